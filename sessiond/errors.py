@@ -1,0 +1,320 @@
+"""One vocabulary of failure.
+
+An exception states a fact (`SessionNotFound`, `StaleRevision`); how that fact is carried over
+gRPC, HTTP or a WebSocket is one row of `CARRIED`. A test walks the subclasses of `SessiondError`
+and finds each of them there and in the `ErrorReason` enum of the protos.
+
+Standard library only: the rules raise these, and the rules know no transport.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, NamedTuple
+
+
+class FieldViolation(NamedTuple):
+    """One field that broke a rule: its path as the caller wrote it, and what was expected."""
+
+    field: str
+    message: str
+
+
+class SessiondError(Exception):
+    """A failure that a caller is told about, by a name that never changes.
+
+    Attributes:
+        reason: the name, `ErrorInfo.reason` in gRPC and `code` in problem+json.
+        detail: one sentence for a person; never a key, an address or another exception's text.
+        retry_after: seconds to wait before the same call may succeed, where that is known.
+    """
+
+    reason: ClassVar[str]
+    default_detail: ClassVar[str]
+
+    def __init__(self, detail: str | None = None, *, retry_after: float | None = None) -> None:
+        self.detail = self.default_detail if detail is None else detail
+        self.retry_after = retry_after
+        super().__init__(self.detail)
+
+    def facts(self) -> Mapping[str, str]:
+        """Machine-readable facts beside the name: `ErrorInfo.metadata`."""
+        return {}
+
+
+class InvalidArgument(SessiondError):
+    """The request breaks a rule of form; every bad field is named."""
+
+    reason = "INVALID_ARGUMENT"
+    default_detail = "The request is not valid."
+
+    def __init__(
+        self,
+        violations: Sequence[FieldViolation] = (),
+        detail: str | None = None,
+    ) -> None:
+        self.violations = tuple(violations)
+        super().__init__(detail)
+
+    @classmethod
+    def of(cls, field: str, message: str) -> InvalidArgument:
+        """Return the error for one bad field."""
+        return cls([FieldViolation(field, message)])
+
+
+class Unauthenticated(SessiondError):
+    """There is no valid token."""
+
+    reason = "UNAUTHENTICATED"
+    default_detail = "A valid bearer token is required."
+
+
+class PermissionDenied(SessiondError):
+    """The caller is known and sees the thing, and may not do this to it."""
+
+    reason = "PERMISSION_DENIED"
+    default_detail = "You may not do this."
+
+
+class SessionNotFound(SessiondError):
+    """No such session, or not the caller's: the two look the same."""
+
+    reason = "SESSION_NOT_FOUND"
+    default_detail = "There is no such session."
+
+
+class OutputNotFound(SessiondError):
+    """The session has no output of that id."""
+
+    reason = "OUTPUT_NOT_FOUND"
+    default_detail = "The session has no such output."
+
+
+class RouteNotFound(SessiondError):
+    """No route has this path."""
+
+    reason = "ROUTE_NOT_FOUND"
+    default_detail = "There is nothing at this path."
+
+
+class MethodNotAllowed(SessiondError):
+    """The path exists, but not with this method."""
+
+    reason = "METHOD_NOT_ALLOWED"
+    default_detail = "This path does not take this method."
+
+
+class UnsupportedMediaType(SessiondError):
+    """The body is not of a type that this route reads."""
+
+    reason = "UNSUPPORTED_MEDIA_TYPE"
+    default_detail = "The body must be application/json."
+
+
+class IdTaken(SessiondError):
+    """The id is in use, or was deleted less than a day ago."""
+
+    reason = "ID_TAKEN"
+    default_detail = "This session id is not available."
+
+
+class AlreadyDecided(SessiondError):
+    """The output was decided the other way."""
+
+    reason = "ALREADY_DECIDED"
+    default_detail = "This output has already been decided differently."
+
+
+class NothingPending(SessiondError):
+    """The current step has no output that waits for a decision."""
+
+    reason = "NOTHING_PENDING"
+    default_detail = "The current step has no pending output."
+
+
+class OutputPending(SessiondError):
+    """The current step already has an output that waits for a decision."""
+
+    reason = "OUTPUT_PENDING"
+    default_detail = "The current step already has a pending output."
+
+
+class SessionPaused(SessiondError):
+    """A paused session takes no turns, outputs or decisions."""
+
+    reason = "SESSION_PAUSED"
+    default_detail = "The session is paused."
+
+
+class SessionCompleted(SessiondError):
+    """A completed session takes no outputs, decisions or pause."""
+
+    reason = "SESSION_COMPLETED"
+    default_detail = "The session is completed."
+
+
+class StaleRevision(SessiondError):
+    """The session has moved on since the revision that the caller expected."""
+
+    reason = "STALE_REVISION"
+    default_detail = "The session has changed since that revision."
+
+    def __init__(self, revision: int) -> None:
+        self.revision = revision
+        super().__init__()
+
+    def facts(self) -> Mapping[str, str]:
+        """Name the revision that the session has now."""
+        return {"revision": str(self.revision)}
+
+
+class IdempotencyMismatch(SessiondError):
+    """The operation id was used before, for another change."""
+
+    reason = "IDEMPOTENCY_MISMATCH"
+    default_detail = "This idempotency key was used for a different request."
+
+
+class SessionFull(SessiondError):
+    """The session has reached a limit on its whole size."""
+
+    reason = "SESSION_FULL"
+    default_detail = "The session has reached its limit."
+
+
+class TooManySessions(SessiondError):
+    """The user has reached the number of sessions that one user may have."""
+
+    reason = "TOO_MANY_SESSIONS"
+    default_detail = "This user has reached the number of sessions allowed."
+
+
+class PayloadTooLarge(SessiondError):
+    """The request is larger than any request may be."""
+
+    reason = "PAYLOAD_TOO_LARGE"
+    default_detail = "The request is too large."
+
+
+class RateLimited(SessiondError):
+    """Too many changes in too short a time."""
+
+    reason = "RATE_LIMITED"
+    default_detail = "Too many requests."
+
+
+class PageTokenExpired(SessiondError):
+    """The revision that the page token reads at is gone; start the listing again."""
+
+    reason = "PAGE_TOKEN_EXPIRED"
+    default_detail = "This page token has expired; start from the first page."
+
+
+class SessionMoved(SessiondError):
+    """Another Live instance owns the session; nothing was done here."""
+
+    reason = "SESSION_MOVED"
+    default_detail = "The session is held elsewhere at the moment."
+
+    def __init__(self, owner_address: str = "", *, retry_after: float | None = 1.0) -> None:
+        self.owner_address = owner_address
+        super().__init__(retry_after=retry_after)
+
+
+class Unavailable(SessiondError):
+    """The service cannot do this now, and nothing was changed."""
+
+    reason = "UNAVAILABLE"
+    default_detail = "The service is not available at the moment; nothing was changed."
+
+    def __init__(self, detail: str | None = None, *, retry_after: float | None = 1.0) -> None:
+        super().__init__(detail, retry_after=retry_after)
+
+
+class OutcomeUnknown(SessiondError):
+    """The change may or may not have been stored; the same operation id settles it."""
+
+    reason = "OUTCOME_UNKNOWN"
+    default_detail = (
+        "The change may or may not have been stored; repeat it with the same idempotency key."
+    )
+
+    def __init__(self, detail: str | None = None, *, retry_after: float | None = 1.0) -> None:
+        super().__init__(detail, retry_after=retry_after)
+
+
+class DeadlineExceeded(SessiondError):
+    """The time that the caller gave is over; a change may or may not have been stored."""
+
+    reason = "DEADLINE_EXCEEDED"
+    default_detail = "The request took longer than its deadline."
+
+
+class Internal(SessiondError):
+    """A fault of ours; a change may or may not have been stored."""
+
+    reason = "INTERNAL"
+    default_detail = "Something went wrong on our side."
+
+
+class Carriage(NamedTuple):
+    """How one failure travels.
+
+    `close` is the WebSocket close code: 4000 to 4499 say "come back and resume", 4500 to 4999
+    say "do not come back".
+    """
+
+    grpc: str
+    http: int
+    close: int
+    retryable: bool
+    title: str
+
+
+CARRIED: Mapping[type[SessiondError], Carriage] = {
+    InvalidArgument: Carriage("INVALID_ARGUMENT", 400, 4500, False, "Invalid request"),
+    Unauthenticated: Carriage("UNAUTHENTICATED", 401, 4501, False, "Authentication required"),
+    PermissionDenied: Carriage("PERMISSION_DENIED", 403, 4503, False, "Not allowed"),
+    SessionNotFound: Carriage("NOT_FOUND", 404, 4504, False, "Session not found"),
+    OutputNotFound: Carriage("NOT_FOUND", 404, 4505, False, "Output not found"),
+    RouteNotFound: Carriage("UNIMPLEMENTED", 404, 4506, False, "Nothing here"),
+    MethodNotAllowed: Carriage("UNIMPLEMENTED", 405, 4507, False, "Method not allowed"),
+    UnsupportedMediaType: Carriage("INVALID_ARGUMENT", 415, 4508, False, "Unsupported media type"),
+    IdTaken: Carriage("ALREADY_EXISTS", 409, 4509, False, "Id not available"),
+    AlreadyDecided: Carriage("FAILED_PRECONDITION", 409, 4510, False, "Already decided"),
+    NothingPending: Carriage("FAILED_PRECONDITION", 409, 4511, False, "Nothing pending"),
+    OutputPending: Carriage("FAILED_PRECONDITION", 409, 4512, False, "Output pending"),
+    SessionPaused: Carriage("FAILED_PRECONDITION", 409, 4513, False, "Session paused"),
+    SessionCompleted: Carriage("FAILED_PRECONDITION", 409, 4514, False, "Session completed"),
+    StaleRevision: Carriage("ABORTED", 412, 4515, False, "Stale revision"),
+    IdempotencyMismatch: Carriage("FAILED_PRECONDITION", 422, 4516, False, "Idempotency mismatch"),
+    SessionFull: Carriage("RESOURCE_EXHAUSTED", 413, 4517, False, "Session full"),
+    TooManySessions: Carriage("RESOURCE_EXHAUSTED", 429, 4518, False, "Too many sessions"),
+    PayloadTooLarge: Carriage("RESOURCE_EXHAUSTED", 413, 4519, False, "Request too large"),
+    PageTokenExpired: Carriage("FAILED_PRECONDITION", 410, 4520, False, "Page token expired"),
+    RateLimited: Carriage("RESOURCE_EXHAUSTED", 429, 4001, True, "Too many requests"),
+    SessionMoved: Carriage("UNAVAILABLE", 503, 4002, True, "Session moved"),
+    Unavailable: Carriage("UNAVAILABLE", 503, 4003, True, "Service unavailable"),
+    OutcomeUnknown: Carriage("UNAVAILABLE", 503, 4004, True, "Outcome unknown"),
+    DeadlineExceeded: Carriage("DEADLINE_EXCEEDED", 504, 4005, True, "Deadline exceeded"),
+    Internal: Carriage("INTERNAL", 500, 4006, False, "Internal error"),
+}
+
+BY_REASON: Mapping[str, type[SessiondError]] = {failure.reason: failure for failure in CARRIED}
+
+
+@dataclass(slots=True)
+class Violations:
+    """Collects every bad field of a request, so that the caller hears of all of them at once."""
+
+    found: list[FieldViolation] = field(default_factory=list)
+
+    def add(self, field: str, message: str) -> None:
+        """Remember one bad field."""
+        self.found.append(FieldViolation(field, message))
+
+    def check(self) -> None:
+        """Raise `InvalidArgument` with all bad fields, if there are any."""
+        if self.found:
+            raise InvalidArgument(self.found)

@@ -1,0 +1,125 @@
+"""Who may do what: identities, and the role table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sessiond.errors import PermissionDenied, SessionNotFound
+
+
+class Role(StrEnum):
+    """What the caller is, from the token's `role` claim (`user` when the claim is absent)."""
+
+    USER = "user"
+    AGENT = "agent"
+    SERVICE = "service"
+    ADMIN = "admin"
+    LIVE = "live"
+    GATEWAY = "gateway"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A verified caller.
+
+    Attributes:
+        subject: the token's `sub`.
+        role: the token's role.
+        acting_for: the user that a service acts for; "" for everyone else.
+        agents: agent names that an agent may speak as.
+        sessions: ids of the sessions that an agent may enter whatever their current agent is.
+    """
+
+    subject: str
+    role: Role = Role.USER
+    acting_for: str = ""
+    agents: frozenset[str] = frozenset()
+    sessions: frozenset[str] = frozenset()
+
+    @property
+    def user_id(self) -> str:
+        """The user as whom this caller owns sessions; "" for callers who own none."""
+        if self.role in (Role.USER, Role.ADMIN):
+            return self.subject
+        return self.acting_for
+
+    @property
+    def actor(self) -> Actor:
+        """Return who is written into the records of this caller's changes."""
+        return Actor(self.subject, self.role, self.acting_for)
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who made a change. Operation ids are scoped by it: two actors' equal keys never meet."""
+
+    subject: str
+    role: Role
+    acting_for: str = ""
+
+
+class Operation(StrEnum):
+    """What a caller wants to do to one session: a row of the role table."""
+
+    READ = "read"
+    APPEND_MESSAGE = "append message"
+    SUBMIT_OUTPUT = "submit output"
+    UPDATE = "update"
+    EDIT_OUTPUT = "edit output"
+    PAUSE = "pause or resume"
+    DECIDE_OUTPUT = "approve or reject"
+    DELETE = "delete"
+
+
+class Relation(StrEnum):
+    """What a caller is to one session: a column of the role table."""
+
+    OWNER = "owner"
+    AGENT = "agent"
+
+
+ROLE_TABLE: Mapping[Relation, frozenset[Operation]] = {
+    Relation.OWNER: frozenset(Operation),
+    Relation.AGENT: frozenset(
+        {Operation.READ, Operation.APPEND_MESSAGE, Operation.SUBMIT_OUTPUT},
+    ),
+}
+
+
+def relation(
+    identity: Identity, *, session_id: str, owner: str, current_agent: str
+) -> Relation | None:
+    """Return what the caller is to the session, or None for a stranger."""
+    if identity.role is Role.ADMIN:
+        return Relation.OWNER
+    if identity.role is Role.AGENT:
+        enters = session_id in identity.sessions or (
+            current_agent != "" and current_agent in identity.agents
+        )
+        return Relation.AGENT if enters else None
+    if identity.role in (Role.USER, Role.SERVICE) and identity.user_id == owner:
+        return Relation.OWNER
+    return None
+
+
+def check_access(
+    identity: Identity,
+    operation: Operation,
+    *,
+    session_id: str,
+    owner: str,
+    current_agent: str,
+) -> None:
+    """Return if the caller may do this.
+
+    Raises:
+        SessionNotFound: the caller has nothing to do with the session; it looks absent.
+        PermissionDenied: the caller may see the session, but not do this to it.
+    """
+    related = relation(identity, session_id=session_id, owner=owner, current_agent=current_agent)
+    if related is None:
+        raise SessionNotFound
+    if operation not in ROLE_TABLE[related]:
+        raise PermissionDenied
