@@ -1,0 +1,1 @@
+"""The two gRPC services, Store and Live, and what the servers share."""

@@ -1,0 +1,1 @@
+"""Live: holds sessions while they are used, and orders every change of them."""

@@ -1,0 +1,1 @@
+"""What the three servers share: auth, settings, interceptors, telemetry, run and drain."""

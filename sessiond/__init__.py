@@ -1,0 +1,1 @@
+"""sessiond: the state of AI-agent chat sessions, durable, ordered and live."""
