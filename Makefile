@@ -1,0 +1,97 @@
+# `make` alone prints what there is. Every target sets itself up; nothing is installed outside .venv.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RUN := $(VENV)/.run-installed
+DEV := $(VENV)/.dev-installed
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --require-hashes
+
+# USER is the login name in every shell; only a name given to make itself counts.
+ifneq ($(origin USER),command line)
+override USER := alice
+endif
+
+.PHONY: help setup run test check protos token bench clean fuzz lock \
+	check-lint check-format check-types check-imports check-stubs
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+setup: $(RUN) ## the virtual environment with what `make run` needs
+
+run: $(RUN) ## a real etcd, Store, Live and the gateway on this machine; Ctrl-C stops them all
+	@exec $(BIN)/python -m cluster run
+
+token: export TOKEN_USER := $(value USER)
+token: $(RUN) ## a development token and nothing else: make -s token USER=alice
+	@exec $(BIN)/python -m cluster token --user "$$TOKEN_USER"
+
+test: check ## every check, then every test against the real parts
+	@$(BIN)/python -m pytest
+
+check: $(DEV) ## lint, format, types, import law, stubs, protos
+	@mkdir -p build
+	@$(MAKE) -j5 --output-sync=target check-lint check-format check-types check-imports check-stubs
+
+check-lint: $(DEV)
+	@$(BIN)/ruff check --quiet
+
+check-format: $(DEV)
+	@$(BIN)/ruff format --check --quiet || { echo "run: $(BIN)/ruff format" >&2; exit 1; }
+
+check-types: $(DEV)
+	@$(BIN)/mypy --no-error-summary
+
+check-imports: $(DEV)
+	@$(BIN)/lint-imports --no-cache >build/imports.log 2>&1 || { cat build/imports.log >&2; exit 1; }
+
+# buf works offline on the descriptor set that --check leaves behind.
+check-stubs: $(DEV)
+	@$(BIN)/python protos/generate.py --check
+	@$(BIN)/buf lint build/protos.binpb
+	@test ! -f protos/released.binpb || $(BIN)/buf breaking build/protos.binpb --against protos/released.binpb
+
+protos: $(DEV) ## rewrite the generated stubs from protos/
+	@$(BIN)/python protos/generate.py
+
+bench: $(DEV) ## measure the parts, each figure beside the raw etcd figure of the same run
+	@$(BIN)/python -m bench
+
+fuzz: $(DEV) ## schemathesis on the gateway's own OpenAPI document, 200 examples per operation
+	@SESSIOND_FUZZ_EXAMPLES=200 $(BIN)/python -m pytest tests/fuzz
+
+lock: $(DEV) ## compile both lock files anew from pyproject.toml
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade \
+		--extra server pyproject.toml -o requirements.lock
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+		--constraint requirements.lock --all-extras pyproject.toml -o requirements-dev.lock
+
+clean: ## remove what can be made again: environment, caches, build; never the sessions
+	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The stamps stand for "this lock file is installed"; a newer lock installs again.
+$(RUN): requirements.lock | $(BIN)/python
+	@echo "installing what sessiond runs on (once)" >&2
+	@$(PIP) -r requirements.lock >&2
+	@touch $@
+
+$(DEV): requirements-dev.lock $(RUN)
+	@echo "installing what the checks and tests need (once)" >&2
+	@$(PIP) -r requirements-dev.lock >&2
+	@touch $@
+
+$(BIN)/python:
+	@command -v "$(PYTHON)" >/dev/null || { \
+		echo "There is no $(PYTHON) here. sessiond needs Python 3.11 or newer: install it, or name yours with PYTHON=..." >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "sessiond needs Python 3.11 or newer, and $(PYTHON) is $$("$(PYTHON)" -V 2>&1). Name a newer one, for example: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "$(PYTHON) cannot make virtual environments. On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	@"$(PYTHON)" -m venv $(VENV)
