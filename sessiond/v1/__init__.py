@@ -1,0 +1,1 @@
+"""Generated from `protos/sessiond/v1` by `make protos`."""
