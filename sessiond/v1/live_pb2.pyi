@@ -188,7 +188,7 @@ class UpdateSessionRequest(_message.Message):
     session_id: _builtins.str
     """Which session."""
     title: _builtins.str
-    """The new title, at most 200 characters; "" takes it from the first user message again."""
+    """The new title, at most 200 characters; "" clears it, and the next user message gives one."""
     clear_title: _builtins.bool
     """As a title of ""."""
     clear_metadata: _builtins.bool

@@ -1,0 +1,114 @@
+"""What a caller asks for: one value per kind of change, and its fingerprint."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+
+from sessiond.session.state import Decision, MessageType, Sender
+
+
+@dataclass(frozen=True, slots=True)
+class CreateSession:
+    """Asks for a new session; None leaves the choice to the rules."""
+
+    workflow_id: str | None = None
+    user_inputs: str | None = None
+    title: str | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AppendMessage:
+    """Asks to append a message."""
+
+    content: str
+    sender: Sender | None = None
+    type: MessageType | None = None
+    agent_id: str | None = None
+    metadata: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateSession:
+    """Asks to change title, metadata or inputs.
+
+    `title` "" clears it, so that the next user message gives one. `metadata` holds keys to set, and with
+    None keys to remove. `user_inputs` is a JSON Merge Patch (RFC 7396) as text.
+    """
+
+    title: str | None = None
+    metadata: Mapping[str, str | None] = field(default_factory=dict)
+    user_inputs: str | None = None
+    clear_metadata: bool = False
+    clear_user_inputs: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ApproveOutput:
+    """Asks to decide an output; without an id, the pending one of the current step."""
+
+    output_id: str | None = None
+    feedback: str | None = None
+    decision: Decision = Decision.APPROVED
+
+
+@dataclass(frozen=True, slots=True)
+class SubmitOutput:
+    """Asks to submit an output for the current step."""
+
+    content: str
+    output_id: str | None = None
+    agent_id: str | None = None
+    quality_score: float | None = None
+    metadata: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EditOutput:
+    """Asks to edit a pending output; None stays."""
+
+    output_id: str
+    content: str | None = None
+    metadata: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PauseSession:
+    """Asks to pause."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeSession:
+    """Asks to resume."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteSession:
+    """Asks to delete the session and all that belongs to it."""
+
+
+Change = (
+    AppendMessage
+    | UpdateSession
+    | ApproveOutput
+    | SubmitOutput
+    | EditOutput
+    | PauseSession
+    | ResumeSession
+    | DeleteSession
+)
+
+
+def fingerprint(change: CreateSession | Change) -> bytes:
+    """Return 16 bytes that are equal for equal changes and, for all practice, only for them."""
+    canonical = json.dumps(
+        [type(change).__name__, asdict(change)],
+        sort_keys=True,
+        ensure_ascii=True,
+        separators=(",", ":"),
+    )
+    return hashlib.blake2b(canonical.encode("ascii"), digest_size=16).digest()

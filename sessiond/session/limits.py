@@ -1,0 +1,38 @@
+"""The limits of a session, and their checks. Each has a reason; all of them are settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+KIB = 1024
+MIB = 1024 * KIB
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How large things may be. Sizes are bytes of UTF-8 unless said otherwise.
+
+    The defaults keep a head under 4 KiB, an outputs table under 64 KiB and any one commit far
+    under etcd's 1.5 MiB for a transaction.
+    """
+
+    user_id: int = 128
+    op_id: int = 128
+    title_characters: int = 200
+    metadata_keys: int = 16
+    metadata: int = 2 * KIB
+    content: int = 512 * KIB
+    message_metadata: int = 64 * KIB
+    feedback: int = 16 * KIB
+    user_inputs: int = 512 * KIB
+    json_depth: int = 64
+    agent_id: int = 128
+    outputs: int = 256
+    events: int = 20_000
+    session: int = 32 * MIB
+    sessions_per_user: int = 10_000
+    workflow_steps: int = 64
+    workflow: int = 16 * KIB
+
+
+DEFAULT_LIMITS = Limits()

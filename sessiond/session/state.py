@@ -1,0 +1,170 @@
+"""What a session is: immutable values. Times are milliseconds since 1970 in UTC."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from sessiond.session.workflow import Progress, Workflow, progress
+
+
+class Status(StrEnum):
+    """Where a session stands."""
+
+    ACTIVE = "active"
+    PAUSED = "paused"
+    COMPLETED = "completed"
+
+
+class Sender(StrEnum):
+    """Who wrote a message."""
+
+    USER = "user"
+    AGENT = "agent"
+    SYSTEM = "system"
+
+
+class MessageType(StrEnum):
+    """What a message is."""
+
+    TEXT = "text"
+    OUTPUT = "output"
+    APPROVAL_REQUEST = "approval_request"
+    SYSTEM = "system"
+    USER_INPUT_REQUEST = "user_input_request"
+
+
+class OutputStatus(StrEnum):
+    """Whether an output was decided."""
+
+    PENDING = "pending"
+    APPROVED = "approved"
+    REJECTED = "rejected"
+    ERROR = "error"
+
+
+class Decision(StrEnum):
+    """What a user decides about an output."""
+
+    APPROVED = "approved"
+    REJECTED = "rejected"
+
+
+class LastWord(StrEnum):
+    """Whose the newest message or decision is."""
+
+    NOBODY = "nobody"
+    AGENT = "agent"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message of a conversation. `metadata` is a JSON object's text."""
+
+    id: str
+    sender: Sender
+    type: MessageType
+    content: str
+    time_ms: int
+    seq: int
+    agent_id: str | None = None
+    metadata: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OutputBody:
+    """An output as an agent made it. `metadata` is a JSON object's text."""
+
+    id: str
+    agent_id: str
+    step_id: str
+    content: str
+    generated_ms: int
+    quality_score: float | None = None
+    metadata: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """An output and what was decided about it.
+
+    `body_seq` and `decision_seq` are the seqs of the events that hold its body and its decision;
+    0 while it waits for one.
+    """
+
+    body: OutputBody
+    body_seq: int
+    status: OutputStatus = OutputStatus.PENDING
+    decision_seq: int = 0
+    feedback: str | None = None
+    approved_ms: int | None = None
+    approved_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """The state of a session after the event `seq`, without its messages.
+
+    `user_inputs` is a JSON object's text. `size` is the bytes of all its records, which the rules
+    compare with a limit and the log's keeper adds up.
+    """
+
+    id: str
+    user_id: str
+    workflow: Workflow
+    status: Status
+    current_step: int
+    created_ms: int
+    last_active_ms: int
+    user_inputs: str
+    inputs_seq: int
+    title: str
+    title_given: bool
+    metadata: Mapping[str, str]
+    seq: int
+    outputs: Mapping[str, Output] = field(default_factory=dict)
+    message_count: int = 0
+    last_message_seq: int = 0
+    last_message: str = ""
+    last_word: LastWord = LastWord.NOBODY
+
+    @property
+    def current_agent(self) -> str:
+        """The agent of the current step; "" once completed."""
+        return self.workflow.agent_at(self.current_step)
+
+    @property
+    def progress(self) -> Progress:
+        """How far the workflow has come."""
+        return progress(self.workflow, self.current_step)
+
+    @property
+    def pending_output(self) -> Output | None:
+        """The output of the current step that waits for its decision."""
+        step_id = self.workflow.step_id_at(self.current_step)
+        return next(
+            (
+                output
+                for output in self.outputs.values()
+                if output.status is OutputStatus.PENDING and output.body.step_id == step_id
+            ),
+            None,
+        )
+
+    @property
+    def awaited_agent(self) -> str:
+        """The agent whose turn it is; "" for none.
+
+        An active session without a pending output awaits its current agent when the newest
+        message or decision is not the agent's. Before the first message, a workflow awaits the
+        agent of its first step, and a plain conversation awaits nobody.
+        """
+        if self.status is not Status.ACTIVE or self.pending_output is not None:
+            return ""
+        if self.last_word is LastWord.AGENT:
+            return ""
+        if self.last_word is LastWord.NOBODY and not self.workflow.steps:
+            return ""
+        return self.current_agent
