@@ -1,0 +1,407 @@
+"""What Store needs from a place that keeps sessions, as a contract.
+
+Two implementations keep it: `services.store.etcd.repository` and the in-memory reference
+`services.store.memory`; `tests/contracts` runs every sentence below on both.
+
+Heads, records, output tables and entries are opaque bytes here: what one caller wrote, another
+reads, to the bit. Whoever compares a head compares these bytes, never a re-encoding.
+
+Revisions are positive integers. Every write that changes anything makes a new, larger one, and a
+read at a revision sees exactly what was written up to it.
+
+Failures. A read that cannot be answered raises `sessiond.errors.Unavailable`. A write whose fate
+is not known is `Unknown`; it is settled by the identical write again, by whoever knows that it is
+identical, and never by a read. Nothing here repeats a write by itself unless it says so.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+
+
+class RevisionCompacted(Exception):
+    """What stood at this revision is no longer kept: start again at the present."""
+
+
+class BatchRefused(Exception):
+    """The batch was refused as a whole and nothing of it was stored.
+
+    Raised when it is too large, touches a key twice, or the like; its parts may pass one by one.
+    """
+
+
+# --- what is written -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Creation:
+    """A new session: its head, its first record, and its places in lists.
+
+    `position_ms` is the t of its entry; `awaited_agent` is "" when it awaits nobody.
+    """
+
+    session_id: str
+    user_id: str
+    head: bytes
+    record: bytes
+    entry: bytes
+    position_ms: int
+    awaited_agent: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class IndexWrite:
+    """The session's entry in its user's list, and where it stood before."""
+
+    user_id: str
+    position_ms: int
+    previous_position_ms: int
+    entry: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitedWrite:
+    """Under which agent the session is found from now on, and was before; "" for none."""
+
+    agent: str
+    previous_agent: str
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """One session's durable batch, written by the instance that owns it.
+
+    `records` have the seqs from `first_seq` on. `outputs` None leaves the table as it is, `index`
+    None the entry, `awaited` None the place among those that await an agent. `successor` names an
+    instance that must be registered as well; empty for none.
+    """
+
+    instance: bytes
+    session_id: str
+    expected_head: bytes
+    head: bytes
+    first_seq: int = 0
+    records: tuple[bytes, ...] = ()
+    outputs: bytes | None = None
+    index: IndexWrite | None = None
+    awaited: AwaitedWrite | None = None
+    successor: bytes = b""
+
+    @property
+    def operations(self) -> int:
+        """How many keys it writes or deletes, at most."""
+        return (
+            1
+            + len(self.records)
+            + (self.outputs is not None)
+            + 2 * (self.index is not None)
+            + 2 * (self.awaited is not None)
+        )
+
+    @property
+    def size(self) -> int:
+        """About how many bytes it is in a transaction, comparisons included."""
+        return (
+            512
+            + len(self.expected_head)
+            + len(self.head)
+            + sum(map(len, self.records))
+            + 128 * len(self.records)
+            + len(self.outputs or b"")
+            + (len(self.index.entry) + 512 if self.index else 0)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """The end of a session: `head` holds its tombstone."""
+
+    instance: bytes
+    session_id: str
+    expected_head: bytes
+    head: bytes
+    user_id: str
+    position_ms: int
+    awaited_agent: str = ""
+
+
+# --- what comes back -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """It is stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A comparison failed, and this try stored nothing. This is what stood there instead.
+
+    `head` is empty when there is none. `registered` says whether the writer's registration stood.
+    """
+
+    head: bytes
+    registered: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """It may or may not be stored, now or later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unstorable:
+    """It was not stored and cannot be as it is, by anyone: too large, or malformed."""
+
+
+Outcome = Committed | Refused | Unknown | Unstorable
+
+
+@dataclass(frozen=True, slots=True)
+class Existing:
+    """The id of a creation is taken. `record` is the first one; empty beside a tombstone."""
+
+    head: bytes
+    record: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A session's head and its table of outputs (empty for none) at one revision."""
+
+    revision: int
+    head: bytes
+    outputs: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Owned:
+    """A registered instance, not the asking one, owns the session."""
+
+    instance: bytes
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotRegistered:
+    """The asking instance's own registration is gone; nothing was changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A session in its user's list: `value` is the entry's bytes, `position_ms` the t of its key."""
+
+    session_id: str
+    position_ms: int
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class EntryPage:
+    """Entries in the order of their keys: newest position first, ties by id.
+
+    `more` says that others follow after the last one.
+    """
+
+    revision: int
+    entries: tuple[Entry, ...]
+    more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitedPage:
+    """The sessions that await an agent, each as its entry stood when it came to await it."""
+
+    revision: int
+    entries: tuple[tuple[str, bytes], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """A registered instance of Live."""
+
+    instance: bytes
+    lease: int
+    address: str
+    draining: bool
+
+
+@dataclass(frozen=True, slots=True)
+class UserScope:
+    """All sessions of a user."""
+
+    user_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class AgentScope:
+    """All sessions that await one agent."""
+
+    agent: str
+
+
+Scope = UserScope | AgentScope
+
+
+@dataclass(frozen=True, slots=True)
+class ScopeChange:
+    """What one revision did to a scope.
+
+    `entries` are the sessions that are in it with a new entry, `removed` the ids of those that
+    left it. A session whose entry moved is in `entries` alone. Both may be empty: then the scope
+    is known to be unchanged up to `revision`.
+    """
+
+    revision: int
+    entries: tuple[tuple[str, bytes], ...]
+    removed: tuple[str, ...]
+
+
+class Repository(ABC):
+    """Keeps sessions, user indexes and the registrations of Live instances."""
+
+    # --- sessions --------------------------------------------------------------------------------
+
+    @abstractmethod
+    async def create(self, creation: Creation) -> Committed | Existing:
+        """Store a new session: head, first record, entry and awaited place, together or not at all.
+
+        The id is taken while a head stands there, a tombstone included: `Existing`, nothing
+        stored. A try whose fate is unknown is repeated here until it is settled, so a creation
+        that was stored is answered `Committed` even if an answer was lost (its own first record is
+        recognised by its bytes).
+
+        Raises:
+            OutcomeUnknown: it could not be settled in time.
+            SessionFull: it can never be stored as it is (too large).
+        """
+
+    @abstractmethod
+    async def snapshot(self, session_id: str) -> Snapshot | None:
+        """Read head and outputs together, through consensus: no older than the call's beginning.
+
+        A deleted session gives its tombstone head; None where no head stands.
+        """
+
+    @abstractmethod
+    async def records(
+        self, session_id: str, first_seq: int, last_seq: int, *, revision: int
+    ) -> list[bytes]:
+        """Return the records first_seq..last_seq that stand at the revision, in order of seq.
+
+        Raises:
+            RevisionCompacted: the revision is no longer kept.
+        """
+
+    @abstractmethod
+    async def records_at(
+        self, session_id: str, seqs: Sequence[int], *, revision: int
+    ) -> list[bytes]:
+        """Return the records of these seqs that stand at the revision, in the order asked.
+
+        Raises:
+            RevisionCompacted: the revision is no longer kept.
+        """
+
+    # --- lists -----------------------------------------------------------------------------------
+
+    @abstractmethod
+    async def count(self, user_id: str) -> int:
+        """Return how many sessions the user has, no older than the call's beginning."""
+
+    @abstractmethod
+    async def entries(
+        self, user_id: str, *, after: tuple[int, str] | None, limit: int, revision: int | None
+    ) -> EntryPage:
+        """Return up to `limit` entries of a user after a key `(position_ms, session_id)`.
+
+        Without a revision the read goes through consensus and the page says at which it read.
+
+        Raises:
+            RevisionCompacted: the revision is no longer kept.
+        """
+
+    @abstractmethod
+    async def awaited(self, agent: str) -> AwaitedPage:
+        """Return all sessions that await an agent, read through consensus."""
+
+    @abstractmethod
+    def watch(
+        self, scope: Scope, *, after_revision: int
+    ) -> AbstractAsyncContextManager[AsyncIterator[ScopeChange]]:
+        """Follow a scope: every change after the revision once, in order of revision.
+
+        The iterator outlives lost connections. It raises `RevisionCompacted` when changes between
+        the last one given and the present are no longer kept.
+        """
+
+    # --- ownership -------------------------------------------------------------------------------
+
+    @abstractmethod
+    async def register(self, instance: bytes, *, address: str, ttl_seconds: int) -> int:
+        """Register a new instance, and return its lease.
+
+        Its registration ends when no heartbeat came for `ttl_seconds`. Registrations of other
+        instances with the same address are ended first. An instance is registered once, ever.
+        """
+
+    @abstractmethod
+    async def heartbeat(self, instance: bytes, lease: int, *, draining: bool) -> bool:
+        """Prolong a registration, and say through consensus whether it stands.
+
+        `draining` is stored with it when it changes. False is for ever. Raises `Unavailable` when
+        there is no answer: the registration may or may not stand.
+        """
+
+    @abstractmethod
+    async def deregister(self, instance: bytes, lease: int) -> None:
+        """End a registration; harmless when it is gone."""
+
+    @abstractmethod
+    async def instances(self) -> tuple[int, tuple[Instance, ...]]:
+        """Return a revision, read through consensus, and the instances registered at it."""
+
+    @abstractmethod
+    def watch_instances(self) -> AbstractAsyncContextManager[AsyncIterator[tuple[Instance, ...]]]:
+        """Give all registered instances, and all of them again at each change."""
+
+    @abstractmethod
+    async def acquire(
+        self, session_id: str, instance: bytes, commit_id: bytes
+    ) -> Snapshot | Owned | NotRegistered | None:
+        """Make the instance the owner, in the next epoch, and read the session as it then stands.
+
+        The head read through consensus is replaced, in one compared write, by
+        `sessiond.store.codec.take_over` of it. That is done only while the instance is registered
+        and the former owner is none, is the instance itself, or is no longer registered;
+        otherwise `Owned` or `NotRegistered`, nothing stored. A tombstone is returned as it is,
+        never replaced. None where no head stands. A write of unknown fate is repeated here: a head
+        that carries `commit_id` is this acquisition.
+
+        Raises:
+            Unavailable: not settled in time; the session may be owned now, by the instance, in an
+                epoch that it does not know. Acquiring again is safe.
+        """
+
+    @abstractmethod
+    async def commit(self, batch: Sequence[Commit]) -> list[Outcome]:
+        """Store each commit of the batch, or not, on its own; outcomes in the order given.
+
+        A commit is stored if and only if its session's head is, to the bit, `expected_head`, its
+        instance is registered, and its successor, if any, is registered and not draining. All
+        that it writes becomes visible at one revision. The batch holds each session at most once.
+
+        Raises:
+            BatchRefused: nothing of it was stored.
+        """
+
+    @abstractmethod
+    async def delete(self, deletion: Deletion) -> Outcome:
+        """Replace all of a session by its tombstone, under the conditions of a commit.
+
+        Head becomes `deletion.head` for 25 hours; records, outputs, the entry and the awaited
+        place are gone at the same revision.
+        """
