@@ -1,0 +1,110 @@
+"""etcd members as parts: one for a laptop and the tests, several for a cluster."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cluster.etcd_binary import EtcdBinary
+from cluster.part import Part
+from cluster.ports import HOST
+
+GIB = 1024**3
+# Milliseconds. A single member elects itself, so it need not wait a second for rivals; several
+# need room for a slow disk and still notice a dead leader in half a second.
+ALONE = ("--heartbeat-interval=10", "--election-timeout=50")
+TOGETHER = ("--heartbeat-interval=50", "--election-timeout=500", "--pre-vote=true")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Two ports of one part: where it serves, and its other one (etcd: peers, else: metrics)."""
+
+    port: int
+    other: int
+
+
+@dataclass(frozen=True, slots=True)
+class EtcdTls:
+    """PEM files that make etcd serve TLS and ask its clients for certificates.
+
+    `client_cert` and `client_key` are those with which the supervisor asks for its health.
+    """
+
+    ca: Path
+    cert: Path
+    key: Path
+    client_cert: Path
+    client_key: Path
+
+    def flags(self) -> tuple[str, ...]:
+        """Return the server's flags."""
+        return (
+            f"--cert-file={self.cert}",
+            f"--key-file={self.key}",
+            f"--trusted-ca-file={self.ca}",
+            "--client-cert-auth=true",
+        )
+
+    def trust(self) -> ssl.SSLContext:
+        """Return how a client speaks to this server."""
+        context = ssl.create_default_context(cafile=str(self.ca))
+        context.load_cert_chain(self.client_cert, self.client_key)
+        return context
+
+
+def etcd_parts(
+    binary: EtcdBinary,
+    places: Sequence[Place],
+    data_dir: Path,
+    environ: Mapping[str, str],
+    *,
+    quota_bytes: int = 8 * GIB,
+    tls: EtcdTls | None = None,
+) -> list[Part]:
+    """Return one cluster of as many members as places, `etcd-1` and on.
+
+    Member n keeps its data in `<data_dir>/etcd-<n>` and finds it there again. Writes are synced to
+    disk, always. A member is ready when it answers a read that needs a quorum.
+    """
+    scheme = "http" if tls is None else "https"
+    # etcd refuses to start when one of its own variables stands beside the same flag.
+    env = {name: value for name, value in environ.items() if not name.startswith("ETCD_")}
+    names = [f"etcd-{number}" for number in range(1, len(places) + 1)]
+    peers = {
+        name: f"http://{HOST}:{place.other}" for name, place in zip(names, places, strict=True)
+    }
+    shared = (
+        "--initial-cluster=" + ",".join(f"{name}={url}" for name, url in peers.items()),
+        "--initial-cluster-state=new",
+        "--initial-cluster-token=sessiond",
+        f"--quota-backend-bytes={quota_bytes}",
+        "--logger=zap",
+        "--log-level=warn",
+        *(ALONE if len(places) == 1 else TOGETHER),
+        *(tls.flags() if tls else ()),
+    )
+    parts = []
+    for name, place in zip(names, places, strict=True):
+        address = f"{HOST}:{place.port}"
+        own = (
+            f"--name={name}",
+            f"--data-dir={data_dir / name}",
+            f"--listen-client-urls={scheme}://{address}",
+            f"--advertise-client-urls={scheme}://{address}",
+            f"--listen-peer-urls={peers[name]}",
+            f"--initial-advertise-peer-urls={peers[name]}",
+        )
+        parts.append(
+            Part(
+                name=name,
+                address=address,
+                argv=(str(binary.path), *own, *shared),
+                env=env,
+                ready_url=f"{scheme}://{address}/health",
+                trust=tls.trust() if tls else None,
+            )
+        )
+    return parts

@@ -1,0 +1,49 @@
+"""What every test may ask for: one real etcd for the whole run, and a key prefix of its own."""
+
+from __future__ import annotations
+
+import os
+import random
+import secrets
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+import pytest_asyncio
+
+from cluster.etcd import Place, etcd_parts
+from cluster.etcd_binary import EtcdBinary, find_etcd, in_package
+from cluster.ports import free_ports
+from cluster.supervisor import Cluster
+
+
+@pytest.fixture(scope="session")
+def etcd_binary() -> EtcdBinary:
+    """The etcd that `make run` would take."""
+    return find_etcd(os.environ, in_package())
+
+
+@pytest.fixture(scope="session")
+def ports() -> Iterator[int]:
+    """Free ports without end; each `next(ports)` gives another."""
+    return free_ports(random.SystemRandom())
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def etcd(
+    etcd_binary: EtcdBinary, ports: Iterator[int], tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Cluster]:
+    """One etcd for the whole run, at `etcd.address("etcd-1")`; leave it as healthy as it was.
+
+    Tests that stop, fill or break an etcd start one of their own.
+    """
+    home = tmp_path_factory.mktemp("etcd")
+    place = Place(next(ports), next(ports))
+    parts = etcd_parts(etcd_binary, [place], home, os.environ)
+    async with Cluster([parts], logs=home) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def namespace() -> str:
+    """A key prefix that no other test uses."""
+    return f"test-{secrets.token_hex(8)}/"
