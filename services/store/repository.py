@@ -192,7 +192,7 @@ class NotRegistered:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A session in its user's list: `value` is the entry's bytes, `position_ms` the t of its key."""
+    """A session in its user's list: the bytes of its entry, and the t of its key."""
 
     session_id: str
     position_ms: int
