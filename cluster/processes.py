@@ -12,6 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 
 TETHER = Path(__file__).with_name("tether.py")
+# Where `python -m services.store` finds the packages, whatever folder we were started from.
+CHECKOUT = Path(__file__).resolve().parent.parent
 LAST_LINES_BYTES = 16 * 1024
 
 
@@ -24,7 +26,8 @@ class Process:
 
     It has a process group of its own, so that a Ctrl-C at the terminal reaches only the supervisor,
     which ends its children in order. When this process dies, however it dies, the child gets
-    SIGKILL. Output of both kinds is appended to `log`.
+    SIGKILL. It runs in the checkout's folder, and all its output is
+    appended to `log`.
     """
 
     def __init__(
@@ -67,6 +70,7 @@ class Process:
             self._child = await asyncio.create_subprocess_exec(
                 *tether,
                 *self._argv,
+                cwd=CHECKOUT,
                 env=self._env,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,

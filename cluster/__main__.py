@@ -1,0 +1,5 @@
+"""Run the supervisor's command line."""
+
+from cluster.command import main
+
+raise SystemExit(main())

@@ -1,0 +1,124 @@
+"""How many of each part, and where: the picture of DESIGN as a list of parts to run."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cluster.etcd import GIB, Place, etcd_parts
+from cluster.etcd_binary import EtcdBinary
+from cluster.keys import ALGORITHM, AUDIENCE, ISSUER, PARTS_WITH_IDENTITY, DevelopmentKeys
+from cluster.part import Part
+from cluster.ports import HOST
+
+MODULES = {"store": "services.store", "live": "services.live", "gateway": "gateway"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Topology:
+    """Where each part of a one-machine cluster serves; a kind without places does not run.
+
+    `settings` adds `SESSIOND_*` variables to every part of a kind, over the ones given here:
+    `{"live": {"SESSIOND_IDLE_SECONDS": "1"}}`.
+    """
+
+    etcds: Sequence[Place] = ()
+    stores: Sequence[Place] = ()
+    lives: Sequence[Place] = ()
+    gateways: Sequence[Place] = ()
+    settings: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    quota_bytes: int = 8 * GIB
+
+    @classmethod
+    def anywhere(
+        cls,
+        ports: Iterator[int],
+        *,
+        etcds: int = 1,
+        stores: int = 1,
+        lives: int = 1,
+        gateways: int = 1,
+        settings: Mapping[str, Mapping[str, str]] | None = None,
+        quota_bytes: int = 8 * GIB,
+    ) -> Topology:
+        """Return a topology of so many parts on the given free ports."""
+
+        def places(count: int) -> list[Place]:
+            return [Place(next(ports), next(ports)) for _ in range(count)]
+
+        return cls(
+            etcds=places(etcds),
+            stores=places(stores),
+            lives=places(lives),
+            gateways=places(gateways),
+            settings=settings or {},
+            quota_bytes=quota_bytes,
+        )
+
+    def stages(
+        self,
+        *,
+        binary: EtcdBinary,
+        keys: DevelopmentKeys,
+        data_dir: Path,
+        environ: Mapping[str, str],
+    ) -> list[list[Part]]:
+        """Return the parts in the order in which they come up: etcd, Store, Live, gateway.
+
+        Parts inherit `environ`; what makes them find one another is set over it.
+        """
+        stores = ",".join(f"{HOST}:{place.port}" for place in self.stores)
+        lives = ",".join(f"{HOST}:{place.port}" for place in self.lives)
+        etcds = ",".join(f"{HOST}:{place.port}" for place in self.etcds)
+        identity = {
+            part: {"SESSIOND_IDENTITY_TOKEN_FILE": str(keys.part_token_file(part))}
+            for part in PARTS_WITH_IDENTITY
+        }
+        common = {
+            **environ,
+            "SESSIOND_ENV": "development",
+            "SESSIOND_JWT_ISSUER": ISSUER,
+            "SESSIOND_JWT_AUDIENCE": AUDIENCE,
+            "SESSIOND_JWT_ALGORITHMS": ALGORITHM,
+            "SESSIOND_JWT_JWKS": str(keys.jwks),
+        }
+        store = {**common, "SESSIOND_ETCD_ENDPOINTS": etcds}
+        live = {**common, **identity["live"], "SESSIOND_STORE_ADDRESSES": stores}
+        gateway = {
+            **common,
+            **identity["gateway"],
+            "SESSIOND_STORE_ADDRESSES": stores,
+            "SESSIOND_LIVE_ADDRESSES": lives,
+        }
+        return [
+            etcd_parts(
+                binary, self.etcds, data_dir / "etcd", environ, quota_bytes=self.quota_bytes
+            ),
+            self._parts("store", self.stores, store),
+            self._parts("live", self.lives, live),
+            self._parts("gateway", self.gateways, gateway),
+        ]
+
+    def _parts(self, kind: str, places: Sequence[Place], env: Mapping[str, str]) -> list[Part]:
+        return [
+            Part(
+                name=f"{kind}-{number}",
+                address=f"{HOST}:{place.port}",
+                argv=(sys.executable, "-m", MODULES[kind]),
+                env={
+                    **env,
+                    "SESSIOND_LISTEN": f"{HOST}:{place.port}",
+                    "SESSIOND_METRICS_LISTEN": f"{HOST}:{place.other}",
+                    **self.settings.get(kind, {}),
+                },
+                # The gateway answers for itself where it serves, the gRPC parts beside it.
+                ready_url=f"http://{HOST}:{_health_port(kind, place)}/readyz",
+            )
+            for number, place in enumerate(places, start=1)
+        ]
+
+
+def _health_port(kind: str, place: Place) -> int:
+    return place.port if kind == "gateway" else place.other
