@@ -1,0 +1,76 @@
+"""Values that stand in a path or a query: text, typed by their field."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import unquote_to_bytes
+
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.message import Message
+
+from gateway.mapping.reading import UNKNOWN, Fill, filler
+from sessiond.errors import Violations
+
+_BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+_INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,19})")
+_INTEGERS = (
+    *(FieldDescriptor.TYPE_INT32, FieldDescriptor.TYPE_INT64),
+    *(FieldDescriptor.TYPE_UINT32, FieldDescriptor.TYPE_UINT64),
+)
+
+
+def unescape(raw: bytes) -> str | None:
+    """Return what a percent-encoded part of a URL spells; None when that is not UTF-8."""
+    if _BAD_ESCAPE.search(raw):
+        return None
+    try:
+        return unquote_to_bytes(raw).decode()
+    except UnicodeDecodeError:
+        return None
+
+
+class TextReader:
+    """Reads one text into one field of a message."""
+
+    def __init__(self, field: FieldDescriptor) -> None:
+        self._fill: Fill = filler(field)
+        self._is_integer = field.type in _INTEGERS
+        self._is_truth = field.type == FieldDescriptor.TYPE_BOOL
+
+    def fill(self, message: Message, text: str, path: str, violations: Violations) -> None:
+        """Set the field, or name it as bad."""
+        value: object = text
+        if self._is_integer and _INTEGER.fullmatch(text):
+            value = int(text)
+        elif self._is_truth:
+            value = {"true": True, "false": False}.get(text, text)
+        self._fill(message, value, path, violations)
+
+
+class QueryReader:
+    """Reads a query string into some fields of a message; each may stand there once."""
+
+    def __init__(self, message: Descriptor, fields: list[str]) -> None:
+        self._readers = {
+            message.fields_by_name[name].json_name: TextReader(message.fields_by_name[name])
+            for name in fields
+        }
+
+    def fill(self, message: Message, query: bytes, violations: Violations) -> None:
+        """Set what the query says, and name unknown, repeated and malformed parameters."""
+        seen: set[str] = set()
+        for part in query.split(b"&") if query else ():
+            raw_name, _, raw_value = part.replace(b"+", b" ").partition(b"=")
+            name, value = unescape(raw_name), unescape(raw_value)
+            if name is None:
+                violations.add("query", "must be percent-encoded UTF-8")
+            elif name not in self._readers:
+                violations.add(name, UNKNOWN)
+            elif name in seen:
+                violations.add(name, "must be given once")
+            elif value is None:
+                violations.add(name, "must be percent-encoded UTF-8")
+            else:
+                self._readers[name].fill(message, value, name, violations)
+            if name is not None:
+                seen.add(name)
