@@ -36,8 +36,9 @@ class AppendMessage:
 class UpdateSession:
     """Asks to change title, metadata or inputs.
 
-    `title` "" clears it, so that the next user message gives one. `metadata` holds keys to set, and with
-    None keys to remove. `user_inputs` is a JSON Merge Patch (RFC 7396) as text.
+    `title` "" clears it, so that the next user message gives one. `metadata` holds keys to set, and
+    with None keys to remove. `user_inputs` is a JSON Merge Patch (RFC 7396) as text. What is to be
+    cleared is cleared first.
     """
 
     title: str | None = None

@@ -107,8 +107,8 @@ class Output:
 class Session:
     """The state of a session after the event `seq`, without its messages.
 
-    `user_inputs` is a JSON object's text. `size` is the bytes of all its records, which the rules
-    compare with a limit and the log's keeper adds up.
+    `user_inputs` is a JSON object's text. How many bytes the records take is the log keeper's to
+    add up; `decide.check_room` compares it with the limit.
     """
 
     id: str

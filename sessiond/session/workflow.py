@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+
+from sessiond.errors import Violations
+from sessiond.session.checks import check_name, check_session_id
+from sessiond.session.limits import DEFAULT_LIMITS, Limits
+
+MOST_MINUTES = 525_600
+"""A year, so that the minutes of 64 steps fit 32 bits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,3 +71,80 @@ def progress(workflow: Workflow, completed: int) -> Progress:
         estimated_time_remaining=sum(step.minutes for step in workflow.steps[completed:]),
         stage_progress={stage: done[stage] / count for stage, count in total.items()},
     )
+
+
+def parse(definition: Mapping[str, object], *, limits: Limits = DEFAULT_LIMITS) -> Workflow:
+    """Return the workflow that a file's mapping defines: id, name, and steps or an agent.
+
+    Raises:
+        ValueError: with everything that is wrong, in one sentence per place.
+    """
+    wrong: list[str] = []
+    size = len(json.dumps(definition, ensure_ascii=False, default=str).encode())
+    if size > limits.workflow:
+        wrong.append(f"it must be at most {limits.workflow} bytes in all, not {size}")
+    _refuse_unknown(definition, {"id", "name", "steps", "agent"}, "", wrong)
+    given = definition.get("steps", [])
+    if not isinstance(given, list) or len(given) > limits.workflow_steps:
+        wrong.append(f"steps must be a list of at most {limits.workflow_steps}")
+        given = []
+    steps = tuple(
+        _step(item, f"steps[{place}].", limits, wrong) for place, item in enumerate(given)
+    )
+    for step_id, times in Counter(step.id for step in steps).items():
+        if times > 1:
+            wrong.append(f"step id {step_id!r} must stand there once, not {times} times")
+    agent = ""
+    if not steps:
+        agent = _name(definition, "agent", "", limits.agent_id, wrong)
+    elif "agent" in definition:
+        wrong.append("agent must be left out of a workflow with steps")
+    workflow = Workflow(
+        id=_id(definition, "", wrong),
+        name=_name(definition, "name", "", limits.agent_id, wrong),
+        steps=steps,
+        agent=agent,
+    )
+    if wrong:
+        raise ValueError("; ".join(wrong))
+    return workflow
+
+
+def _step(item: object, path: str, limits: Limits, wrong: list[str]) -> Step:
+    if not isinstance(item, Mapping):
+        wrong.append(f"{path[:-1]} must be a mapping")
+        return Step("", "", "", "", 0)
+    _refuse_unknown(item, {"id", "name", "agent", "stage", "minutes"}, path, wrong)
+    minutes = item.get("minutes")
+    if type(minutes) is not int or not 0 <= minutes <= MOST_MINUTES:
+        wrong.append(f"{path}minutes must be a whole number, 0 to {MOST_MINUTES}")
+        minutes = 0
+    return Step(
+        id=_id(item, path, wrong),
+        name=_name(item, "name", path, limits.agent_id, wrong),
+        agent=_name(item, "agent", path, limits.agent_id, wrong),
+        stage=_name(item, "stage", path, limits.agent_id, wrong),
+        minutes=minutes,
+    )
+
+
+def _id(item: Mapping[str, object], path: str, wrong: list[str]) -> str:
+    value = item.get("id")
+    found = Violations()
+    check_session_id(value if isinstance(value, str) else "", f"{path}id", found)
+    wrong.extend(f"{violation.field} {violation.message}" for violation in found.found)
+    return value if isinstance(value, str) else ""
+
+
+def _name(item: Mapping[str, object], key: str, path: str, limit: int, wrong: list[str]) -> str:
+    value = item.get(key)
+    found = Violations()
+    check_name(value if isinstance(value, str) else "", f"{path}{key}", found, limit=limit)
+    wrong.extend(f"{violation.field} {violation.message}" for violation in found.found)
+    return value if isinstance(value, str) else ""
+
+
+def _refuse_unknown(
+    item: Mapping[str, object], known: set[str], path: str, wrong: list[str]
+) -> None:
+    wrong.extend(f"{path}{key} is not known" for key in item if key not in known)

@@ -1,0 +1,157 @@
+"""Folding records into the state: the one place that says what an event does to a session."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import assert_never
+
+from sessiond.session.events import (
+    MessageAppended,
+    OutputDecided,
+    OutputEdited,
+    OutputSubmitted,
+    Record,
+    SessionCreated,
+    SessionPaused,
+    SessionResumed,
+    SessionUpdated,
+)
+from sessiond.session.state import (
+    Decision,
+    LastWord,
+    Message,
+    Output,
+    OutputStatus,
+    Sender,
+    Session,
+    Status,
+)
+
+LAST_MESSAGE_CHARACTERS = 140
+
+
+def apply(session: Session | None, record: Record) -> Session:
+    """Return the session after the record; `session` is None before the first one.
+
+    Raises:
+        ValueError: the record is not the next one of this session, which is a fault of ours.
+    """
+    event = record.event
+    if session is None:
+        if record.seq != 1 or not isinstance(event, SessionCreated):
+            raise ValueError(f"record {record.seq} does not create a session")
+        return _created(record, event)
+    if record.seq != session.seq + 1:
+        raise ValueError(f"record {record.seq} does not follow {session.seq}")
+    session = replace(
+        session,
+        seq=record.seq,
+        last_active_ms=max(session.last_active_ms, record.time_ms),
+    )
+    match event:
+        case MessageAppended():
+            return _message_appended(session, record, event)
+        case SessionUpdated():
+            return _updated(session, record, event)
+        case OutputSubmitted(body):
+            return _with_output(session, Output(body, body_seq=record.seq))
+        case OutputEdited(body):
+            edited = replace(session.outputs[body.id], body=body, body_seq=record.seq)
+            return _with_output(session, edited)
+        case OutputDecided():
+            return _output_decided(session, record, event)
+        case SessionPaused():
+            return replace(session, status=Status.PAUSED)
+        case SessionResumed():
+            return replace(session, status=Status.ACTIVE)
+        case SessionCreated():
+            raise ValueError(f"record {record.seq} creates a session that exists")
+        case _:  # pragma: no cover
+            assert_never(event)
+
+
+def message_of(record: Record) -> Message | None:
+    """Return the message that the record appended, or None when it did something else."""
+    event = record.event
+    if not isinstance(event, MessageAppended):
+        return None
+    return Message(
+        id=event.id,
+        sender=event.sender,
+        type=event.type,
+        content=event.content,
+        time_ms=record.time_ms,
+        seq=record.seq,
+        agent_id=event.agent_id,
+        metadata=event.metadata,
+    )
+
+
+def decided(output: Output, record: Record, event: OutputDecided) -> Output:
+    """Return the output after the decision that the record holds."""
+    approved = event.decision is Decision.APPROVED
+    return replace(
+        output,
+        status=OutputStatus.APPROVED if approved else OutputStatus.REJECTED,
+        decision_seq=record.seq,
+        feedback=event.feedback,
+        approved_ms=record.time_ms if approved else None,
+        approved_by=(record.actor.acting_for or record.actor.subject) if approved else None,
+    )
+
+
+def _created(record: Record, event: SessionCreated) -> Session:
+    return Session(
+        id=event.session_id,
+        user_id=event.user_id,
+        workflow=event.workflow,
+        status=Status.ACTIVE,
+        current_step=0,
+        created_ms=record.time_ms,
+        last_active_ms=record.time_ms,
+        user_inputs=event.user_inputs,
+        inputs_seq=1,
+        title=event.title,
+        title_given=event.title != "",
+        metadata=event.metadata,
+        seq=1,
+    )
+
+
+def _message_appended(session: Session, record: Record, event: MessageAppended) -> Session:
+    return replace(
+        session,
+        message_count=session.message_count + 1,
+        last_message_seq=record.seq,
+        last_message=event.content[:LAST_MESSAGE_CHARACTERS],
+        last_word=LastWord.AGENT if event.sender is Sender.AGENT else LastWord.OTHER,
+        title=session.title if event.title is None else event.title,
+    )
+
+
+def _updated(session: Session, record: Record, event: SessionUpdated) -> Session:
+    if event.title is not None:
+        session = replace(session, title=event.title, title_given=event.title_given)
+    if event.metadata is not None:
+        session = replace(session, metadata=event.metadata)
+    if event.user_inputs is not None:
+        session = replace(session, user_inputs=event.user_inputs, inputs_seq=record.seq)
+    return session
+
+
+def _with_output(session: Session, output: Output) -> Session:
+    return replace(session, outputs={**session.outputs, output.body.id: output})
+
+
+def _output_decided(session: Session, record: Record, event: OutputDecided) -> Session:
+    output = session.outputs[event.output_id]
+    # A decision is a word to the agent: whoever's step it now is, is awaited.
+    after = replace(_with_output(session, decided(output, record, event)), last_word=LastWord.OTHER)
+    step_id = session.workflow.step_id_at(session.current_step)
+    if event.decision is not Decision.APPROVED or output.body.step_id != step_id:
+        return after
+    step = session.current_step + 1
+    completed = step == len(session.workflow.steps)
+    return replace(
+        after, current_step=step, status=Status.COMPLETED if completed else session.status
+    )

@@ -1,0 +1,250 @@
+"""Deciding: what a change means for a session, as events, or why it is refused.
+
+Form comes first, with every bad field at once; then what the caller may say; then the session's
+state; room in the session comes last. Whether the caller may enter the session at all is checked
+before, by `access.check_access`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import assert_never
+
+from sessiond.errors import PermissionDenied, SessionCompleted, SessionFull, Violations
+from sessiond.session.access import Identity
+from sessiond.session.changes import (
+    AppendMessage,
+    ApproveOutput,
+    Change,
+    CreateSession,
+    DeleteSession,
+    EditOutput,
+    PauseSession,
+    ResumeSession,
+    SubmitOutput,
+    UpdateSession,
+)
+from sessiond.session.checks import (
+    check_metadata,
+    check_name,
+    check_session_id,
+    check_text,
+    check_title,
+    check_user_id,
+)
+from sessiond.session.events import (
+    Event,
+    MessageAppended,
+    SessionCreated,
+    SessionPaused,
+    SessionResumed,
+    SessionUpdated,
+)
+from sessiond.session.jsontext import check_object, merge_patch, same_object
+from sessiond.session.limits import Limits
+from sessiond.session.outputs import approve_output, edit_output, submit_output
+from sessiond.session.senders import check_sender, sender_of, speaking_agent
+from sessiond.session.state import MessageType, Sender, Session, Status
+from sessiond.session.title import title_of
+from sessiond.session.workflow import Workflow
+
+
+def create(
+    change: CreateSession,
+    *,
+    workflow: Workflow | None,
+    session_id: str,
+    identity: Identity,
+    limits: Limits,
+) -> SessionCreated:
+    """Return the event that begins a session, owned by the user that the caller is or acts for.
+
+    Args:
+        workflow: the definition that the change names; None when there is none of that name.
+        session_id: `change.id`, or the id that the server gives.
+
+    Raises:
+        InvalidArgument: with every bad field.
+        PermissionDenied: the caller owns no sessions: an agent, or a service that acts for nobody.
+    """
+    found = Violations()
+    check_session_id(session_id, "id", found)
+    if workflow is None:
+        found.add("workflow_id", "must be the id of a workflow of this installation")
+    check_title(change.title or "", "title", found, limits=limits)
+    check_metadata(change.metadata, "metadata", found, limits=limits)
+    _check_inputs(change.user_inputs, found, limits)
+    if identity.user_id:
+        check_user_id(identity.user_id, "user_id", found, limits=limits)
+    found.check()
+    if workflow is None or not identity.user_id:
+        raise PermissionDenied("Only users, and services acting for one, create sessions.")
+    return SessionCreated(
+        session_id=session_id,
+        user_id=identity.user_id,
+        workflow=workflow,
+        user_inputs="{}" if change.user_inputs is None else change.user_inputs,
+        title=change.title or "",
+        metadata=dict(change.metadata),
+    )
+
+
+def decide(
+    session: Session,
+    change: Change,
+    *,
+    identity: Identity,
+    now_ms: int,
+    new_id: Callable[[], str],
+    limits: Limits,
+) -> tuple[Event, ...]:
+    """Return what the change does to the session; () when it leaves it as it is.
+
+    Nothing changes when the same decision is repeated, a paused session is paused, one that is
+    not paused is resumed, or an update or an edit gives what is there already. A deletion ends
+    the log instead of lengthening it: it is always possible and gives no event, so its caller
+    writes the tombstone without asking here.
+
+    Args:
+        now_ms: when an output that the change makes was generated.
+        new_id: gives the ids of messages and outputs; not called for a refused change.
+
+    Raises:
+        SessiondError: why not; the session stays as it is.
+    """
+    events = _decide(
+        session, change, identity=identity, now_ms=now_ms, new_id=new_id, limits=limits
+    )
+    if events and session.seq + len(events) > limits.events:
+        raise SessionFull(f"The session has {session.seq} changes and may have {limits.events}.")
+    return events
+
+
+def check_room(size: int, added: int, limits: Limits) -> None:
+    """Return if `added` bytes of records still fit beside `size` bytes.
+
+    Raises:
+        SessionFull: they do not.
+    """
+    if size + added > limits.session:
+        raise SessionFull(f"The session may have {limits.session} bytes.")
+
+
+def _decide(
+    session: Session,
+    change: Change,
+    *,
+    identity: Identity,
+    now_ms: int,
+    new_id: Callable[[], str],
+    limits: Limits,
+) -> tuple[Event, ...]:
+    match change:
+        case AppendMessage():
+            return _append_message(session, change, identity=identity, new_id=new_id, limits=limits)
+        case UpdateSession():
+            return _update_session(session, change, limits=limits)
+        case SubmitOutput():
+            return submit_output(
+                session, change, identity=identity, now_ms=now_ms, new_id=new_id, limits=limits
+            )
+        case EditOutput():
+            return edit_output(session, change, now_ms=now_ms, limits=limits)
+        case ApproveOutput():
+            return approve_output(session, change, limits=limits)
+        case PauseSession():
+            if session.status is Status.COMPLETED:
+                raise SessionCompleted
+            return () if session.status is Status.PAUSED else (SessionPaused(),)
+        case ResumeSession():
+            return (SessionResumed(),) if session.status is Status.PAUSED else ()
+        case DeleteSession():
+            return ()
+        case _:  # pragma: no cover
+            assert_never(change)
+
+
+def _append_message(
+    session: Session,
+    change: AppendMessage,
+    *,
+    identity: Identity,
+    new_id: Callable[[], str],
+    limits: Limits,
+) -> tuple[MessageAppended]:
+    sender = sender_of(identity, change.sender)
+    found = Violations()
+    check_text(change.content, "content", found, limit=limits.content)
+    if change.agent_id is not None:
+        if sender is Sender.USER:
+            found.add("agent_id", "must not be given for a user's message")
+        check_name(change.agent_id, "agent_id", found, limit=limits.agent_id)
+    if change.metadata is not None:
+        check_object(
+            change.metadata,
+            "metadata",
+            found,
+            limit=limits.message_metadata,
+            depth=limits.json_depth,
+        )
+    found.check()
+    check_sender(identity, sender)
+    agent = change.agent_id
+    if sender is Sender.AGENT:
+        agent = speaking_agent(identity, session, agent)
+    title = None
+    if sender is Sender.USER and not session.title:
+        title = title_of(change.content) or None
+    return (
+        MessageAppended(
+            id=new_id(),
+            sender=sender,
+            type=change.type or MessageType.TEXT,
+            content=change.content,
+            agent_id=agent,
+            metadata=change.metadata,
+            title=title,
+        ),
+    )
+
+
+def _update_session(
+    session: Session, change: UpdateSession, *, limits: Limits
+) -> tuple[SessionUpdated, ...]:
+    found = Violations()
+    if change.title is not None:
+        check_title(change.title, "title", found, limits=limits)
+    metadata = _patched_metadata(session.metadata, change)
+    check_metadata(metadata, "metadata", found, limits=limits)
+    before = len(found.found)
+    _check_inputs(change.user_inputs, found, limits)
+    inputs = "{}" if change.clear_user_inputs else session.user_inputs
+    if change.user_inputs is not None and len(found.found) == before:
+        inputs = merge_patch(inputs, change.user_inputs)
+        _check_inputs(inputs, found, limits)
+    found.check()
+    retitled = change.title is not None and change.title != session.title
+    updated = SessionUpdated(
+        title=change.title if retitled else None,
+        title_given=retitled and change.title != "",
+        metadata=metadata if metadata != session.metadata else None,
+        user_inputs=None if same_object(inputs, session.user_inputs) else inputs,
+    )
+    return () if updated == SessionUpdated() else (updated,)
+
+
+def _patched_metadata(metadata: Mapping[str, str], change: UpdateSession) -> dict[str, str]:
+    patched = {} if change.clear_metadata else dict(metadata)
+    for key, value in change.metadata.items():
+        if value is None:
+            patched.pop(key, None)
+        else:
+            patched[key] = value
+    return patched
+
+
+def _check_inputs(inputs: str | None, found: Violations, limits: Limits) -> None:
+    if inputs is not None:
+        check_object(
+            inputs, "user_inputs", found, limit=limits.user_inputs, depth=limits.json_depth
+        )
