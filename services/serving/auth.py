@@ -25,7 +25,8 @@ from joserfc.errors import ExpiredTokenError, JoseError
 from joserfc.jws import JWSRegistry
 from joserfc.jwt import JWTClaimsRegistry
 
-from services.serving.claims import ClaimRefused, identity_of
+from services.serving.claims import ClaimRefused, acting_for, identity_of
+from services.serving.context import Call
 from services.serving.keys import KeyFile, KeySource, KeyUrl, SharedSecret
 from services.serving.settings import Settings
 from sessiond.errors import Unauthenticated
@@ -110,6 +111,22 @@ class Authenticator:
             raise Unauthenticated("The token is not valid.") from None
         self._keep(token, verified)
         return verified
+
+    async def admit(self, request_id: str, authorization: str | None, user: str | None) -> Call:
+        """Return the call that these headers or metadata of a request make.
+
+        `authorization` is `Bearer` and a token, `user` what stands in `sessiond-user`; None where
+        the request has none.
+
+        Raises:
+            Unauthenticated: there is no valid token.
+            PermissionDenied: a user is named, and the caller is not a service.
+            InvalidArgument: the user is not a percent-encoded user id.
+        """
+        token = bearer(authorization)
+        verified = self.recall(token) or await self.verify(token)
+        identity = verified.identity if user is None else acting_for(verified.identity, user)
+        return Call(request_id, identity, token, verified.expires_at)
 
     async def _verify(self, token: str) -> Verified:
         if len(token) > TOKEN_BYTES or not token.isascii():

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, unquote_to_bytes
 
-from sessiond.errors import InvalidArgument, PermissionDenied, Unauthenticated
+from sessiond.errors import InvalidArgument, PermissionDenied
 from sessiond.session.access import Identity, Role
 
 ACTING_FOR_KEY = "sessiond-user"
@@ -24,15 +24,15 @@ USER_ID_BYTES = 128
 _ENCODED = re.compile(r"(?:[!-$&-~]|%[0-9A-Fa-f]{2})+")
 
 
-class ClaimRefused(Unauthenticated):
-    """A token was signed by a key we trust, and says something that we do not accept.
+class ClaimRefused(Exception):
+    """A token says something that we do not accept, or lacks what we need.
 
     Callers hear a plain `Unauthenticated`; the claim's name is for our log.
     """
 
     def __init__(self, claim: str) -> None:
         self.claim = claim
-        super().__init__()
+        super().__init__(claim)
 
 
 def is_user_id(text: str) -> bool:

@@ -26,7 +26,7 @@ PREFIX = "SESSIOND_"
 SHARED_SECRET_ALGORITHMS = ("HS256", "HS384", "HS512")
 PUBLIC_KEY_ALGORITHMS = (
     *("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),
-    *("ES256", "ES384", "ES512", "Ed25519", "EdDSA"),
+    *("ES256", "ES384", "ES512", "Ed25519"),
 )
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
