@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from services.store.etcd.client import EtcdClient
+from tests.etcd.relay import Relay
 from tests.etcd.servers import Member, members, until_ready
 
 
@@ -37,3 +38,10 @@ def _numbers() -> Callable[[], int]:
 def prefix(_numbers: Callable[[], int]) -> bytes:
     """Return a key prefix that no other test uses."""
     return b"test%d/" % _numbers()
+
+
+@pytest.fixture
+async def relay(member: Member) -> AsyncIterator[Relay]:
+    """Return a way to that etcd that can be cut."""
+    async with Relay(member.address) as made:
+        yield made

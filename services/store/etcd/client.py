@@ -78,7 +78,7 @@ class EtcdClient:
         """Take `host:port` endpoints in order of preference, and the default for `within`."""
         self._endpoints = Endpoints(endpoints, tls)
         self._within = within
-        self._rng = rng or random.Random()  # noqa: S311 - spreads reconnects, guards nothing
+        self._rng = rng or random.SystemRandom()
 
     async def __aenter__(self) -> Self:
         """Return the client; it connects with the first call."""
@@ -94,7 +94,7 @@ class EtcdClient:
         await self.close()
 
     async def close(self) -> None:
-        """End all calls and connections; closing twice does no harm."""
+        """Close all connections and cancel the calls in flight; closing twice does no harm."""
         await self._endpoints.close()
 
     @property
@@ -131,7 +131,9 @@ class EtcdClient:
         """Carry out a transaction, once."""
         endpoint = self._endpoints.current
         try:
-            return await endpoint.kv.Txn(request, timeout=within or self._within)
+            return await endpoint.kv.Txn(
+                request, timeout=self._within if within is None else within
+            )
         except aio.AioRpcError as error:
             raise self._write_failure(endpoint, error) from error
 
@@ -187,7 +189,7 @@ class EtcdClient:
         """
         endpoint = self._endpoints.current
         # A stream of its own for each call: it holds nothing when the call is over.
-        call = endpoint.lease.LeaseKeepAlive(timeout=within or self._within)
+        call = endpoint.lease.LeaseKeepAlive(timeout=self._within if within is None else within)
         try:
             await call.write(LeaseKeepAliveRequest(ID=lease))
             await call.done_writing()
@@ -210,7 +212,9 @@ class EtcdClient:
         """
         member = self._endpoints.named(endpoint) if endpoint else self._endpoints.current
         try:
-            return await member.maintenance.Status(StatusRequest(), timeout=within or self._within)
+            return await member.maintenance.Status(
+                StatusRequest(), timeout=self._within if within is None else within
+            )
         except aio.AioRpcError as error:
             raise errors.of_read(error) from error
 
@@ -243,7 +247,7 @@ class EtcdClient:
     ) -> Response:
         """Ask each endpoint once, beginning with the one in use, until one answers."""
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + (within or self._within)
+        deadline = loop.time() + (self._within if within is None else within)
         left = len(self._endpoints.all)
         while True:
             endpoint = self._endpoints.current
@@ -265,7 +269,9 @@ class EtcdClient:
         """Ask the endpoint in use, once."""
         endpoint = self._endpoints.current
         try:
-            return await method(endpoint)(request, timeout=within or self._within)
+            return await method(endpoint)(
+                request, timeout=self._within if within is None else within
+            )
         except aio.AioRpcError as error:
             raise self._write_failure(endpoint, error) from error
 

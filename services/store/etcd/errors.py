@@ -110,6 +110,8 @@ _KNOWN: Final[Sequence[tuple[StatusCode, str, type[EtcdError]]]] = (
     (StatusCode.PERMISSION_DENIED, "", Denied),
     (StatusCode.UNIMPLEMENTED, "", InvalidRequest),
 )
+# A cancelled watch carries the same words without a code.
+_DENIALS: Final = ("permission denied", "invalid auth token", "user name is empty")
 # The endpoint is gone, cut off from its cluster, or hangs: another one may do better.
 _TURNS: Final = frozenset({StatusCode.UNAVAILABLE, StatusCode.DEADLINE_EXCEEDED})
 
@@ -139,8 +141,9 @@ def of_watch(error: AioRpcError) -> EtcdError | None:
 def of_cancelled_watch(reason: str, compact_revision: int) -> EtcdError:
     """Return why etcd cancelled a watch."""
     if compact_revision > 0:
-        return Compacted(reason, compact_revision)
-    if "permission denied" in reason or "auth token" in reason:
+        text = reason or f"the oldest revision left is {compact_revision}"
+        return Compacted(text, compact_revision)
+    if any(part in reason for part in _DENIALS):
         return Denied(reason)
     return WatchCancelled(reason)
 
