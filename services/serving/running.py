@@ -1,0 +1,136 @@
+"""How a part runs as a process: from its start to a drained end.
+
+    SIGTERM or SIGINT -> not ready -> the part's own drain -> servers wait for their calls
+                      -> resources close, in the reverse order of their opening -> exit code 0
+
+All of it takes `drain_seconds` at most. A second signal ends the waiting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from dataclasses import dataclass
+from typing import NoReturn
+
+import structlog
+import uvloop
+from prometheus_client import (
+    CollectorRegistry,
+    GCCollector,
+    PlatformCollector,
+    ProcessCollector,
+)
+
+from services.serving import logs
+from services.serving.health import Health
+from services.serving.settings import Settings
+from services.serving.sockets import StartFailed
+from services.serving.web import monitoring, serving_http
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """What the runner gives to a part: its health, and the registry of its figures."""
+
+    health: Health
+    registry: CollectorRegistry
+
+
+Drain = Callable[[], Awaitable[None]]
+"""Ends what has no end of its own: hands sessions over, says goodbye to streams."""
+
+Part = Callable[[Running], AbstractAsyncContextManager[Drain]]
+"""Opens a part: enters all that it is made of, servers last, and yields its drain.
+
+The part says itself when it is ready (`running.health.set_ready`). If something in it breaks for
+good, its context raises, and the process ends with exit code 1.
+"""
+
+
+async def nothing_to_drain() -> None:
+    """Be the drain of a part whose calls all end by themselves."""
+
+
+def run(name: str, settings: Settings, part: Part) -> NoReturn:
+    """Run a part until a signal ends it, and leave the process.
+
+    Exit codes: 0 after a drain, 1 when the part could not start or broke.
+    """
+    # gRPC's C core writes lines of its own to stderr; what matters of them comes as exceptions.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    logs.configure(name, settings.log_level)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_run(settings, part))
+    except StartFailed as failed:
+        print(f"sessiond {name}: {failed}", file=sys.stderr)  # noqa: T201
+        raise SystemExit(1) from None
+    except asyncio.CancelledError:
+        _log.warning("stopped without waiting")
+        raise SystemExit(1) from None
+    except BaseException as error:
+        _log.critical("part broke", exc_info=error)
+        raise SystemExit(1) from None
+    raise SystemExit(0)
+
+
+async def _run(settings: Settings, part: Part) -> None:
+    registry = CollectorRegistry()
+    for collector in (ProcessCollector, PlatformCollector, GCCollector):
+        collector(registry=registry)
+    running = Running(Health(), registry)
+    signals = _Signals(running.health)
+    try:
+        await _open_and_serve(settings, part, running, signals)
+    except asyncio.CancelledError:
+        if signals.serving:
+            raise
+    _log.info("stopped")
+
+
+async def _open_and_serve(
+    settings: Settings, part: Part, running: Running, signals: _Signals
+) -> None:
+    async with AsyncExitStack() as stack:
+        if settings.metrics_listen is not None:
+            app = monitoring(running.registry, running.health)
+            await stack.enter_async_context(
+                serving_http(app, settings.metrics_listen, running.health)
+            )
+        drain = await stack.enter_async_context(part(running))
+        signals.serving = True
+        _log.info("serving", listen=str(settings.listen))
+        await signals.first.wait()
+        _log.info("draining", seconds=settings.drain_seconds)
+        running.health.begin_drain(settings.drain_seconds)
+        try:
+            await asyncio.wait_for(drain(), settings.drain_seconds)
+        except TimeoutError:
+            _log.warning("drain took too long")
+
+
+class _Signals:
+    """SIGTERM and SIGINT: the first ends the serving, or the start; the second, the waiting."""
+
+    def __init__(self, health: Health) -> None:
+        self.first = asyncio.Event()
+        self.serving = False
+        self._health = health
+        self._task = asyncio.current_task()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._arrived)
+
+    def _arrived(self) -> None:
+        if self.first.is_set():
+            self._health.hurry()
+        if self._task is not None and (self.first.is_set() or not self.serving):
+            self._task.cancel()
+        self.first.set()
