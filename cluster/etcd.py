@@ -63,11 +63,13 @@ def etcd_parts(
     *,
     quota_bytes: int = 8 * GIB,
     tls: EtcdTls | None = None,
+    flags: Sequence[str] = (),
 ) -> list[Part]:
     """Return one cluster of as many members as places, `etcd-1` and on.
 
     Member n keeps its data in `<data_dir>/etcd-<n>` and finds it there again. Writes are synced to
-    disk, always. A member is ready when it answers a read that needs a quorum.
+    disk, always. A member is ready when it answers a read that needs a quorum. `flags` are etcd's
+    own, for all members, over ours.
     """
     scheme = "http" if tls is None else "https"
     # etcd refuses to start when one of its own variables stands beside the same flag.
@@ -85,6 +87,7 @@ def etcd_parts(
         "--log-level=warn",
         *(ALONE if len(places) == 1 else TOGETHER),
         *(tls.flags() if tls else ()),
+        *flags,
     )
     parts = []
     for name, place in zip(names, places, strict=True):

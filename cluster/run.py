@@ -7,7 +7,7 @@ import fcntl
 import os
 import signal
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -74,49 +74,58 @@ async def _run(settings: RunSettings, binary: EtcdBinary, environ: Mapping[str, 
         version = f"  (etcd {spelled(binary.version)})" if part.kind == "etcd" else ""
         _say(f"{part.name:<10} ready at {part.address}{version}")
 
-    cluster = Cluster(stages, logs=logs, told=told)
-    serving = asyncio.create_task(_serve(cluster, keys))
-    asked = _stop_when_asked(serving, cluster)
-    try:
-        await serving
-    except asyncio.CancelledError:
-        _say("stopped; the data stays in " + str(settings.data_dir))
-        return 0
-    except (PartDied, PartNotReady) as failure:
-        _complain(failure)
-        _complain("everything was stopped")
-        return 0 if asked.is_set() else 1
-    return 0
-
-
-async def _serve(cluster: Cluster, keys: DevelopmentKeys) -> None:
-    async with cluster:
+    def announce(cluster: Cluster) -> None:
         address = cluster.address("gateway-1")
         token = keys.user_token("alice")
         _say("")
         _say(f"sessiond is up: http://{address}/")
         _say(f"curl -H 'Authorization: Bearer {token}' {address}/api/users/alice/sessions")
         _say("")
+
+    exit_code = await supervise(Cluster(stages, logs=logs, told=told), announce)
+    _say(f"everything is stopped; the data stays in {settings.data_dir}")
+    return exit_code
+
+
+async def supervise(cluster: Cluster, announce: Callable[[Cluster], None]) -> int:
+    """Bring the parts up, call `announce`, keep them up until a signal or a death; return 0 or 1.
+
+    The first SIGINT, SIGTERM or SIGHUP stops the parts in order, also while they are starting; the
+    second kills them.
+    """
+    serving = asyncio.create_task(_serve(cluster, announce))
+    _stop_when_asked(serving, cluster)
+    try:
+        await serving
+    except asyncio.CancelledError:
+        return 0
+    except (PartDied, PartNotReady) as failure:
+        _complain(failure)
+    return 1
+
+
+async def _serve(cluster: Cluster, announce: Callable[[Cluster], None]) -> None:
+    async with cluster:
+        announce(cluster)
         await cluster.watch()
 
 
-def _stop_when_asked(serving: asyncio.Task[None], cluster: Cluster) -> asyncio.Event:
-    """Cancel `serving` at the first signal, kill the parts at the second."""
-    asked = asyncio.Event()
+def _stop_when_asked(serving: asyncio.Task[None], cluster: Cluster) -> None:
+    asked = False
 
     def stop() -> None:
-        if asked.is_set():
+        nonlocal asked
+        if asked:
             cluster.hurry()
             return
-        asked.set()
-        _say("stopping; once more to stop at once")
+        asked = True
+        _say("stopping; ask again to kill")
         serving.cancel()
 
     for number in STOP_SIGNALS:
         if number is signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:
             continue  # nohup: to outlive the terminal is what was asked for
         asyncio.get_running_loop().add_signal_handler(number, stop)
-    return asked
 
 
 def _turn_over(logs: Path) -> None:

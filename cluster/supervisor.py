@@ -90,11 +90,18 @@ class Cluster:
         Raises:
             PartDied, PartNotReady: it did not come up.
         """
-        part, process = self._parts[name], self._processes[name]
-        await process.start()
-        await wait_until_ready(part, process, self._patience)
+        await self._processes[name].start()
+        await self.ready(name)
         self._wanted.add(name)
-        self._told(part)
+        self._told(self._parts[name])
+
+    async def ready(self, name: str) -> None:
+        """Wait until a started part is ready, or ready again after something befell another one.
+
+        Raises:
+            PartDied, PartNotReady: it did not get ready.
+        """
+        await wait_until_ready(self._parts[name], self._processes[name], self._patience)
 
     async def stop(self, name: str) -> int:
         """Let one part drain and end; return its exit code."""

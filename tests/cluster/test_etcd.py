@@ -12,9 +12,9 @@ from cluster.etcd_binary import EtcdBinary
 from cluster.supervisor import Cluster
 
 
-def etcdctl(address: str, *arguments: str) -> str:
+def etcdctl(binary: EtcdBinary, address: str, *arguments: str) -> str:
     return subprocess.run(
-        ["etcdctl", "--endpoints", address, *arguments],
+        [binary.path.with_name("etcdctl"), "--endpoints", address, *arguments],
         env={**os.environ, "ETCDCTL_API": "3"},
         capture_output=True,
         text=True,
@@ -36,9 +36,9 @@ async def test_a_single_etcd_keeps_its_data_over_a_restart(
 ) -> None:
     """What one run wrote, the next one reads, whichever ports the two were given."""
     async with cluster_of(1, etcd_binary, ports, tmp_path) as first:
-        etcdctl(first.address("etcd-1"), "put", "kept", "yes")
+        etcdctl(etcd_binary, first.address("etcd-1"), "put", "kept", "yes")
     async with cluster_of(1, etcd_binary, ports, tmp_path) as second:
-        assert etcdctl(second.address("etcd-1"), "get", "kept") == "kept\nyes\n"
+        assert etcdctl(etcd_binary, second.address("etcd-1"), "get", "kept") == "kept\nyes\n"
 
 
 async def test_three_members_go_on_without_one(
@@ -47,9 +47,12 @@ async def test_three_members_go_on_without_one(
     """A cluster of three accepts writes while one is dead, and the dead one comes back."""
     async with cluster_of(3, etcd_binary, ports, tmp_path) as cluster:
         await cluster.kill("etcd-1")
-        etcdctl(cluster.address("etcd-2"), "put", "written", "by two")
+        await cluster.ready("etcd-2")
+        etcdctl(etcd_binary, cluster.address("etcd-2"), "put", "written", "by two")
         await cluster.start("etcd-1")
-        assert etcdctl(cluster.address("etcd-1"), "get", "written") == "written\nby two\n"
+        assert (
+            etcdctl(etcd_binary, cluster.address("etcd-1"), "get", "written") == "written\nby two\n"
+        )
 
 
 async def test_variables_meant_for_another_etcd_do_no_harm(
@@ -63,6 +66,8 @@ async def test_variables_meant_for_another_etcd_do_no_harm(
         assert not (tmp_path / "other").exists()
 
 
-async def test_the_shared_etcd_of_the_test_run_answers(etcd: Cluster, namespace: str) -> None:
+async def test_the_shared_etcd_of_the_test_run_answers(
+    etcd: Cluster, etcd_binary: EtcdBinary, namespace: str
+) -> None:
     """The session-wide fixture is a real etcd, and a namespace is unused when it is given."""
-    assert etcdctl(etcd.address("etcd-1"), "get", "--prefix", namespace) == ""
+    assert etcdctl(etcd_binary, etcd.address("etcd-1"), "get", "--prefix", namespace) == ""
