@@ -24,16 +24,15 @@ not even connect is called ambiguous too; to repeat the identical transaction se
 
 from __future__ import annotations
 
-import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from types import TracebackType
-from typing import Self, TypeAlias, TypeVar
+from typing import Self
 
 from grpc import aio
 
 from services.store.etcd import errors
-from services.store.etcd.endpoints import Endpoint, Endpoints, Tls
+from services.store.etcd.endpoints import Endpoints, Tls
 from services.store.etcd.etcd_pb2 import (
     CompactionRequest,
     CompactionResponse,
@@ -58,10 +57,6 @@ from services.store.etcd.etcd_pb2 import (
 )
 from services.store.etcd.transactions import ConsensusRead, consensus, consensus_read
 from services.store.etcd.watch import Watch
-
-Request = TypeVar("Request")
-Response = TypeVar("Response")
-Method: TypeAlias = "Callable[[Endpoint], aio.UnaryUnaryMultiCallable[Request, Response]]"
 
 
 class EtcdClient:
@@ -114,7 +109,9 @@ class EtcdClient:
             Compacted: the request's revision is gone.
             FutureRevision: it has not happened yet.
         """
-        return await self._read(lambda endpoint: endpoint.kv.Range, request, within)
+        return await self._endpoints.read(
+            lambda endpoint: endpoint.kv.Range, request, self._seconds(within)
+        )
 
     async def consensus_range(
         self, *requests: RangeRequest, within: float | None = None
@@ -125,31 +122,35 @@ class EtcdClient:
         on any server. A revision that is gone fails all of it.
         """
         txn = consensus(requests)
-        return consensus_read(await self._read(lambda endpoint: endpoint.kv.Txn, txn, within))
+        return consensus_read(
+            await self._endpoints.read(lambda endpoint: endpoint.kv.Txn, txn, self._seconds(within))
+        )
 
     async def txn(self, request: TxnRequest, *, within: float | None = None) -> TxnResponse:
         """Carry out a transaction, once."""
         endpoint = self._endpoints.current
         try:
-            return await endpoint.kv.Txn(
-                request, timeout=self._within if within is None else within
-            )
+            return await endpoint.kv.Txn(request, timeout=self._seconds(within))
         except aio.AioRpcError as error:
-            raise self._write_failure(endpoint, error) from error
+            raise self._endpoints.write_failure(endpoint, error) from error
 
     async def put(
         self, key: bytes, value: bytes, *, lease: int = 0, within: float | None = None
     ) -> PutResponse:
         """Write one key; `lease` 0 is none."""
         request = PutRequest(key=key, value=value, lease=lease)
-        return await self._write(lambda endpoint: endpoint.kv.Put, request, within)
+        return await self._endpoints.write(
+            lambda endpoint: endpoint.kv.Put, request, self._seconds(within)
+        )
 
     async def delete(
         self, key: bytes, range_end: bytes = b"", *, within: float | None = None
     ) -> DeleteRangeResponse:
         """Delete one key, or `key` to before `range_end`; what is absent is no failure."""
         request = DeleteRangeRequest(key=key, range_end=range_end)
-        return await self._write(lambda endpoint: endpoint.kv.DeleteRange, request, within)
+        return await self._endpoints.write(
+            lambda endpoint: endpoint.kv.DeleteRange, request, self._seconds(within)
+        )
 
     async def compact(self, revision: int, *, within: float | None = None) -> CompactionResponse:
         """Forget what was overwritten or deleted before `revision`.
@@ -159,12 +160,16 @@ class EtcdClient:
             FutureRevision: the revision has not happened yet.
         """
         request = CompactionRequest(revision=revision)
-        return await self._write(lambda endpoint: endpoint.kv.Compact, request, within)
+        return await self._endpoints.write(
+            lambda endpoint: endpoint.kv.Compact, request, self._seconds(within)
+        )
 
     async def lease_grant(self, ttl: int, *, within: float | None = None) -> LeaseGrantResponse:
         """Make a lease of `ttl` seconds; etcd may grant more, and the answer says how many."""
         request = LeaseGrantRequest(TTL=ttl)
-        return await self._write(lambda endpoint: endpoint.lease.LeaseGrant, request, within)
+        return await self._endpoints.write(
+            lambda endpoint: endpoint.lease.LeaseGrant, request, self._seconds(within)
+        )
 
     async def lease_revoke(self, lease: int, *, within: float | None = None) -> None:
         """End a lease and delete its keys.
@@ -173,14 +178,18 @@ class EtcdClient:
             LeaseNotFound: it has ended already.
         """
         request = LeaseRevokeRequest(ID=lease)
-        await self._write(lambda endpoint: endpoint.lease.LeaseRevoke, request, within)
+        await self._endpoints.write(
+            lambda endpoint: endpoint.lease.LeaseRevoke, request, self._seconds(within)
+        )
 
     async def time_to_live(
         self, lease: int, *, keys: bool = False, within: float | None = None
     ) -> LeaseTimeToLiveResponse:
         """Read a lease: TTL in seconds, -1 where it is gone, and its keys where asked for."""
         request = LeaseTimeToLiveRequest(ID=lease, keys=keys)
-        return await self._read(lambda endpoint: endpoint.lease.LeaseTimeToLive, request, within)
+        return await self._endpoints.read(
+            lambda endpoint: endpoint.lease.LeaseTimeToLive, request, self._seconds(within)
+        )
 
     async def keep_alive(self, lease: int, *, within: float | None = None) -> int:
         """Start the lease's time anew; return the seconds it now has, 0 where it is gone.
@@ -189,13 +198,13 @@ class EtcdClient:
         """
         endpoint = self._endpoints.current
         # A stream of its own for each call: it holds nothing when the call is over.
-        call = endpoint.lease.LeaseKeepAlive(timeout=self._within if within is None else within)
+        call = endpoint.lease.LeaseKeepAlive(timeout=self._seconds(within))
         try:
             await call.write(LeaseKeepAliveRequest(ID=lease))
             await call.done_writing()
             answer = await call.read()
         except aio.AioRpcError as error:
-            raise self._write_failure(endpoint, error) from error
+            raise self._endpoints.write_failure(endpoint, error) from error
         finally:
             call.cancel()
         if isinstance(answer, LeaseKeepAliveResponse):
@@ -212,9 +221,7 @@ class EtcdClient:
         """
         member = self._endpoints.named(endpoint) if endpoint else self._endpoints.current
         try:
-            return await member.maintenance.Status(
-                StatusRequest(), timeout=self._within if within is None else within
-            )
+            return await member.maintenance.Status(StatusRequest(), timeout=self._seconds(within))
         except aio.AioRpcError as error:
             raise errors.of_read(error) from error
 
@@ -242,40 +249,5 @@ class EtcdClient:
         )
         return Watch(self._endpoints, create, self._rng)
 
-    async def _read(
-        self, method: Method[Request, Response], request: Request, within: float | None
-    ) -> Response:
-        """Ask each endpoint once, beginning with the one in use, until one answers."""
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + (self._within if within is None else within)
-        left = len(self._endpoints.all)
-        while True:
-            endpoint = self._endpoints.current
-            # A member that hangs may use up only its share of the time.
-            share = (deadline - loop.time()) / left
-            try:
-                return await method(endpoint)(request, timeout=share)
-            except aio.AioRpcError as error:
-                left -= 1
-                if not errors.endpoint_failed(error):
-                    raise errors.of_read(error) from error
-                self._endpoints.leave(endpoint)
-                if left == 0:
-                    raise errors.of_read(error) from error
-
-    async def _write(
-        self, method: Method[Request, Response], request: Request, within: float | None
-    ) -> Response:
-        """Ask the endpoint in use, once."""
-        endpoint = self._endpoints.current
-        try:
-            return await method(endpoint)(
-                request, timeout=self._within if within is None else within
-            )
-        except aio.AioRpcError as error:
-            raise self._write_failure(endpoint, error) from error
-
-    def _write_failure(self, endpoint: Endpoint, error: aio.AioRpcError) -> errors.EtcdError:
-        if errors.endpoint_failed(error):
-            self._endpoints.leave(endpoint)
-        return errors.of_write(error)
+    def _seconds(self, within: float | None) -> float:
+        return self._within if within is None else within

@@ -6,14 +6,19 @@ until it fails one, then to the next in order, around. Nothing moves back by its
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias, TypeVar
 
 import grpc
 from grpc import aio
 
-from services.store.etcd import etcd_pb2_grpc
+from services.store.etcd import errors, etcd_pb2_grpc
+
+Request = TypeVar("Request")
+Response = TypeVar("Response")
+Method: TypeAlias = "Callable[[Endpoint], aio.UnaryUnaryMultiCallable[Request, Response]]"
 
 # In bytes; a batch of reads or of watch events may be far over gRPC's 4 MiB.
 ANSWER_LIMIT: Final = 64 * 2**20
@@ -101,6 +106,43 @@ class Endpoints:
         """Use the next member, unless another call has left this one already."""
         if endpoint is self.current:
             self.current = self.all[(self.all.index(endpoint) + 1) % len(self.all)]
+
+    async def read(
+        self, method: Method[Request, Response], request: Request, seconds: float
+    ) -> Response:
+        """Ask each member once, beginning with the one in use, until one answers."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + seconds
+        left = len(self.all)
+        while True:
+            endpoint = self.current
+            # A member that hangs may use up only its share of the time.
+            share = (deadline - loop.time()) / left
+            try:
+                return await method(endpoint)(request, timeout=share)
+            except aio.AioRpcError as error:
+                left -= 1
+                if not errors.endpoint_failed(error):
+                    raise errors.of_read(error) from error
+                self.leave(endpoint)
+                if left == 0:
+                    raise errors.of_read(error) from error
+
+    async def write(
+        self, method: Method[Request, Response], request: Request, seconds: float
+    ) -> Response:
+        """Ask the member in use, once."""
+        endpoint = self.current
+        try:
+            return await method(endpoint)(request, timeout=seconds)
+        except aio.AioRpcError as error:
+            raise self.write_failure(endpoint, error) from error
+
+    def write_failure(self, endpoint: Endpoint, error: aio.AioRpcError) -> errors.EtcdError:
+        """Return what became of a write; the next one goes elsewhere if the member failed."""
+        if errors.endpoint_failed(error):
+            self.leave(endpoint)
+        return errors.of_write(error)
 
     async def close(self) -> None:
         """Cancel every call and close every channel."""
