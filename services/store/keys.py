@@ -1,0 +1,221 @@
+"""Every key in etcd: how it is written, and what a key that was read stands for.
+
+    session:{sid}                          head
+    session:{sid}:event:{seq}              one record; seq has 10 digits
+    session:{sid}:outputs                  table of outputs
+    user:{uid}:sessions:{~t}:{sid}         index entry; ~t has 13 digits and falls as t rises
+    agent:{agent}:{sid}                    the session awaits this agent
+    live:{instance}                        a registered instance of Live, in hex
+    batch                                  rewritten by each batch of commits; it holds nothing
+
+All stand behind one namespace, which is empty as shipped.
+
+Ids are escaped so that none contains the separator: `%`, `:` and ASCII control characters become
+`%XX`, all else stays as it is, in UTF-8. So keys of ordinary ids look as above to the letter, no
+two ids share a key, and user `a` has no key among those of user `a:b`. Session ids never need
+escaping, so their keys sort as they do.
+
+A session's children lie from `session:{sid}:` to before `session:{sid};`. A range that started at
+`session:{sid}` would take in the session `{sid}-1`, which sorts between the two.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final, NamedTuple
+
+_SEQ_DIGITS: Final = 10
+_TIME_DIGITS: Final = 13
+_LAST_SEQ: Final = 10**_SEQ_DIGITS - 1
+# In milliseconds since 1970: the year 2286.
+_LAST_TIME: Final = 10**_TIME_DIGITS - 1
+
+_UNSAFE: Final = re.compile(rb"[%:\x00-\x1f\x7f]")
+_ESCAPED: Final = re.compile(rb"%([0-9A-F]{2})")
+
+
+class HeadKey(NamedTuple):
+    """A session's head."""
+
+    session_id: str
+
+
+class EventKey(NamedTuple):
+    """One record of a session."""
+
+    session_id: str
+    seq: int
+
+
+class OutputsKey(NamedTuple):
+    """A session's table of outputs."""
+
+    session_id: str
+
+
+class EntryKey(NamedTuple):
+    """A session in its user's list; newest position first."""
+
+    user_id: str
+    position_ms: int
+    session_id: str
+
+
+class AwaitedKey(NamedTuple):
+    """A session among those that await an agent."""
+
+    agent: str
+    session_id: str
+
+
+class LiveKey(NamedTuple):
+    """A registered instance of Live."""
+
+    instance: bytes
+
+
+Key = HeadKey | EventKey | OutputsKey | EntryKey | AwaitedKey | LiveKey
+
+
+class Span(NamedTuple):
+    """The keys from `start` to before `end`."""
+
+    start: bytes
+    end: bytes
+
+    def after(self, key: bytes) -> Span:
+        """Return the part that comes after a key of it."""
+        return Span(key + b"\0", self.end)
+
+
+class Keys:
+    """The keys behind one namespace.
+
+    Building raises ValueError for what no key can hold: an empty id, text that is not Unicode, a
+    number that is negative or has too many digits.
+    """
+
+    def __init__(self, namespace: str = "") -> None:
+        self._namespace = namespace.encode()
+
+    @property
+    def batch(self) -> bytes:
+        """The key that every batch of commits rewrites."""
+        return self._namespace + b"batch"
+
+    @property
+    def instances(self) -> Span:
+        """All registrations."""
+        return self._under(b"live")
+
+    def head(self, session_id: str) -> bytes:
+        """Return the key of a session's head."""
+        return self._join(b"session", _escape(session_id))
+
+    def children(self, session_id: str) -> Span:
+        """Return all keys of a session but its head."""
+        return self._under(b"session", _escape(session_id))
+
+    def event(self, session_id: str, seq: int) -> bytes:
+        """Return the key of one record."""
+        return self._join(b"session", _escape(session_id), b"event", _number(seq, _LAST_SEQ))
+
+    def events(self, session_id: str, first_seq: int, last_seq: int) -> Span:
+        """Return the keys of the records `first_seq` to `last_seq`."""
+        return Span(self.event(session_id, first_seq), self.event(session_id, last_seq) + b"\0")
+
+    def outputs(self, session_id: str) -> bytes:
+        """Return the key of a session's table of outputs."""
+        return self._join(b"session", _escape(session_id), b"outputs")
+
+    def entry(self, user_id: str, position_ms: int, session_id: str) -> bytes:
+        """Return the key of a session in its user's list."""
+        inverted = _number(_LAST_TIME - position_ms, _LAST_TIME)
+        return self._join(b"user", _escape(user_id), b"sessions", inverted, _escape(session_id))
+
+    def entries(self, user_id: str) -> Span:
+        """Return a user's list."""
+        return self._under(b"user", _escape(user_id), b"sessions")
+
+    def awaited(self, agent: str, session_id: str) -> bytes:
+        """Return the key of a session among those that await an agent."""
+        return self._join(b"agent", _escape(agent), _escape(session_id))
+
+    def awaiting(self, agent: str) -> Span:
+        """Return all sessions that await an agent."""
+        return self._under(b"agent", _escape(agent))
+
+    def live(self, instance: bytes) -> bytes:
+        """Return the key of a registration."""
+        if not instance:
+            raise ValueError("an instance has an id")
+        return self._join(b"live", instance.hex().encode())
+
+    def parse(self, key: bytes) -> Key:
+        """Return what a key stands for.
+
+        Raises:
+            ValueError: it is none of ours, or not as we would write it.
+        """
+        found = self._parse(key)
+        if found is None or self._build(found) != key:
+            raise ValueError(f"{key!r} is not a key of a session, list or instance")
+        return found
+
+    def _parse(self, key: bytes) -> Key | None:
+        if not key.startswith(self._namespace):
+            return None
+        match key[len(self._namespace) :].split(b":"):
+            case [b"session", session_id]:
+                return HeadKey(_unescape(session_id))
+            case [b"session", session_id, b"event", seq]:
+                return EventKey(_unescape(session_id), int(seq))
+            case [b"session", session_id, b"outputs"]:
+                return OutputsKey(_unescape(session_id))
+            case [b"user", user_id, b"sessions", inverted, session_id]:
+                position_ms = _LAST_TIME - int(inverted)
+                return EntryKey(_unescape(user_id), position_ms, _unescape(session_id))
+            case [b"agent", agent, session_id]:
+                return AwaitedKey(_unescape(agent), _unescape(session_id))
+            case [b"live", instance]:
+                return LiveKey(bytes.fromhex(instance.decode()))
+        return None
+
+    def _build(self, key: Key) -> bytes:
+        match key:
+            case HeadKey():
+                return self.head(*key)
+            case EventKey():
+                return self.event(*key)
+            case OutputsKey():
+                return self.outputs(*key)
+            case EntryKey():
+                return self.entry(*key)
+            case AwaitedKey():
+                return self.awaited(*key)
+            case LiveKey():
+                return self.live(*key)
+
+    def _join(self, *parts: bytes) -> bytes:
+        return self._namespace + b":".join(parts)
+
+    def _under(self, *parts: bytes) -> Span:
+        # `;` is the byte after `:`.
+        stem = self._join(*parts)
+        return Span(stem + b":", stem + b";")
+
+
+def _escape(text: str) -> bytes:
+    if not text:
+        raise ValueError("an id in a key is not empty")
+    return _UNSAFE.sub(lambda found: b"%%%02X" % found[0][0], text.encode())
+
+
+def _unescape(part: bytes) -> str:
+    return _ESCAPED.sub(lambda found: bytes.fromhex(found[1].decode()), part).decode()
+
+
+def _number(value: int, last: int) -> bytes:
+    if not 0 <= value <= last:
+        raise ValueError(f"{value} does not fit into a key")
+    return str(value).zfill(len(str(last))).encode()
