@@ -69,7 +69,8 @@ def to_status(error: SessiondError) -> status_pb2.Status:
     The owner's address of a `SessionMoved` and the bad fields beyond 3 KiB do not travel.
     """
     status = status_pb2.Status(
-        code=code_pb2.Code.Value(CARRIED[type(error)].grpc), message=_text(error.detail[:_DETAIL_CHARACTERS])
+        code=code_pb2.Code.Value(CARRIED[type(error)].grpc),
+        message=_text(error.detail[:_DETAIL_CHARACTERS]),
     )
     facts = dict(error.facts())
     if error.retry_after is not None:

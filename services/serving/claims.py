@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, unquote_to_bytes
 
-from sessiond.errors import InvalidArgument, PermissionDenied
+from sessiond.errors import InvalidArgument, PermissionDenied, Violations
 from sessiond.session.access import Identity, Role
+from sessiond.session.checks import check_user_id
 
 ACTING_FOR_KEY = "sessiond-user"
 """gRPC metadata key and HTTP header that names the user a service acts for.
@@ -17,8 +17,6 @@ ACTING_FOR_KEY = "sessiond-user"
 Both carry ASCII only, so the user id stands there as percent-encoded UTF-8 (RFC 3986): every byte
 but letters, digits and `-._~` is written `%XX`. `encode_user` and `decode_user` do that.
 """
-
-USER_ID_BYTES = 128
 
 # A bare `%` is refused; other ASCII is let through unencoded, as `alice@example.com` mostly comes.
 _ENCODED = re.compile(r"(?:[!-$&-~]|%[0-9A-Fa-f]{2})+")
@@ -36,12 +34,10 @@ class ClaimRefused(Exception):
 
 
 def is_user_id(text: str) -> bool:
-    """Return whether the text may be a user's id: 1 to 128 bytes of UTF-8, no control character."""
-    try:
-        size = len(text.encode())
-    except UnicodeEncodeError:
-        return False  # a lone surrogate: JSON can spell it, UTF-8 cannot
-    return 0 < size <= USER_ID_BYTES and not any(unicodedata.category(c) == "Cc" for c in text)
+    """Return whether the text may be a user's id, by the rule of the sessions themselves."""
+    found = Violations()
+    check_user_id(text, ACTING_FOR_KEY, found)
+    return not found.found
 
 
 def identity_of(claims: Mapping[str, Any]) -> Identity:
@@ -98,8 +94,7 @@ def decode_user(encoded: str) -> str:
     if not _ENCODED.fullmatch(encoded) or not is_user_id(user):
         raise InvalidArgument.of(
             ACTING_FOR_KEY,
-            f"must be a user id, 1 to {USER_ID_BYTES} bytes of percent-encoded UTF-8 "
-            "without control characters",
+            "must be a user id in percent-encoded UTF-8, without control characters",
         )
     return user
 
