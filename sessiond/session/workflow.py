@@ -80,7 +80,8 @@ def parse(definition: Mapping[str, object], *, limits: Limits = DEFAULT_LIMITS) 
         ValueError: with everything that is wrong, in one sentence per place.
     """
     wrong: list[str] = []
-    size = len(json.dumps(definition, ensure_ascii=False, default=str).encode())
+    text = json.dumps(definition, ensure_ascii=False, default=str, skipkeys=True)
+    size = len(text.encode(errors="replace"))
     if size > limits.workflow:
         wrong.append(f"it must be at most {limits.workflow} bytes in all, not {size}")
     _refuse_unknown(definition, {"id", "name", "steps", "agent"}, "", wrong)

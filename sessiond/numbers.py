@@ -1,0 +1,37 @@
+"""The numbers that the protos give to the rules' words: in messages, and in what is stored.
+
+Each pair of tables holds every word once, both ways. Numbers mean the same for ever.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sessiond.session.state import Decision, MessageType, OutputStatus, Sender, Status
+from sessiond.v1 import live_pb2, session_pb2
+
+STATUS_NUMBER: Mapping[Status, session_pb2.SessionStatus.ValueType] = {
+    word: session_pb2.SessionStatus.Value(f"SESSION_STATUS_{word.name}") for word in Status
+}
+SENDER_NUMBER: Mapping[Sender, session_pb2.Sender.ValueType] = {
+    word: session_pb2.Sender.Value(f"SENDER_{word.name}") for word in Sender
+}
+MESSAGE_TYPE_NUMBER: Mapping[MessageType, session_pb2.MessageType.ValueType] = {
+    word: session_pb2.MessageType.Value(f"MESSAGE_TYPE_{word.name}") for word in MessageType
+}
+OUTPUT_STATUS_NUMBER: Mapping[OutputStatus, session_pb2.OutputStatus.ValueType] = {
+    word: session_pb2.OutputStatus.Value(f"OUTPUT_STATUS_{word.name}") for word in OutputStatus
+}
+DECISION_NUMBER: Mapping[Decision, live_pb2.Decision.ValueType] = {
+    word: live_pb2.Decision.Value(f"DECISION_{word.name}") for word in Decision
+}
+
+STATUS_WORD: Mapping[int, Status] = {number: word for word, number in STATUS_NUMBER.items()}
+SENDER_WORD: Mapping[int, Sender] = {number: word for word, number in SENDER_NUMBER.items()}
+MESSAGE_TYPE_WORD: Mapping[int, MessageType] = {
+    number: word for word, number in MESSAGE_TYPE_NUMBER.items()
+}
+OUTPUT_STATUS_WORD: Mapping[int, OutputStatus] = {
+    number: word for word, number in OUTPUT_STATUS_NUMBER.items()
+}
+DECISION_WORD: Mapping[int, Decision] = {number: word for word, number in DECISION_NUMBER.items()}

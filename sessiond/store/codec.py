@@ -1,0 +1,51 @@
+"""Between the rules' values and the bytes that stand in etcd: symmetric pairs.
+
+For every value `decode(encode(value)) == value`. For every log, `load` gives from a head, an
+outputs table and the few records that `needed_seqs` names exactly what folding all records by
+`apply` gives. Bytes that none of our parts wrote are a `ValueError`.
+
+Encodings of equal values may differ in their bytes (maps, newer fields), so whoever compares keeps
+the very bytes that it read or wrote.
+"""
+
+from __future__ import annotations
+
+from sessiond.store.heads import (
+    FORMAT,
+    HeadMeta,
+    StoredHead,
+    Tombstone,
+    decode_head,
+    encode_head,
+    encode_tombstone_head,
+    take_over,
+)
+from sessiond.store.loading import load, needed_seqs
+from sessiond.store.records import decode_record, encode_record
+from sessiond.store.tables import (
+    OutputRow,
+    decode_entry,
+    decode_outputs,
+    encode_entry,
+    encode_outputs,
+)
+
+__all__ = [
+    "FORMAT",
+    "HeadMeta",
+    "OutputRow",
+    "StoredHead",
+    "Tombstone",
+    "decode_entry",
+    "decode_head",
+    "decode_outputs",
+    "decode_record",
+    "encode_entry",
+    "encode_head",
+    "encode_outputs",
+    "encode_record",
+    "encode_tombstone_head",
+    "load",
+    "needed_seqs",
+    "take_over",
+]

@@ -1,0 +1,191 @@
+"""Heads as they are stored: the small mutable record that every write of a session compares."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from google.protobuf.message import DecodeError
+
+from sessiond.numbers import STATUS_NUMBER, STATUS_WORD
+from sessiond.session.access import Actor
+from sessiond.session.state import LastWord, Session, Status
+from sessiond.store.records import actor_from_stored, actor_to_stored
+from sessiond.store.v1 import records_pb2 as pb
+
+FORMAT = 1
+
+_LAST_WORD_NUMBER: Mapping[LastWord, pb.LastWord.ValueType] = {
+    LastWord.NOBODY: pb.LAST_WORD_UNSPECIFIED,
+    LastWord.AGENT: pb.LAST_WORD_AGENT,
+    LastWord.OTHER: pb.LAST_WORD_OTHER,
+}
+_LAST_WORD: Mapping[int, LastWord] = {number: word for word, number in _LAST_WORD_NUMBER.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class HeadMeta:
+    """What a head says about the log and its keepers, beside the session's state.
+
+    Attributes:
+        log_id: 64 random bits made with the session.
+        epoch: the ownership term.
+        owner: the owning instance; b"" for none.
+        commit_id: the commit that wrote the head.
+        size: the bytes of all records.
+        index_ms: the t of the key of the index entry.
+        awaited_agent: the agent that the session stands under as awaiting; "" for none.
+    """
+
+    log_id: int
+    epoch: int = 0
+    owner: bytes = b""
+    commit_id: bytes = b""
+    size: int = 0
+    index_ms: int = 0
+    awaited_agent: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Tombstone:
+    """Who deleted a session, when, and under which operation id and hash of the change."""
+
+    actor: Actor
+    op_id: str
+    hash: bytes
+    time_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredHead:
+    """A head that was read. With a tombstone, only `meta.log_id` says something beside it."""
+
+    meta: HeadMeta
+    seq: int
+    user_id: str
+    status: Status
+    current_step: int
+    current_agent: str
+    title: str
+    title_given: bool
+    metadata: Mapping[str, str]
+    created_ms: int
+    last_active_ms: int
+    message_count: int
+    last_message_seq: int
+    inputs_seq: int
+    last_word: LastWord
+    tombstone: Tombstone | None = None
+
+
+def encode_head(session: Session, meta: HeadMeta) -> bytes:
+    """Return the bytes of a living session's head."""
+    return pb.Head(
+        format=FORMAT,
+        log_id=meta.log_id,
+        epoch=meta.epoch,
+        owner=meta.owner,
+        seq=session.seq,
+        commit_id=meta.commit_id,
+        user_id=session.user_id,
+        status=STATUS_NUMBER[session.status],
+        current_step=session.current_step,
+        current_agent=session.current_agent,
+        title=session.title,
+        title_given=session.title_given,
+        metadata=session.metadata,
+        created_ms=session.created_ms,
+        last_active_ms=session.last_active_ms,
+        message_count=session.message_count,
+        last_message_seq=session.last_message_seq,
+        inputs_seq=session.inputs_seq,
+        size=meta.size,
+        index_ms=meta.index_ms,
+        awaited_agent=meta.awaited_agent,
+        last_word=_LAST_WORD_NUMBER[session.last_word],
+    ).SerializeToString()
+
+
+def encode_tombstone_head(log_id: int, tombstone: Tombstone) -> bytes:
+    """Return the bytes of a deleted session's head."""
+    return pb.Head(
+        format=FORMAT,
+        log_id=log_id,
+        tombstone=pb.Tombstone(
+            actor=actor_to_stored(tombstone.actor),
+            op_id=tombstone.op_id,
+            hash=tombstone.hash,
+            time_ms=tombstone.time_ms,
+        ),
+    ).SerializeToString()
+
+
+def decode_head(data: bytes) -> StoredHead:
+    """Return the head of these bytes.
+
+    Raises:
+        ValueError: they are no head, or one of a later format.
+    """
+    try:
+        stored = _parsed(data)
+        tombstone = None
+        if stored.HasField("tombstone"):
+            tombstone = Tombstone(
+                actor=actor_from_stored(stored.tombstone.actor),
+                op_id=stored.tombstone.op_id,
+                hash=stored.tombstone.hash,
+                time_ms=stored.tombstone.time_ms,
+            )
+        return StoredHead(
+            meta=HeadMeta(
+                log_id=stored.log_id,
+                epoch=stored.epoch,
+                owner=stored.owner,
+                commit_id=stored.commit_id,
+                size=stored.size,
+                index_ms=stored.index_ms,
+                awaited_agent=stored.awaited_agent,
+            ),
+            seq=stored.seq,
+            user_id=stored.user_id,
+            status=Status.ACTIVE if tombstone else STATUS_WORD[stored.status],
+            current_step=stored.current_step,
+            current_agent=stored.current_agent,
+            title=stored.title,
+            title_given=stored.title_given,
+            metadata=dict(stored.metadata),
+            created_ms=stored.created_ms,
+            last_active_ms=stored.last_active_ms,
+            message_count=stored.message_count,
+            last_message_seq=stored.last_message_seq,
+            inputs_seq=stored.inputs_seq,
+            last_word=_LAST_WORD[stored.last_word],
+            tombstone=tombstone,
+        )
+    except KeyError as error:
+        raise ValueError("the head holds a number that this version does not know") from error
+
+
+def take_over(head: bytes, *, owner: bytes, epoch: int, commit_id: bytes) -> bytes:
+    """Return the head under another owner; all else stays, fields of later versions too.
+
+    Raises:
+        ValueError: the bytes are no head of a living session.
+    """
+    stored = _parsed(head)
+    if stored.HasField("tombstone"):
+        raise ValueError("nobody takes over a deleted session")
+    stored.owner = owner
+    stored.epoch = epoch
+    stored.commit_id = commit_id
+    return stored.SerializeToString()
+
+
+def _parsed(data: bytes) -> pb.Head:
+    try:
+        stored = pb.Head.FromString(data)
+    except DecodeError as error:
+        raise ValueError("these bytes are no head") from error
+    if stored.format != FORMAT:
+        raise ValueError(f"the head is of format {stored.format}, not {FORMAT}")
+    return stored

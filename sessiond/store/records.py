@@ -1,0 +1,248 @@
+"""Records as they are stored: one event each, written once."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from google.protobuf.message import DecodeError
+
+from sessiond.numbers import (
+    DECISION_NUMBER,
+    DECISION_WORD,
+    MESSAGE_TYPE_NUMBER,
+    MESSAGE_TYPE_WORD,
+    SENDER_NUMBER,
+    SENDER_WORD,
+)
+from sessiond.session.access import Actor, Role
+from sessiond.session.events import (
+    Event,
+    MessageAppended,
+    OutputDecided,
+    OutputEdited,
+    OutputSubmitted,
+    Record,
+    SessionCreated,
+    SessionPaused,
+    SessionResumed,
+    SessionUpdated,
+)
+from sessiond.session.state import OutputBody
+from sessiond.session.workflow import Step, Workflow
+from sessiond.store.v1 import records_pb2 as pb
+
+
+def encode_record(record: Record) -> bytes:
+    """Return the bytes of a record."""
+    event = record.event
+    stored = pb.Record(
+        seq=record.seq,
+        epoch=record.epoch,
+        instance=record.instance,
+        commit_id=record.commit_id,
+        time_ms=record.time_ms,
+        actor=actor_to_stored(record.actor),
+        op_id=record.op_id,
+        hash=record.hash,
+        # The most frequent event by far spares itself the copy that setting a field makes.
+        message_appended=_appended(event) if isinstance(event, MessageAppended) else None,
+    )
+    match event:
+        case MessageAppended():
+            pass
+        case SessionCreated():
+            stored.session_created.CopyFrom(_created(event))
+        case SessionUpdated():
+            stored.session_updated.CopyFrom(_updated(event))
+        case OutputSubmitted(output):
+            stored.output_submitted.output.CopyFrom(_body(output))
+        case OutputEdited(output):
+            stored.output_edited.output.CopyFrom(_body(output))
+        case OutputDecided():
+            stored.output_decided.CopyFrom(
+                pb.OutputDecided(
+                    output_id=event.output_id,
+                    decision=DECISION_NUMBER[event.decision],
+                    feedback=event.feedback,
+                )
+            )
+        case SessionPaused():
+            stored.session_paused.SetInParent()
+        case SessionResumed():
+            stored.session_resumed.SetInParent()
+        case _:  # pragma: no cover
+            assert_never(event)
+    return stored.SerializeToString()
+
+
+def decode_record(data: bytes) -> Record:
+    """Return the record of these bytes.
+
+    Raises:
+        ValueError: they are no record, or one of a later version.
+    """
+    try:
+        stored = pb.Record.FromString(data)
+        return Record(
+            seq=stored.seq,
+            time_ms=stored.time_ms,
+            actor=actor_from_stored(stored.actor),
+            event=_event(stored),
+            op_id=stored.op_id,
+            hash=stored.hash,
+            epoch=stored.epoch,
+            instance=stored.instance,
+            commit_id=stored.commit_id,
+        )
+    except (DecodeError, KeyError) as error:
+        raise ValueError("these bytes are no record that this version knows") from error
+
+
+def actor_to_stored(actor: Actor) -> pb.Actor:
+    """Return the actor's message."""
+    return pb.Actor(subject=actor.subject, role=actor.role.value, acting_for=actor.acting_for)
+
+
+def actor_from_stored(stored: pb.Actor) -> Actor:
+    """Return the actor of the message."""
+    return Actor(stored.subject, Role(stored.role), stored.acting_for)
+
+
+def _event(stored: pb.Record) -> Event:
+    match stored.WhichOneof("event"):
+        case "message_appended":
+            return _appended_event(stored.message_appended)
+        case "session_created":
+            return _created_event(stored.session_created)
+        case "session_updated":
+            return _updated_event(stored.session_updated)
+        case "output_submitted":
+            return OutputSubmitted(_output(stored.output_submitted.output))
+        case "output_edited":
+            return OutputEdited(_output(stored.output_edited.output))
+        case "output_decided":
+            decided = stored.output_decided
+            return OutputDecided(
+                output_id=decided.output_id,
+                decision=DECISION_WORD[decided.decision],
+                feedback=decided.feedback if decided.HasField("feedback") else None,
+            )
+        case "session_paused":
+            return SessionPaused()
+        case "session_resumed":
+            return SessionResumed()
+        case None:
+            raise ValueError("the record holds no event that this version knows")
+
+
+def _appended(event: MessageAppended) -> pb.MessageAppended:
+    return pb.MessageAppended(
+        id=event.id,
+        sender=SENDER_NUMBER[event.sender],
+        agent_id=event.agent_id,
+        type=MESSAGE_TYPE_NUMBER[event.type],
+        content=event.content,
+        metadata=event.metadata,
+        title=event.title,
+    )
+
+
+def _appended_event(stored: pb.MessageAppended) -> MessageAppended:
+    return MessageAppended(
+        id=stored.id,
+        sender=SENDER_WORD[stored.sender],
+        type=MESSAGE_TYPE_WORD[stored.type],
+        content=stored.content,
+        agent_id=stored.agent_id if stored.HasField("agent_id") else None,
+        metadata=stored.metadata if stored.HasField("metadata") else None,
+        title=stored.title if stored.HasField("title") else None,
+    )
+
+
+def _created(event: SessionCreated) -> pb.SessionCreated:
+    return pb.SessionCreated(
+        session_id=event.session_id,
+        user_id=event.user_id,
+        workflow=pb.Workflow(
+            id=event.workflow.id,
+            name=event.workflow.name,
+            steps=[
+                pb.WorkflowStep(
+                    id=step.id,
+                    name=step.name,
+                    agent=step.agent,
+                    stage=step.stage,
+                    minutes=step.minutes,
+                )
+                for step in event.workflow.steps
+            ],
+            agent=event.workflow.agent,
+        ),
+        user_inputs=event.user_inputs,
+        title=event.title,
+        metadata=event.metadata,
+    )
+
+
+def _created_event(stored: pb.SessionCreated) -> SessionCreated:
+    return SessionCreated(
+        session_id=stored.session_id,
+        user_id=stored.user_id,
+        workflow=Workflow(
+            id=stored.workflow.id,
+            name=stored.workflow.name,
+            steps=tuple(
+                Step(step.id, step.name, step.agent, step.stage, step.minutes)
+                for step in stored.workflow.steps
+            ),
+            agent=stored.workflow.agent,
+        ),
+        user_inputs=stored.user_inputs,
+        title=stored.title,
+        metadata=dict(stored.metadata),
+    )
+
+
+def _updated(event: SessionUpdated) -> pb.SessionUpdated:
+    return pb.SessionUpdated(
+        title=None
+        if event.title is None
+        else pb.SessionUpdated.Title(text=event.title, given=event.title_given),
+        metadata=None
+        if event.metadata is None
+        else pb.SessionUpdated.Metadata(values=event.metadata),
+        user_inputs=event.user_inputs,
+    )
+
+
+def _updated_event(stored: pb.SessionUpdated) -> SessionUpdated:
+    return SessionUpdated(
+        title=stored.title.text if stored.HasField("title") else None,
+        title_given=stored.title.given,
+        metadata=dict(stored.metadata.values) if stored.HasField("metadata") else None,
+        user_inputs=stored.user_inputs if stored.HasField("user_inputs") else None,
+    )
+
+
+def _body(output: OutputBody) -> pb.OutputBody:
+    return pb.OutputBody(
+        id=output.id,
+        agent_id=output.agent_id,
+        step_id=output.step_id,
+        content=output.content,
+        quality_score=output.quality_score,
+        metadata=output.metadata,
+        generated_ms=output.generated_ms,
+    )
+
+
+def _output(stored: pb.OutputBody) -> OutputBody:
+    return OutputBody(
+        id=stored.id,
+        agent_id=stored.agent_id,
+        step_id=stored.step_id,
+        content=stored.content,
+        generated_ms=stored.generated_ms,
+        quality_score=stored.quality_score if stored.HasField("quality_score") else None,
+        metadata=stored.metadata if stored.HasField("metadata") else None,
+    )
