@@ -1,0 +1,60 @@
+"""Which operation ids a session has answered: what makes a repeated change exactly once."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sessiond.errors import IdempotencyMismatch
+from sessiond.session.access import Actor
+from sessiond.session.events import Record
+
+REMEMBERED = 1000
+"""How many of a session's last changes are answered again: the promise of the contract."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The answer that an operation id got: a seq, for a change of this hash.
+
+    A change that changed nothing was answered with the revision of that moment. No event has its
+    operation id, so that answer is remembered only as long as the session is held.
+    """
+
+    seq: int
+    hash: bytes
+
+
+class Operations:
+    """The operation ids of a session's last changes, scoped by actor."""
+
+    def __init__(self, records: Iterable[Record] = ()) -> None:
+        self._recorded: OrderedDict[tuple[Actor, str], Answered] = OrderedDict()
+        self._unchanging: OrderedDict[tuple[Actor, str], Answered] = OrderedDict()
+        for record in records:
+            self.remember(record)
+
+    def find(self, actor: Actor, op_id: str, change_hash: bytes) -> Answered | None:
+        """Return the answer that this operation id got, or None when it is new.
+
+        Raises:
+            IdempotencyMismatch: it got its answer for another change.
+        """
+        key = actor, op_id
+        answered = self._recorded.get(key) or self._unchanging.get(key)
+        if answered is not None and answered.hash != change_hash:
+            raise IdempotencyMismatch
+        return answered
+
+    def remember(self, record: Record) -> None:
+        """Remember the change that a record holds; those of 1000 changes ago are forgotten."""
+        self._recorded[record.actor, record.op_id] = Answered(record.seq, record.hash)
+        if len(self._recorded) > REMEMBERED:
+            self._recorded.popitem(last=False)
+
+    def remember_unchanging(self, actor: Actor, op_id: str, answered: Answered) -> None:
+        """Remember the answer to a change that changed nothing."""
+        self._unchanging[actor, op_id] = answered
+        if len(self._unchanging) > REMEMBERED:
+            self._unchanging.popitem(last=False)

@@ -1,0 +1,203 @@
+"""Store as Live uses it: one replica at a time, the next one when that does not answer.
+
+Heartbeats, commits and acquisitions go to the same replica, so that one that cannot write cannot
+keep this Live alive either.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import grpc
+import structlog
+
+from services.live.commits import UNKNOWN, CommitStream
+from services.serving.addresses import HostPort
+from services.serving.identity import PartIdentity
+from sessiond.errors import (
+    DeadlineExceeded,
+    OutcomeUnknown,
+    SessiondError,
+    SessionNotFound,
+    Unavailable,
+)
+from sessiond.status import from_rpc_error
+from sessiond.v1 import ownership_pb2 as wire
+from sessiond.v1.ownership_pb2_grpc import OwnershipServiceAsyncStub, OwnershipServiceStub
+
+CALL_SECONDS = 3.0
+"""The deadline of one call; a commit has none of its own, since its stream has an end."""
+
+Response = TypeVar("Response")
+
+_log = structlog.get_logger(__name__)
+
+
+class StoreClient:
+    """The ownership protocol, from Live's side.
+
+    Calls raise `Unavailable` when nothing was changed, and `OutcomeUnknown` or `DeadlineExceeded`
+    when that is not known. They are repeated by whoever knows that they may be.
+    """
+
+    def __init__(
+        self,
+        addresses: Sequence[HostPort],
+        open_channel: Callable[[HostPort], grpc.aio.Channel],
+        identity: PartIdentity,
+    ) -> None:
+        self._addresses = tuple(addresses)
+        self._open_channel = open_channel
+        self._identity = identity
+        self._stubs: list[OwnershipServiceAsyncStub] = []
+        self._chosen = 0
+        self._stream: CommitStream | None = None
+        self._closing: set[asyncio.Task[None]] = set()
+        self._resources = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        for address in self._addresses:
+            channel = await self._resources.enter_async_context(self._open_channel(address))
+            self._stubs.append(OwnershipServiceStub(channel))
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._stream is not None:
+            await self._stream.close()
+        await asyncio.gather(*self._closing, return_exceptions=True)
+        await self._resources.aclose()
+
+    async def register(self, instance: bytes, address: str) -> wire.RegisterResponse:
+        """Register a new instance."""
+        request = wire.RegisterRequest(instance=instance, address=address)
+        return await self._call(lambda stub: stub.Register, request, mutating=True)
+
+    async def heartbeat(
+        self, instance: bytes, lease: int, *, draining: bool, seconds: float
+    ) -> bool:
+        """Return whether the instance lives; False is for ever."""
+        request = wire.HeartbeatRequest(instance=instance, lease=lease, draining=draining)
+        response = await self._call(
+            lambda stub: stub.Heartbeat, request, mutating=False, seconds=seconds
+        )
+        return response.alive
+
+    async def deregister(self, instance: bytes, lease: int) -> None:
+        """End a registration."""
+        request = wire.DeregisterRequest(instance=instance, lease=lease)
+        await self._call(lambda stub: stub.Deregister, request, mutating=True)
+
+    async def acquire(
+        self, session_id: str, instance: bytes, commit_id: bytes, *, recent: int
+    ) -> wire.AcquireResponse:
+        """Become the owner of a session, unless another instance is."""
+        request = wire.AcquireRequest(
+            session_id=session_id, instance=instance, commit_id=commit_id, recent=recent
+        )
+        return await self._call(lambda stub: stub.Acquire, request, mutating=True)
+
+    async def commit(self, instance: bytes, commit: wire.Commit) -> wire.CommitOutcome:
+        """Commit one session's batch; never raises."""
+        return await self._commit_stream().send(instance, commit)
+
+    async def delete(self, request: wire.DeleteRequest) -> wire.CommitOutcome:
+        """Delete a session; never raises for a Store that does not answer."""
+        try:
+            response = await self._call(lambda stub: stub.Delete, request, mutating=True)
+        except (Unavailable, OutcomeUnknown, DeadlineExceeded):
+            return UNKNOWN
+        return response.outcome
+
+    async def release(
+        self, instance: bytes, sessions: Sequence[wire.ReleaseRequest.Releasing]
+    ) -> None:
+        """Give sessions up."""
+        request = wire.ReleaseRequest(instance=instance, sessions=sessions)
+        await self._call(lambda stub: stub.Release, request, mutating=True)
+
+    async def records(self, session_id: str, first_seq: int, last_seq: int) -> list[bytes]:
+        """Return records in order of seq.
+
+        Raises:
+            SessionNotFound: some are gone, and the session with them.
+        """
+        request = wire.ReadRecordsRequest(
+            session_id=session_id, first_seq=first_seq, last_seq=last_seq
+        )
+        chosen = self._chosen
+        found: list[bytes] = []
+        try:
+            call = self._stubs[chosen].ReadRecords(
+                request, metadata=self._identity.metadata(), timeout=2 * CALL_SECONDS
+            )
+            async for response in call:
+                found.extend(response.records)
+        except grpc.aio.AioRpcError as error:
+            raise self._failed(error, chosen, mutating=False) from None
+        if len(found) != last_seq - first_seq + 1:
+            raise SessionNotFound
+        return found
+
+    async def _call(
+        self,
+        method: Callable[[OwnershipServiceAsyncStub], Callable[..., Awaitable[Response]]],
+        request: Any,
+        *,
+        mutating: bool,
+        seconds: float = CALL_SECONDS,
+    ) -> Response:
+        chosen = self._chosen
+        try:
+            return await method(self._stubs[chosen])(
+                request, metadata=self._identity.metadata(), timeout=seconds
+            )
+        except grpc.aio.AioRpcError as error:
+            raise self._failed(error, chosen, mutating=mutating) from None
+
+    def _failed(self, error: grpc.aio.AioRpcError, chosen: int, *, mutating: bool) -> SessiondError:
+        failure = from_rpc_error(error, mutating=mutating)
+        if isinstance(failure, Unavailable | OutcomeUnknown | DeadlineExceeded):
+            self._move_on(chosen)
+        return failure
+
+    def _move_on(self, failed: int) -> None:
+        """Use the next replica from now on, unless somebody already moved on."""
+        if failed != self._chosen:
+            return
+        self._chosen = (failed + 1) % len(self._addresses)
+        _log.warning(
+            "store does not answer",
+            address=str(self._addresses[failed]),
+            next=str(self._addresses[self._chosen]),
+        )
+        if self._stream is not None:
+            self._retire(self._stream)
+
+    def _commit_stream(self) -> CommitStream:
+        if self._stream is None:
+            chosen = self._chosen
+            self._stream = CommitStream(
+                self._stubs[chosen].Commit(metadata=self._identity.metadata()),
+                lambda stream: self._stream_broke(stream, chosen),
+            )
+        return self._stream
+
+    def _stream_broke(self, stream: CommitStream, chosen: int) -> None:
+        if stream is self._stream:
+            self._retire(stream)
+            self._move_on(chosen)
+
+    def _retire(self, stream: CommitStream) -> None:
+        self._stream = None
+        closing = asyncio.create_task(stream.close(), name="commit-stream-close")
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
