@@ -6,6 +6,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from typing import Literal
 
 import uvicorn
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
@@ -46,8 +47,11 @@ async def serving_http(
     health: Health,
     *,
     tls: ssl.SSLContext | None = None,
+    protocol: type[asyncio.Protocol] | Literal["httptools"] = "httptools",
 ) -> AsyncIterator[HostPort]:
     """Serve an ASGI application while the block runs; yields the address, with its real port.
+
+    `protocol` is what speaks HTTP on a connection: uvicorn's own, or one made of it.
 
     Leaving the block refuses new connections, and waits for requests under way as long as the
     drain of the part has left, at least a second.
@@ -58,7 +62,7 @@ async def serving_http(
     with listen(address) as socket:
         config = uvicorn.Config(
             app,
-            http="httptools",
+            http=protocol,
             ws="none",
             lifespan="off",
             log_config=None,
