@@ -43,14 +43,12 @@ def apply(session: Session | None, record: Record) -> Session:
         return _created(record, event)
     if record.seq != session.seq + 1:
         raise ValueError(f"record {record.seq} does not follow {session.seq}")
-    session = replace(
-        session,
-        seq=record.seq,
-        last_active_ms=max(session.last_active_ms, record.time_ms),
-    )
+    last_active_ms = max(session.last_active_ms, record.time_ms)
+    if isinstance(event, MessageAppended):
+        # By far the most frequent: one copy instead of two.
+        return _message_appended(session, record, event, last_active_ms)
+    session = replace(session, seq=record.seq, last_active_ms=last_active_ms)
     match event:
-        case MessageAppended():
-            return _message_appended(session, record, event)
         case SessionUpdated():
             return _updated(session, record, event)
         case OutputSubmitted(body):
@@ -118,9 +116,13 @@ def _created(record: Record, event: SessionCreated) -> Session:
     )
 
 
-def _message_appended(session: Session, record: Record, event: MessageAppended) -> Session:
+def _message_appended(
+    session: Session, record: Record, event: MessageAppended, last_active_ms: int
+) -> Session:
     return replace(
         session,
+        seq=record.seq,
+        last_active_ms=last_active_ms,
         message_count=session.message_count + 1,
         last_message_seq=record.seq,
         last_message=event.content[:LAST_MESSAGE_CHARACTERS],
