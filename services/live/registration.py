@@ -20,7 +20,7 @@ from contextlib import suppress
 import structlog
 
 from services.live.store import StoreClient
-from sessiond.errors import SessiondError, Unavailable
+from sessiond.errors import SessiondError
 
 HEARTBEATS_PER_LIFE = 5
 MARGIN_SECONDS = 1.0
@@ -95,19 +95,12 @@ class Registration:
         instance = self._instance
         return instance if instance is not None and instance.is_alive() else None
 
-    async def living(self, seconds: float) -> Instance:
-        """Return the living instance; wait this long for one to be born.
-
-        Raises:
-            Unavailable: there is none.
-        """
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                while (instance := self.instance) is None:
-                    self._born.clear()
-                    await self._born.wait()
-                return instance
-        raise Unavailable
+    async def living(self) -> Instance:
+        """Return the living instance; wait for one to be born."""
+        while (instance := self.instance) is None:
+            self._born.clear()
+            await self._born.wait()
+        return instance
 
     def drain(self) -> None:
         """Say with the next heartbeat that this process takes no more sessions."""

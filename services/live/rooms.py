@@ -152,7 +152,7 @@ class Rooms:
         try:
             async with asyncio.timeout_at(ends_at):
                 while True:
-                    held = await self._enter(session_id, ends_at)
+                    held = await self._enter(session_id)
                     submitted = True
                     try:
                         again = replace(request, reply=loop.create_future())
@@ -182,28 +182,33 @@ class Rooms:
             held.used_at = asyncio.get_running_loop().time()
         return answer
 
-    async def whole(self, session_id: str, room: Room) -> tuple[Session, list[Message]]:
+    async def whole(self, room: Room) -> tuple[Session, list[Message]]:
         """Return the session as it now is, with all its messages, the older ones from Store.
 
         Raises:
             SessionNotFound: it was deleted meanwhile.
-            Unavailable: Store does not answer.
+            OutcomeUnknown: Store does not answer, so the caller has to ask again.
         """
         session, newer, start = room.session, room.messages(), room.window_start
         if start == 1:
             return session, newer
-        older = await self._records(session_id, 1, start - 1)
+        older = await self._records(session.id, 1, start - 1)
         return session, [*(m for record in older if (m := message_of(record)) is not None), *newer]
 
-    async def record(self, session_id: str, room: Room, seq: int) -> Record:
+    async def record(self, room: Room, seq: int) -> Record:
         """Return one record, from memory or from Store; it may raise as `whole` does."""
         record = room.record(seq)
-        return record if record is not None else (await self._records(session_id, seq, seq))[0]
+        if record is None:
+            (record,) = await self._records(room.session.id, seq, seq)
+        return record
 
     async def _records(self, session_id: str, first_seq: int, last_seq: int) -> list[Record]:
-        return [
-            decode_record(r) for r in await self._store.records(session_id, first_seq, last_seq)
-        ]
+        try:
+            found = await self._store.records(session_id, first_seq, last_seq)
+        except (Unavailable, DeadlineExceeded):
+            # These reads follow a change that is stored: "nothing was changed" would be a lie.
+            raise OutcomeUnknown from None
+        return [decode_record(record) for record in found]
 
     # --- the writer of a room ------------------------------------------------------------------
 
@@ -253,7 +258,7 @@ class Rooms:
 
     # --- coming and going ------------------------------------------------------------------
 
-    async def _enter(self, session_id: str, ends_at: float) -> Held:
+    async def _enter(self, session_id: str) -> Held:
         """Return the session's room, held by a living instance; acquire it if need be."""
         while True:
             if self._draining:
@@ -268,8 +273,7 @@ class Rooms:
             if held is not None:
                 held.room.close()
                 self._forget(session_id, held)
-            left = ends_at - asyncio.get_running_loop().time()
-            instance = await self._registration.living(max(0.0, left))
+            instance = await self._registration.living()
             entering = self._entering.get(session_id)
             if entering is None:
                 entering = asyncio.create_task(
