@@ -24,11 +24,11 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple
 
-_SEQ_DIGITS: Final = 10
-_TIME_DIGITS: Final = 13
-_LAST_SEQ: Final = 10**_SEQ_DIGITS - 1
-# In milliseconds since 1970: the year 2286.
-_LAST_TIME: Final = 10**_TIME_DIGITS - 1
+LAST_SEQ: Final = 10**10 - 1
+"""The greatest seq that fits into a key."""
+
+LAST_POSITION_MS: Final = 10**13 - 1
+"""The latest t that fits into a key: in the year 2286."""
 
 _UNSAFE: Final = re.compile(rb"[%:\x00-\x1f\x7f]")
 _ESCAPED: Final = re.compile(rb"%([0-9A-F]{2})")
@@ -118,7 +118,7 @@ class Keys:
 
     def event(self, session_id: str, seq: int) -> bytes:
         """Return the key of one record."""
-        return self._join(b"session", _escape(session_id), b"event", _number(seq, _LAST_SEQ))
+        return self._join(b"session", _escape(session_id), b"event", _number(seq, LAST_SEQ))
 
     def events(self, session_id: str, first_seq: int, last_seq: int) -> Span:
         """Return the keys of the records `first_seq` to `last_seq`."""
@@ -130,7 +130,7 @@ class Keys:
 
     def entry(self, user_id: str, position_ms: int, session_id: str) -> bytes:
         """Return the key of a session in its user's list."""
-        inverted = _number(_LAST_TIME - position_ms, _LAST_TIME)
+        inverted = _number(LAST_POSITION_MS - position_ms, LAST_POSITION_MS)
         return self._join(b"user", _escape(user_id), b"sessions", inverted, _escape(session_id))
 
     def entries(self, user_id: str) -> Span:
@@ -173,7 +173,7 @@ class Keys:
             case [b"session", session_id, b"outputs"]:
                 return OutputsKey(_unescape(session_id))
             case [b"user", user_id, b"sessions", inverted, session_id]:
-                position_ms = _LAST_TIME - int(inverted)
+                position_ms = LAST_POSITION_MS - int(inverted)
                 return EntryKey(_unescape(user_id), position_ms, _unescape(session_id))
             case [b"agent", agent, session_id]:
                 return AwaitedKey(_unescape(agent), _unescape(session_id))

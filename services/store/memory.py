@@ -1,0 +1,335 @@
+"""The in-memory reference: the repository's contract as plainly as it can be written.
+
+It serves the contract suite and simulations, never a running Store. Every write makes a revision,
+and nothing waits: each call is one synchronous step of the event loop, so all are in one order.
+There is no clock and no chance here. Registrations end by `deregister` or `expire`, history by
+`compact`; tombstones stay.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Final
+
+from services.store.history import History, Key
+from services.store.keys import LAST_POSITION_MS
+from services.store.repository import (
+    AgentScope,
+    AwaitedPage,
+    BatchRefused,
+    Commit,
+    Committed,
+    Creation,
+    Deletion,
+    Entry,
+    EntryPage,
+    Existing,
+    Instance,
+    NotRegistered,
+    Outcome,
+    Owned,
+    Refused,
+    Repository,
+    Scope,
+    ScopeChange,
+    Snapshot,
+    Unstorable,
+    UserScope,
+)
+from sessiond.errors import InvalidArgument, SessionFull
+from sessiond.store import codec
+
+LARGEST: Final = 1536 * 1024
+"""Bytes that one batch, creation or commit may have, as in etcd."""
+
+MOST_COMMITS: Final = 63
+"""Commits that one batch may hold."""
+
+
+class MemoryRepository(Repository):
+    """Keeps everything in this object."""
+
+    def __init__(self) -> None:
+        self._kept = History()
+        self._live: dict[bytes, Instance] = {}
+        self._leases = itertools.count(1)
+
+    # --- what only a reference can do ------------------------------------------------------------
+
+    def expire(self, instance: bytes) -> None:
+        """End a registration as if its heartbeats had stopped."""
+        if self._live.pop(instance, None):
+            self._kept.write({})
+
+    def compact(self) -> None:
+        """Forget all history before the present revision."""
+        self._kept.compact()
+
+    # --- sessions --------------------------------------------------------------------------------
+
+    async def create(self, creation: Creation) -> Committed | Existing:
+        """Store a new session, or say what stands in its place."""
+        session_id = creation.session_id
+        head, record = ("head", session_id), ("record", session_id, 1)
+        if len(creation.head) + len(creation.record) + len(creation.entry) > LARGEST:
+            raise SessionFull
+        standing = self._kept.get(head)
+        if standing is not None:
+            first = self._kept.get(record) or b""
+            return Committed() if first == creation.record else Existing(standing, first)
+        written = {
+            head: creation.head,
+            record: creation.record,
+            _entry(creation.user_id, creation.position_ms, session_id): creation.entry,
+        }
+        if creation.awaited_agent:
+            written["awaited", creation.awaited_agent, session_id] = creation.entry
+        self._kept.write(written)
+        return Committed()
+
+    async def snapshot(self, session_id: str) -> Snapshot | None:
+        """Read head and outputs as they are now."""
+        head = self._kept.get(("head", session_id))
+        return None if head is None else self._snapshot(session_id, head)
+
+    async def records(
+        self, session_id: str, first_seq: int, last_seq: int, *, revision: int
+    ) -> list[bytes]:
+        """Return the records of a range of seqs at a revision."""
+        self._kept.check(revision)
+        within = self._kept.range(("record", session_id), revision)
+        return [value for key, value in within if first_seq <= int(key[2]) <= last_seq]
+
+    async def records_at(
+        self, session_id: str, seqs: Sequence[int], *, revision: int
+    ) -> list[bytes]:
+        """Return the records of these seqs at a revision."""
+        self._kept.check(revision)
+        found = (self._kept.get(("record", session_id, seq), revision) for seq in seqs)
+        return [record for record in found if record is not None]
+
+    # --- lists -----------------------------------------------------------------------------------
+
+    async def count(self, user_id: str) -> int:
+        """Return how many sessions the user has now."""
+        return len(self._kept.range(("entry", user_id)))
+
+    async def entries(
+        self, user_id: str, *, after: tuple[int, str] | None, limit: int, revision: int | None
+    ) -> EntryPage:
+        """Return a page of a user's entries."""
+        revision = self._kept.revision if revision is None else revision
+        self._kept.check(revision)
+        start = None if after is None else _entry(user_id, *after)
+        found = self._kept.range(("entry", user_id), revision, after=start)
+        page = tuple(Entry(str(key[3]), -int(key[2]), value) for key, value in found[:limit])
+        return EntryPage(revision, page, more=len(found) > limit)
+
+    async def awaited(self, agent: str) -> AwaitedPage:
+        """Return all sessions that await an agent now."""
+        found = self._kept.range(("awaited", agent))
+        return AwaitedPage(self._kept.revision, tuple((str(key[2]), value) for key, value in found))
+
+    @asynccontextmanager
+    async def watch(
+        self, scope: Scope, *, after_revision: int
+    ) -> AsyncIterator[AsyncIterator[ScopeChange]]:
+        """Follow a scope from a revision on."""
+        yield _Changes(self._kept, _prefix(scope), after_revision)
+
+    # --- ownership -------------------------------------------------------------------------------
+
+    async def register(self, instance: bytes, *, address: str, ttl_seconds: int) -> int:
+        """Register an instance until it is deregistered or expires."""
+        if instance in self._live:
+            raise InvalidArgument.of("instance", "must never have been registered before")
+        for other in [one for one in self._live.values() if one.address == address]:
+            del self._live[other.instance]
+        lease = next(self._leases)
+        self._live[instance] = Instance(instance, lease, address, draining=False)
+        self._kept.write({})
+        return lease
+
+    async def heartbeat(self, instance: bytes, lease: int, *, draining: bool) -> bool:
+        """Say whether a registration stands."""
+        standing = self._live.get(instance)
+        if standing is None or standing.lease != lease:
+            return False
+        if standing.draining != draining:
+            self._live[instance] = dataclasses.replace(standing, draining=draining)
+            self._kept.write({})
+        return True
+
+    async def deregister(self, instance: bytes, lease: int) -> None:
+        """End a registration."""
+        standing = self._live.get(instance)
+        if standing is not None and standing.lease == lease:
+            self.expire(instance)
+
+    async def instances(self) -> tuple[int, tuple[Instance, ...]]:
+        """Return who is registered now."""
+        return self._kept.revision, tuple(self._live.values())
+
+    @asynccontextmanager
+    async def watch_instances(self) -> AsyncIterator[AsyncIterator[tuple[Instance, ...]]]:
+        """Follow who is registered."""
+        yield _Instances(self._kept, self._live)
+
+    async def acquire(
+        self, session_id: str, instance: bytes, commit_id: bytes
+    ) -> Snapshot | Owned | NotRegistered | None:
+        """Make the instance the owner, unless another registered one is."""
+        head = self._kept.get(("head", session_id))
+        if head is None:
+            return None
+        stored = codec.decode_head(head)
+        if stored.tombstone is not None:
+            return self._snapshot(session_id, head)
+        if instance not in self._live:
+            return NotRegistered()
+        owner = stored.meta.owner
+        if owner != instance and owner in self._live:
+            return Owned(owner, self._live[owner].address)
+        if stored.meta.commit_id != commit_id:
+            epoch = stored.meta.epoch + 1
+            head = codec.take_over(head, owner=instance, epoch=epoch, commit_id=commit_id)
+            self._kept.write({("head", session_id): head})
+        return self._snapshot(session_id, head)
+
+    async def commit(self, batch: Sequence[Commit]) -> list[Outcome]:
+        """Store each commit, or say what stood in its way."""
+        sessions = {commit.session_id for commit in batch}
+        too_large = sum(commit.size for commit in batch) > LARGEST
+        if len(batch) == 1 and too_large:
+            return [Unstorable()]
+        if too_large or len(batch) > MOST_COMMITS or len(sessions) < len(batch):
+            raise BatchRefused
+        written: dict[Key, bytes | None] = {}
+        outcomes: list[Outcome] = []
+        for commit in batch:
+            outcome = self._judge(commit)
+            if isinstance(outcome, Committed):
+                written.update(_writes(commit))
+            outcomes.append(outcome)
+        if written:
+            self._kept.write(written)
+        return outcomes
+
+    async def delete(self, deletion: Deletion) -> Outcome:
+        """Replace a session by its tombstone."""
+        session_id = deletion.session_id
+        if refused := self._refused(session_id, deletion.expected_head, deletion.instance):
+            return refused
+        written: dict[Key, bytes | None] = {
+            key: None for key, _ in self._kept.range(("record", session_id))
+        }
+        written["outputs", session_id] = None
+        written[_entry(deletion.user_id, deletion.position_ms, session_id)] = None
+        if deletion.awaited_agent:
+            written["awaited", deletion.awaited_agent, session_id] = None
+        written["head", session_id] = deletion.head
+        self._kept.write(written)
+        return Committed()
+
+    # --- how it stands ---------------------------------------------------------------------------
+
+    def _judge(self, commit: Commit) -> Outcome:
+        if _malformed(commit):
+            return Unstorable()
+        refused = self._refused(commit.session_id, commit.expected_head, commit.instance)
+        if refused is None and commit.successor:
+            successor = self._live.get(commit.successor)
+            if successor is None or successor.draining:
+                return Refused(commit.expected_head, registered=True)
+        return refused or Committed()
+
+    def _refused(self, session_id: str, expected_head: bytes, instance: bytes) -> Refused | None:
+        head = self._kept.get(("head", session_id))
+        registered = instance in self._live
+        if head == expected_head and registered:
+            return None
+        return Refused(head or b"", registered)
+
+    def _snapshot(self, session_id: str, head: bytes) -> Snapshot:
+        return Snapshot(self._kept.revision, head, self._kept.get(("outputs", session_id)) or b"")
+
+
+class _Changes(AsyncIterator[ScopeChange]):
+    """The changes under a prefix after a revision."""
+
+    def __init__(self, kept: History, prefix: Key, passed: int) -> None:
+        self._kept = kept
+        self._prefix = prefix
+        self._passed = passed
+
+    async def __anext__(self) -> ScopeChange:
+        while True:
+            self._passed, written = await self._kept.change_after(self._passed)
+            if change := _change(self._passed, self._prefix, written.items()):
+                return change
+
+
+class _Instances(AsyncIterator[tuple[Instance, ...]]):
+    """Who is registered, now and after each change."""
+
+    def __init__(self, kept: History, live: Mapping[bytes, Instance]) -> None:
+        self._kept = kept
+        self._live = live
+        self._given: tuple[Instance, ...] | None = None
+
+    async def __anext__(self) -> tuple[Instance, ...]:
+        while (standing := tuple(self._live.values())) == self._given:
+            await self._kept.moved()
+        self._given = standing
+        return standing
+
+
+def _entry(user_id: str, position_ms: int, session_id: str) -> Key:
+    return ("entry", user_id, -position_ms, session_id)
+
+
+def _prefix(scope: Scope) -> Key:
+    match scope:
+        case UserScope(user_id):
+            return ("entry", user_id)
+        case AgentScope(agent):
+            return ("awaited", agent)
+
+
+def _malformed(commit: Commit) -> bool:
+    index, awaited = commit.index, commit.awaited
+    if awaited is not None and awaited.agent and index is None:
+        return True  # there is no entry to show under the agent
+    positions = () if index is None else (index.position_ms, index.previous_position_ms)
+    return not all(0 <= position <= LAST_POSITION_MS for position in positions)
+
+
+def _writes(commit: Commit) -> Mapping[Key, bytes | None]:
+    session_id, index, awaited = commit.session_id, commit.index, commit.awaited
+    written: dict[Key, bytes | None] = {("head", session_id): commit.head}
+    for seq, record in enumerate(commit.records, commit.first_seq):
+        written["record", session_id, seq] = record
+    if commit.outputs is not None:
+        written["outputs", session_id] = commit.outputs
+    if index is not None:
+        written[_entry(index.user_id, index.previous_position_ms, session_id)] = None
+        written[_entry(index.user_id, index.position_ms, session_id)] = index.entry
+    if awaited is not None and awaited.agent != awaited.previous_agent:
+        if awaited.previous_agent:
+            written["awaited", awaited.previous_agent, session_id] = None
+        if awaited.agent and index is not None:
+            written["awaited", awaited.agent, session_id] = index.entry
+    return written
+
+
+def _change(
+    revision: int, prefix: Key, written: Iterable[tuple[Key, bytes | None]]
+) -> ScopeChange | None:
+    """Return what one revision did under a prefix; None for nothing."""
+    here = [(str(key[-1]), value) for key, value in written if key[: len(prefix)] == prefix]
+    entries = {session_id: value for session_id, value in here if value is not None}
+    removed = {session_id: None for session_id, _ in here if session_id not in entries}
+    return ScopeChange(revision, tuple(entries.items()), tuple(removed)) if here else None
