@@ -2,6 +2,8 @@
 
 A proto's path is its Python path: `protos/sessiond/v1/session.proto` becomes
 `sessiond/v1/session_pb2.py` and its `.pyi`; a file that declares a service gets `_pb2_grpc` too.
+The comments of the API are kept too, by the full names of what they stand at, in
+`gateway/descriptions.json`: the OpenAPI document is written with them.
 The stubs are committed. `--check` regenerates them elsewhere and names every file that differs.
 Both ways leave `build/protos.binpb`, the descriptor set that buf lints and compares.
 """
@@ -9,18 +11,22 @@ Both ways leave `build/protos.binpb`, the descriptor set that buf lints and comp
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import sysconfig
 import tempfile
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
-from google.protobuf.descriptor_pb2 import FileDescriptorSet
+from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
 from grpc_tools import protoc
 
 SOURCES = Path(__file__).resolve().parent
 ROOT = SOURCES.parent
 DESCRIPTORS = ROOT / "build" / "protos.binpb"
+DESCRIPTIONS = "gateway/descriptions.json"
+DESCRIBED = "sessiond/v1/"
 STUB_SUFFIXES = ("_pb2.py", "_pb2.pyi", "_pb2_grpc.py", "_pb2_grpc.pyi")
 
 
@@ -42,8 +48,8 @@ def run_protoc(*arguments: str) -> None:
         raise SystemExit(status)
 
 
-def describe(protos: list[str]) -> list[str]:
-    """Write the descriptor set; return those of `protos` that declare a service."""
+def describe(protos: list[str]) -> FileDescriptorSet:
+    """Write the descriptor set, and return it."""
     DESCRIPTORS.parent.mkdir(exist_ok=True)
     run_protoc(
         "--include_imports",
@@ -51,14 +57,43 @@ def describe(protos: list[str]) -> list[str]:
         f"--descriptor_set_out={DESCRIPTORS}",
         *protos,
     )
-    described = FileDescriptorSet.FromString(DESCRIPTORS.read_bytes())
-    return [file.name for file in described.file if file.service and file.name in protos]
+    return FileDescriptorSet.FromString(DESCRIPTORS.read_bytes())
+
+
+def comments(file: FileDescriptorProto) -> dict[str, str]:
+    """Return the comment of everything in a file that has one, by its full name."""
+    found = {}
+    for location in file.source_code_info.location:
+        if not location.leading_comments or len(location.path) % 2:
+            continue
+        place: Any = file
+        names = [file.package]
+        # A path is pairs: the number of a repeated field, and the index in it.
+        for number, index in zip(location.path[::2], location.path[1::2], strict=True):
+            place = getattr(place, place.DESCRIPTOR.fields_by_number[number].name)[index]
+            names.append(place.name)
+        lines = [line.removeprefix(" ") for line in location.leading_comments.splitlines()]
+        found[".".join(names)] = "\n".join(lines).strip()
+    return found
+
+
+def write_descriptions(described: FileDescriptorSet, target: Path) -> None:
+    """Write the comments of the API below `target`."""
+    path = target / DESCRIPTIONS
+    path.parent.mkdir(exist_ok=True)
+    found: dict[str, str] = {}
+    for file in described.file:
+        if file.name.startswith(DESCRIBED):
+            found |= comments(file)
+    path.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n")
 
 
 def generate(target: Path) -> None:
     """Write all stubs, and the packages that hold them, below `target`."""
     protos = sorted(str(path.relative_to(SOURCES)) for path in SOURCES.rglob("*.proto"))
-    with_services = describe(protos)
+    described = describe(protos)
+    write_descriptions(described, target)
+    with_services = [file.name for file in described.file if file.service and file.name in protos]
     run_protoc(f"--python_out={target}", f"--mypy_out=quiet:{target}", *protos)
     if with_services:
         run_protoc(f"--grpc_python_out={target}", f"--mypy_grpc_out=quiet:{target}", *with_services)
@@ -67,6 +102,13 @@ def generate(target: Path) -> None:
         if not marker.exists():
             source = package.relative_to(target)
             marker.write_text(f'"""Generated from `protos/{source}` by `make protos`."""\n')
+
+
+def generated(root: Path) -> dict[str, bytes]:
+    """Return all that `generate` wrote below `root`, by its path."""
+    descriptions = root / DESCRIPTIONS
+    written = {DESCRIPTIONS: descriptions.read_bytes()} if descriptions.exists() else {}
+    return stubs(root) | written
 
 
 def stubs(root: Path) -> dict[str, bytes]:
@@ -81,10 +123,10 @@ def stubs(root: Path) -> dict[str, bytes]:
 
 
 def differences() -> list[str]:
-    """Return the paths of stubs that are missing, stale, or made by no proto any more."""
+    """Return the paths of files that are missing, stale, or made by no proto any more."""
     with tempfile.TemporaryDirectory() as fresh:
         generate(Path(fresh))
-        wanted, found = stubs(Path(fresh)), stubs(ROOT)
+        wanted, found = generated(Path(fresh)), generated(ROOT)
     return sorted(
         path for path in wanted.keys() | found.keys() if wanted.get(path) != found.get(path)
     )

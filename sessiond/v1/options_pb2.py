@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import descriptor_pb2 as google_dot_protobuf_dot_descriptor__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19sessiond/v1/options.proto\x12\x0bsessiond.v1\x1a google/protobuf/descriptor.proto\"=\n\x0bRestSuccess\x12\x0e\n\x06status\x18\x01 \x01(\x05\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\x12\x10\n\x08location\x18\x03 \x01(\t:2\n\x06header\x12\x1d.google.protobuf.FieldOptions\x18\x8d\x8c\x03 \x01(\t\x88\x01\x01:3\n\x07null_of\x12\x1d.google.protobuf.FieldOptions\x18\x8f\x8c\x03 \x01(\t\x88\x01\x01:S\n\x0crest_success\x12\x1e.google.protobuf.MethodOptions\x18\x8e\x8c\x03 \x01(\x0b\x32\x18.sessiond.v1.RestSuccess\x88\x01\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19sessiond/v1/options.proto\x12\x0bsessiond.v1\x1a google/protobuf/descriptor.proto\"=\n\x0bRestSuccess\x12\x0e\n\x06status\x18\x01 \x01(\x05\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\x12\x10\n\x08location\x18\x03 \x01(\t\"\xbe\x01\n\x05Shape\x12\x0f\n\x07pattern\x18\x01 \x01(\t\x12\x12\n\nmin_length\x18\x02 \x01(\x05\x12\x12\n\nmax_length\x18\x03 \x01(\x05\x12\x14\n\x07minimum\x18\x04 \x01(\x03H\x00\x88\x01\x01\x12\x14\n\x07maximum\x18\x05 \x01(\x03H\x01\x88\x01\x01\x12\x13\n\x0bmax_entries\x18\x06 \x01(\x05\x12\x13\n\x0bkey_pattern\x18\x07 \x01(\t\x12\x0e\n\x06\x66ormat\x18\x08 \x01(\tB\n\n\x08_minimumB\n\n\x08_maximum:2\n\x06header\x12\x1d.google.protobuf.FieldOptions\x18\x8d\x8c\x03 \x01(\t\x88\x01\x01:3\n\x07null_of\x12\x1d.google.protobuf.FieldOptions\x18\x8f\x8c\x03 \x01(\t\x88\x01\x01:E\n\x05shape\x12\x1d.google.protobuf.FieldOptions\x18\x90\x8c\x03 \x01(\x0b\x32\x12.sessiond.v1.Shape\x88\x01\x01:S\n\x0crest_success\x12\x1e.google.protobuf.MethodOptions\x18\x8e\x8c\x03 \x01(\x0b\x32\x18.sessiond.v1.RestSuccess\x88\x01\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,4 +34,6 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_RESTSUCCESS']._serialized_start=76
   _globals['_RESTSUCCESS']._serialized_end=137
+  _globals['_SHAPE']._serialized_start=140
+  _globals['_SHAPE']._serialized_end=330
 # @@protoc_insertion_point(module_scope)

@@ -54,8 +54,70 @@ class RestSuccess(_message.Message):
 
 Global___RestSuccess: _TypeAlias = RestSuccess  # noqa: Y015
 
+@_typing.final
+class Shape(_message.Message):
+    """How values of a field look. Regular expressions are those of JSON Schema: they may match anywhere
+    unless they are anchored.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PATTERN_FIELD_NUMBER: _builtins.int
+    MIN_LENGTH_FIELD_NUMBER: _builtins.int
+    MAX_LENGTH_FIELD_NUMBER: _builtins.int
+    MINIMUM_FIELD_NUMBER: _builtins.int
+    MAXIMUM_FIELD_NUMBER: _builtins.int
+    MAX_ENTRIES_FIELD_NUMBER: _builtins.int
+    KEY_PATTERN_FIELD_NUMBER: _builtins.int
+    FORMAT_FIELD_NUMBER: _builtins.int
+    pattern: _builtins.str
+    """What a text, or each value of a map, matches; "" means anything.
+    Example: "^[A-Za-z0-9._~-]{1,128}$".
+    """
+    min_length: _builtins.int
+    """The least number of characters of a text."""
+    max_length: _builtins.int
+    """The largest number of characters of a text; 0 means no limit is told."""
+    minimum: _builtins.int
+    """The least value of a number."""
+    maximum: _builtins.int
+    """The largest value of a number."""
+    max_entries: _builtins.int
+    """The largest number of entries of a map; 0 means no limit is told."""
+    key_pattern: _builtins.str
+    """What each key of a map matches; "" means anything."""
+    format: _builtins.str
+    """A name for texts that no expression describes. Example: "page-token"."""
+    def __init__(
+        self,
+        *,
+        pattern: _builtins.str = ...,
+        min_length: _builtins.int = ...,
+        max_length: _builtins.int = ...,
+        minimum: _builtins.int | None = ...,
+        maximum: _builtins.int | None = ...,
+        max_entries: _builtins.int = ...,
+        key_pattern: _builtins.str = ...,
+        format: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_maximum", b"_maximum", "_minimum", b"_minimum", "maximum", b"maximum", "minimum", b"minimum"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_maximum", b"_maximum", "_minimum", b"_minimum", "format", b"format", "key_pattern", b"key_pattern", "max_entries", b"max_entries", "max_length", b"max_length", "maximum", b"maximum", "min_length", b"min_length", "minimum", b"minimum", "pattern", b"pattern"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__maximum: _TypeAlias = _typing.Literal["maximum"]  # noqa: Y015
+    _WhichOneofArgType__maximum: _TypeAlias = _typing.Literal["_maximum", b"_maximum"]  # noqa: Y015
+    _WhichOneofReturnType__minimum: _TypeAlias = _typing.Literal["minimum"]  # noqa: Y015
+    _WhichOneofArgType__minimum: _TypeAlias = _typing.Literal["_minimum", b"_minimum"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__maximum) -> _WhichOneofReturnType__maximum | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__minimum) -> _WhichOneofReturnType__minimum | None: ...
+
+Global___Shape: _TypeAlias = Shape  # noqa: Y015
+
 HEADER_FIELD_NUMBER: _builtins.int
 NULL_OF_FIELD_NUMBER: _builtins.int
+SHAPE_FIELD_NUMBER: _builtins.int
 REST_SUCCESS_FIELD_NUMBER: _builtins.int
 header: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.FieldOptions, _builtins.str]
 """The field travels in this HTTP request header, and never in the path, the query or the body.
@@ -65,6 +127,10 @@ null_of: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.FieldOptions,
 """The field is true when the JSON body says null for the named field of the same message, and
 never stands in the body itself: a merge patch tells "remove" from "leave" by it.
 Example: "title".
+"""
+shape: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.FieldOptions, Global___Shape]
+"""How values of a request's field look. The rules decide; this only tells the reader of the
+OpenAPI document in time.
 """
 rest_success: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, Global___RestSuccess]
 """How a success of this RPC looks over HTTP; the default is 200 with no extra headers."""

@@ -589,10 +589,12 @@ class Output(_message.Message):
         approved_by: _builtins.str | None = ...,
         metadata: Global___JsonObject | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_approved_by", b"_approved_by", "_metadata", b"_metadata", "_quality_score", b"_quality_score", "_user_feedback", b"_user_feedback", "approved_at", b"approved_at", "approved_by", b"approved_by", "generated_at", b"generated_at", "metadata", b"metadata", "quality_score", b"quality_score", "user_feedback", b"user_feedback"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_approved_at", b"_approved_at", "_approved_by", b"_approved_by", "_metadata", b"_metadata", "_quality_score", b"_quality_score", "_user_feedback", b"_user_feedback", "approved_at", b"approved_at", "approved_by", b"approved_by", "generated_at", b"generated_at", "metadata", b"metadata", "quality_score", b"quality_score", "user_feedback", b"user_feedback"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_approved_by", b"_approved_by", "_metadata", b"_metadata", "_quality_score", b"_quality_score", "_user_feedback", b"_user_feedback", "agent_id", b"agent_id", "approved_at", b"approved_at", "approved_by", b"approved_by", "content", b"content", "generated_at", b"generated_at", "metadata", b"metadata", "quality_score", b"quality_score", "status", b"status", "step_id", b"step_id", "user_feedback", b"user_feedback"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_approved_at", b"_approved_at", "_approved_by", b"_approved_by", "_metadata", b"_metadata", "_quality_score", b"_quality_score", "_user_feedback", b"_user_feedback", "agent_id", b"agent_id", "approved_at", b"approved_at", "approved_by", b"approved_by", "content", b"content", "generated_at", b"generated_at", "metadata", b"metadata", "quality_score", b"quality_score", "status", b"status", "step_id", b"step_id", "user_feedback", b"user_feedback"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__approved_at: _TypeAlias = _typing.Literal["approved_at"]  # noqa: Y015
+    _WhichOneofArgType__approved_at: _TypeAlias = _typing.Literal["_approved_at", b"_approved_at"]  # noqa: Y015
     _WhichOneofReturnType__approved_by: _TypeAlias = _typing.Literal["approved_by"]  # noqa: Y015
     _WhichOneofArgType__approved_by: _TypeAlias = _typing.Literal["_approved_by", b"_approved_by"]  # noqa: Y015
     _WhichOneofReturnType__metadata: _TypeAlias = _typing.Literal["metadata"]  # noqa: Y015
@@ -601,6 +603,8 @@ class Output(_message.Message):
     _WhichOneofArgType__quality_score: _TypeAlias = _typing.Literal["_quality_score", b"_quality_score"]  # noqa: Y015
     _WhichOneofReturnType__user_feedback: _TypeAlias = _typing.Literal["user_feedback"]  # noqa: Y015
     _WhichOneofArgType__user_feedback: _TypeAlias = _typing.Literal["_user_feedback", b"_user_feedback"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__approved_at) -> _WhichOneofReturnType__approved_at | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__approved_by) -> _WhichOneofReturnType__approved_by | None: ...
     @_typing.overload

@@ -1,0 +1,106 @@
+"""HTTP connections with the bounds that uvicorn and httptools do not set.
+
+By themselves they take a request head of any size, wait for it for ever, and read the rest of a
+body that was refused for ever. Here a head has a size, a number of headers and a time; when an
+answer is out before its request's body is in, the client has a few seconds to finish, so that it
+can read the answer instead of a reset.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+HEAD_BYTES = 32 * 1024
+"""Request line and headers. A token takes up to 8 KiB of it, an id of 10 KiB gets its own error."""
+
+HEADERS = 100
+HEAD_SECONDS = 10.0
+LINGER_SECONDS = 5.0
+
+
+class HeadTooLarge(Exception):
+    """A request's head is larger than we read."""
+
+
+class BoundedHttp(HttpToolsProtocol):
+    """One connection. What breaks a bound gets 400, as what is not HTTP at all, and is closed."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._head_bytes = 0
+        self._in_message = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Give the client a time to send its first head."""
+        super().connection_made(transport)
+        self._close_after(HEAD_SECONDS)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the time."""
+        self._disarm()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Read on; between requests, whatever comes starts the time of the next head."""
+        super().data_received(data)
+        waits = self.cycle is None or self.cycle.response_complete
+        if waits and self._timer is None and self.timeout_keep_alive_task is None:
+            self._close_after(HEAD_SECONDS)
+
+    def on_message_begin(self) -> None:
+        """Start counting a head."""
+        super().on_message_begin()
+        self._head_bytes = 0
+        self._in_message = True
+
+    def on_url(self, url: bytes) -> None:
+        """Count the request line."""
+        self._count(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Count a header."""
+        self._count(len(name) + len(value))
+        if len(self.headers) >= HEADERS:
+            raise HeadTooLarge
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """Forget the head's time: the body has its own."""
+        self._disarm()
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """Note that nothing of the request is left to come."""
+        self._in_message = False
+        self._disarm()
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """Give the client a time to finish a body that nobody reads any more."""
+        super().on_response_complete()
+        if self._in_message:
+            self._close_after(LINGER_SECONDS)
+
+    def _count(self, size: int) -> None:
+        self._head_bytes += size
+        if self._head_bytes > HEAD_BYTES:
+            raise HeadTooLarge
+
+    def _close_after(self, seconds: float) -> None:
+        self._disarm()
+        self._timer = self.loop.call_later(seconds, self._close)
+
+    def _close(self) -> None:
+        self._timer = None
+        if not self.transport.is_closing():
+            self.transport.close()
+
+    def _disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

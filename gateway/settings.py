@@ -1,0 +1,40 @@
+"""What the gateway is told by its environment."""
+
+from __future__ import annotations
+
+import re
+
+from pydantic import Field, field_validator
+
+from services.serving.addresses import HostPort
+from services.serving.settings import Address, Addresses, Names, PartSettings, expected
+
+_ORIGIN = re.compile(r"https?://(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
+
+
+class GatewaySettings(PartSettings):
+    """The settings of every part, and these.
+
+    Attributes:
+        store_addresses, live_addresses: the replicas, in order of preference.
+        cors_origins: the web pages that may call from a browser: `https://app.example.com`.
+        max_body_bytes: the largest request body.
+        body_seconds: how long a client may take to send a body.
+        upstream_seconds: how long Store and Live may take to answer.
+    """
+
+    listen: Address = HostPort("127.0.0.1", 8080)
+    store_addresses: Addresses = Field(min_length=1)
+    live_addresses: Addresses = Field(min_length=1)
+    cors_origins: Names = ()
+    # Below what Store and Live read in one message, and more than any field may hold.
+    max_body_bytes: int = Field(default=1024 * 1024, ge=1024, le=3 * 1024 * 1024)
+    body_seconds: float = Field(default=10.0, gt=0, le=600)
+    upstream_seconds: float = Field(default=10.0, gt=0, le=600)
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _are_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(_ORIGIN.fullmatch(origin) for origin in value):
+            raise expected("must be a comma list of origins, as https://app.example.com")
+        return value

@@ -1,0 +1,117 @@
+"""Calls to Store and Live: which address, how often, and what a failure means.
+
+    call --> preferred address --moved or broken--> next address --> ... --> a pause --> ...
+
+Reads may always be repeated. Changes may too, for each carries an operation id: whoever gets it
+twice does it once. What is still unsettled after the last attempt is told honestly: a change whose
+first attempt may have been stored is unknown, whatever the last attempt said.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Protocol
+
+import grpc
+from google.protobuf.message import Message
+
+from sessiond.errors import (
+    DeadlineExceeded,
+    OutcomeUnknown,
+    RateLimited,
+    SessiondError,
+    SessionMoved,
+    Unavailable,
+)
+from sessiond.status import from_rpc_error
+
+Metadata = tuple[tuple[str, str], ...]
+
+_WORTH_REPEATING = (SessionMoved, Unavailable, OutcomeUnknown)
+
+# Pauses between rounds over all addresses: 1.5 s in all, so a Live that dies (its sessions come
+# back within a second) is bridged, and a longer outage is told while the caller still listens.
+_PAUSES = (0.05, 0.1, 0.2, 0.4, 0.75)
+
+
+class Call(Protocol):
+    """Calls one RPC."""
+
+    async def __call__(self, request: Message, metadata: Metadata) -> Any:
+        """Return the response.
+
+        Raises:
+            SessiondError: the failure that the caller is told.
+        """
+
+
+class Replicas:
+    """One service behind several addresses, any of which may be asked.
+
+    The address that answered last is asked first. The channels are the caller's to close.
+    """
+
+    def __init__(
+        self,
+        channels: Sequence[grpc.aio.Channel],
+        *,
+        seconds: float,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._channels = channels
+        self._seconds = seconds
+        self._clock = clock
+        self._sleep = sleep
+        self._jitter = jitter
+        self._preferred = 0
+
+    def rpc(self, path: str, response_class: type[Message], *, changes: bool) -> Call:
+        """Return the caller of one RPC, by its gRPC path; a call ends within `seconds`."""
+        stubs: list[Any] = [
+            channel.unary_unary(
+                path,
+                request_serializer=lambda message: message.SerializeToString(),
+                response_deserializer=response_class.FromString,
+            )
+            for channel in self._channels
+        ]
+
+        async def call(request: Message, metadata: Metadata) -> Any:
+            return await self._call(stubs, request, metadata, changes)
+
+        return call
+
+    async def _call(
+        self, stubs: Sequence[Any], request: Message, metadata: Metadata, changes: bool
+    ) -> Any:
+        ends = self._clock() + self._seconds
+        in_doubt = False
+        failure: SessiondError = DeadlineExceeded()
+        for pause in (*_PAUSES, None):
+            first = self._preferred
+            for offset in range(len(stubs)):
+                left = ends - self._clock()
+                if left <= 0:
+                    raise OutcomeUnknown if in_doubt else failure
+                index = (first + offset) % len(stubs)
+                try:
+                    answer = await stubs[index](request, metadata=metadata, timeout=left)
+                except grpc.aio.AioRpcError as error:
+                    failure = from_rpc_error(error, mutating=changes)
+                else:
+                    self._preferred = index
+                    return answer
+                in_doubt = in_doubt or isinstance(failure, OutcomeUnknown)
+                if isinstance(failure, RateLimited) and in_doubt:
+                    # It says that this attempt did nothing, and nothing about the one before.
+                    raise OutcomeUnknown
+                if not isinstance(failure, _WORTH_REPEATING):
+                    raise failure
+            if pause is not None:
+                await self._sleep(min(pause * (0.5 + self._jitter() / 2), max(0.0, left)))
+        raise OutcomeUnknown if in_doubt else failure
