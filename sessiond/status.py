@@ -178,7 +178,7 @@ def _guessed(error: RpcFailure, *, mutating: bool) -> SessiondError:
         case grpc.StatusCode.DEADLINE_EXCEEDED:
             return DeadlineExceeded()
         case grpc.StatusCode.RESOURCE_EXHAUSTED:
-            if mutating and text.startswith(_ANSWER_TOO_LARGE):
+            if mutating and _ANSWER_TOO_LARGE in text:
                 return OutcomeUnknown()
             return PayloadTooLarge() if _TOO_LARGE in text else RateLimited()
         case (

@@ -117,6 +117,14 @@ class HealthService:
                 last = answer
                 yield answer
 
+    async def List(  # noqa: N802
+        self, request: health_pb2.HealthListRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> health_pb2.HealthListResponse:
+        """Answer for all services at once."""
+        ready = self._health.ready
+        statuses = {name: self._answer(name, ready=ready) for name in (ALIVE, READY)}
+        return health_pb2.HealthListResponse(statuses=statuses)
+
     def _answer(self, service: str, *, ready: bool) -> health_pb2.HealthCheckResponse:
         if service == ALIVE:
             return health_pb2.HealthCheckResponse(status=_SERVING)

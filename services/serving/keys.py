@@ -93,7 +93,10 @@ class PublicKeys:
         Raises:
             ValueError: it is no key set, or no key is left.
         """
-        document = json.loads(content)
+        try:
+            document = json.loads(content)
+        except RecursionError:
+            raise ValueError("not a JSON Web Key Set") from None
         entries = document.get("keys") if isinstance(document, dict) else None
         if not isinstance(entries, list):
             raise ValueError("not a JSON Web Key Set")
@@ -236,5 +239,5 @@ class KeyUrl:
             answer.raise_for_status()
             self._keys = PublicKeys.parse(answer.content, production=self._production)
             self._fetched_at = self._clock()
-        except (httpx.HTTPError, ValueError, RecursionError) as error:
+        except (httpx.HTTPError, ValueError) as error:
             _log.warning("keys not fetched; the last keys stay in use", error=type(error).__name__)

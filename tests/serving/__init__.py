@@ -1,0 +1,1 @@
+"""What the three servers share, on real servers, real tokens and real certificates."""
