@@ -113,12 +113,7 @@ class Topology:
                     "SESSIOND_METRICS_LISTEN": f"{HOST}:{place.other}",
                     **self.settings.get(kind, {}),
                 },
-                # The gateway answers for itself where it serves, the gRPC parts beside it.
-                ready_url=f"http://{HOST}:{_health_port(kind, place)}/readyz",
+                ready_url=f"http://{HOST}:{place.other}/readyz",
             )
             for number, place in enumerate(places, start=1)
         ]
-
-
-def _health_port(kind: str, place: Place) -> int:
-    return place.port if kind == "gateway" else place.other
