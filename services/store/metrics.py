@@ -1,0 +1,57 @@
+"""What Prometheus learns about the road to etcd: how commits travel and what becomes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from services.store.repository import Committed, Outcome, Refused, Unknown
+
+_COMMITS = (1, 2, 4, 8, 16, 32, 63)
+_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
+
+
+class CommitMetrics:
+    """Counts batches and outcomes of one committer in a registry, once per batch."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._batch = Histogram(
+            "sessiond_store_batch_commits",
+            "Commits that travelled to etcd together.",
+            buckets=_COMMITS,
+            registry=registry,
+        )
+        self._seconds = Histogram(
+            "sessiond_store_batch_seconds",
+            "Time that etcd took for a batch.",
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        outcomes = Counter(
+            "sessiond_store_commits", "Commits settled.", ("outcome",), registry=registry
+        )
+        self._committed = outcomes.labels("committed")
+        self._refused = outcomes.labels("refused")
+        self._unknown = outcomes.labels("unknown")
+        self._unstorable = outcomes.labels("unstorable")
+        self._waiting = Gauge(
+            "sessiond_store_commits_waiting",
+            "Commits that wait for a batch.",
+            registry=registry,
+        )
+
+    def settled(self, outcomes: Sequence[Outcome], seconds: float, waiting: int) -> None:
+        """Count a batch that came back, and how many commits wait behind it."""
+        self._batch.observe(len(outcomes))
+        self._seconds.observe(seconds)
+        self._waiting.set(waiting)
+        committed = sum(type(outcome) is Committed for outcome in outcomes)
+        self._committed.inc(committed)
+        if committed == len(outcomes):
+            return
+        refused = sum(type(outcome) is Refused for outcome in outcomes)
+        unknown = sum(type(outcome) is Unknown for outcome in outcomes)
+        self._refused.inc(refused)
+        self._unknown.inc(unknown)
+        self._unstorable.inc(len(outcomes) - committed - refused - unknown)
