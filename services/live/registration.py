@@ -80,11 +80,13 @@ class Registration:
         address: str,
         new_instance_id: Callable[[], bytes],
         clock: Callable[[], float] = boottime,
+        heartbeats_per_life: float = HEARTBEATS_PER_LIFE,
     ) -> None:
         self._store = store
         self._address = address
         self._new_instance_id = new_instance_id
         self._clock = clock
+        self._heartbeats_per_life = heartbeats_per_life
         self._instance: Instance | None = None
         self._born = asyncio.Event()
         self._draining = False
@@ -151,7 +153,7 @@ class Registration:
         )
 
     async def _keep_alive(self, instance: Instance) -> None:
-        pause = self._life / HEARTBEATS_PER_LIFE
+        pause = self._life / self._heartbeats_per_life
         while instance.is_alive():
             # Whichever is first: the next heartbeat is due, or somebody saw the instance dead.
             with suppress(TimeoutError):
@@ -169,9 +171,9 @@ class Registration:
                 )
             except SessiondError as error:
                 _log.warning("heartbeat failed", reason=error.reason)
-                pause = RETRY_SECONDS
+                pause = min(RETRY_SECONDS, self._life / self._heartbeats_per_life)
                 continue
             if not alive:
                 return
             instance.prolong(sent + self._life - MARGIN_SECONDS)
-            pause = self._life / HEARTBEATS_PER_LIFE
+            pause = self._life / self._heartbeats_per_life

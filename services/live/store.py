@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import grpc
 import structlog
@@ -27,7 +27,10 @@ from sessiond.errors import (
 )
 from sessiond.status import from_rpc_error
 from sessiond.v1 import ownership_pb2 as wire
-from sessiond.v1.ownership_pb2_grpc import OwnershipServiceAsyncStub, OwnershipServiceStub
+from sessiond.v1.ownership_pb2_grpc import OwnershipServiceStub
+
+if TYPE_CHECKING:
+    from sessiond.v1.ownership_pb2_grpc import OwnershipServiceAsyncStub
 
 CALL_SECONDS = 3.0
 """The deadline of one call; a commit has none of its own, since its stream has an end."""

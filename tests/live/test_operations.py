@@ -1,0 +1,44 @@
+"""Operation ids: what is remembered, for how long, and for whom."""
+
+from __future__ import annotations
+
+import pytest
+
+from services.live.operations import REMEMBERED, Answered, Operations
+from sessiond.errors import IdempotencyMismatch
+from sessiond.session.access import Actor, Role
+from sessiond.session.events import Record, SessionPaused
+
+ALICE = Actor("alice", Role.USER)
+SERVICE = Actor("alice", Role.SERVICE)
+
+
+def paused(seq: int, *, op_id: str, actor: Actor = ALICE) -> Record:
+    return Record(seq=seq, time_ms=seq, actor=actor, event=SessionPaused(), op_id=op_id, hash=b"h")
+
+
+def test_loaded_records_answer_their_operations() -> None:
+    """A takeover answers what the owner before it answered."""
+    operations = Operations([paused(5, op_id="a"), paused(6, op_id="b")])
+    assert operations.find(ALICE, "b", b"h") == Answered(6, b"h")
+    assert operations.find(ALICE, "c", b"h") is None
+    assert operations.find(SERVICE, "b", b"h") is None
+
+
+def test_another_change_under_the_same_operation_is_refused() -> None:
+    """The hash tells a repeated operation id from a reused one."""
+    operations = Operations([paused(5, op_id="a")])
+    with pytest.raises(IdempotencyMismatch):
+        operations.find(ALICE, "a", b"other")
+
+
+def test_both_memories_have_a_bound() -> None:
+    """A thousand changes, and a thousand answers that changed nothing; the oldest go first."""
+    operations = Operations()
+    for n in range(REMEMBERED + 1):
+        operations.remember(paused(n + 1, op_id=f"r{n}"))
+        operations.remember_unchanging(ALICE, f"u{n}", Answered(1, b"h"))
+    assert operations.find(ALICE, "r0", b"h") is None
+    assert operations.find(ALICE, "u0", b"h") is None
+    assert operations.find(ALICE, "r1", b"h") == Answered(2, b"h")
+    assert operations.find(ALICE, "u1", b"h") == Answered(1, b"h")
