@@ -93,8 +93,8 @@ def configure(part: str, level: str, *, stream: BinaryIO | None = None) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(max(least, logging.INFO))
-    # They tell each request with its URL, or each connection: our own line per call says enough.
-    for noisy in ("httpx", "httpcore", "uvicorn.access", "asyncio"):
+    # They tell each request with its URL, or each step of a start that we tell ourselves.
+    for noisy in ("httpx", "httpcore", "uvicorn", "asyncio"):
         logging.getLogger(noisy).setLevel(max(least, logging.WARNING))
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access", "grpc"):
         library = logging.getLogger(name)

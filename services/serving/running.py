@@ -69,14 +69,14 @@ def run(name: str, settings: Settings, part: Part) -> NoReturn:
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_run(settings, part))
-    except StartFailed as failed:
-        print(f"sessiond {name}: {failed}", file=sys.stderr)  # noqa: T201
-        raise SystemExit(1) from None
     except asyncio.CancelledError:
         _log.warning("stopped without waiting")
         raise SystemExit(1) from None
     except BaseException as error:
-        _log.critical("part broke", exc_info=error)
+        if (failed := _start_failure(error)) is None:
+            _log.critical("part broke", exc_info=error)
+        else:
+            print(f"sessiond {name}: {failed}", file=sys.stderr)  # noqa: T201
         raise SystemExit(1) from None
     raise SystemExit(0)
 
@@ -114,6 +114,13 @@ async def _open_and_serve(
             await asyncio.wait_for(drain(), settings.drain_seconds)
         except TimeoutError:
             _log.warning("drain took too long")
+
+
+def _start_failure(error: BaseException) -> StartFailed | None:
+    """Return the failed start behind the error, also out of the task groups of a part."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error if isinstance(error, StartFailed) else None
 
 
 class _Signals:

@@ -52,7 +52,7 @@ class GrpcServer:
         *,
         request_bytes: int = REQUEST_BYTES,
     ) -> None:
-        self._settings = settings
+        self.settings = settings
         self._health = health
         self.grpc = grpc.aio.server(
             interceptors=(interceptor,), options=server_options(request_bytes)
@@ -67,7 +67,7 @@ class GrpcServer:
         Raises:
             StartFailed: the address cannot be listened on.
         """
-        settings, wanted = self._settings, self._settings.listen
+        settings, wanted = self.settings, self.settings.listen
         check_free(wanted)
         credentials = server_credentials(
             settings.tls_cert, settings.tls_key, settings.tls_client_ca
