@@ -26,7 +26,7 @@ from gateway.readiness import Readiness
 from gateway.rest import RestOperation
 from gateway.routes import RouteTable
 from gateway.settings import GatewaySettings
-from gateway.upstream import Replicas
+from gateway.upstream import Call, Replicas
 from services.serving.addresses import HostPort
 from services.serving.auth import authenticating
 from services.serving.channels import open_channel
@@ -120,9 +120,7 @@ async def gateway(settings: GatewaySettings, running: Running) -> AsyncIterator[
         yield nothing_to_drain
 
 
-def _rpc(
-    replicas: Mapping[str, Replicas], operation: Operation
-) -> Callable[..., Awaitable[object]]:
+def _rpc(replicas: Mapping[str, Replicas], operation: Operation) -> Call:
     rpc = operation.rpc
     service = rpc.containing_service
     return replicas[service.full_name].rpc(
