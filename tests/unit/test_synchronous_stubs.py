@@ -46,6 +46,6 @@ def test_a_failure_keeps_its_name_for_a_synchronous_caller() -> None:
         rpc.terminate(None, details, grpc.StatusCode.ABORTED, status.message)
         with pytest.raises(grpc.RpcError) as caught:
             answer.result(10)
-    failure = from_rpc_error(caught.value, mutating=True)  # type: ignore[arg-type]  # a Call too
+    failure = from_rpc_error(caught.value, mutating=True)
     assert isinstance(failure, StaleRevision)
     assert failure.revision == 7
