@@ -24,8 +24,8 @@ class Process:
     idle --start--> running --terminate, kill or its own end--> ended --start--> running
     ```
 
-    It has a process group of its own, so that a Ctrl-C at the terminal reaches only the supervisor,
-    which ends its children in order. When this process dies, however it dies, the child gets
+    It has a session of its own, so that a Ctrl-C at the terminal reaches only the supervisor, which
+    ends its children in order. When this process dies, however it dies, the child gets
     SIGKILL. It runs in the checkout's folder, and all its output is
     appended to `log`.
     """
@@ -75,7 +75,7 @@ class Process:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                process_group=0,
+                start_new_session=True,
             )
 
     async def wait(self) -> int:
