@@ -10,6 +10,7 @@ import re
 import sys
 import traceback
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, BinaryIO
 
 import orjson
@@ -32,22 +33,23 @@ REDACTED = "[redacted]"
 _TRACEBACK_LINE = 400
 
 
+@lru_cache(maxsize=1024)
+def _is_secret(name: str) -> bool:
+    return _SECRET_NAMES.search(name) is not None
+
+
 def redact(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
     """Drop what is named like a secret or a content, and what looks like a token."""
-    return {
-        name: _clean(value) for name, value in event.items() if not _SECRET_NAMES.search(str(name))
-    }
+    return {name: _clean(value) for name, value in event.items() if not _is_secret(name)}
 
 
 def _clean(value: Any) -> Any:
     if isinstance(value, str):
-        return _SECRET_VALUES.sub(REDACTED, value) if "e" in value else value
+        # Asked first, because every line pays for it, and an expression costs ten times as much.
+        suspicious = "eyJ" in value or "earer " in value
+        return _SECRET_VALUES.sub(REDACTED, value) if suspicious else value
     if isinstance(value, Mapping):
-        return {
-            name: _clean(inner)
-            for name, inner in value.items()
-            if not _SECRET_NAMES.search(str(name))
-        }
+        return {name: _clean(inner) for name, inner in value.items() if not _is_secret(str(name))}
     if isinstance(value, list | tuple):
         return [_clean(inner) for inner in value]
     return value

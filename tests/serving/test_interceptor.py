@@ -97,7 +97,9 @@ async def test_a_handler_knows_who_calls(served: Served, alice: Metadata, method
     """Identity, token and request id are those of the call, in every kind of method."""
     call = opened(served.channel, method, b"hi", (*alice, ("x-request-id", "r.1_2-3")))
     assert set(await answers(call)) == {b"hi"}
-    assert dict(await call.initial_metadata())["x-request-id"] == "r.1_2-3"
+    assert dict(await call.trailing_metadata())["x-request-id"] == "r.1_2-3"
+    if method in (SERVER_STREAM, BIDI):
+        assert dict(await call.initial_metadata())["x-request-id"] == "r.1_2-3"
     (seen,) = served.echo.seen
     assert seen is not None
     assert seen.identity == Identity("alice")
@@ -113,7 +115,7 @@ async def test_a_request_id_that_is_no_good_is_replaced(
     metadata = alice if brought is None else (*alice, ("x-request-id", brought))
     call = opened(served.channel, UNARY, b"", metadata)
     await answers(call)
-    made = dict(await call.initial_metadata())["x-request-id"]
+    made = dict(await call.trailing_metadata())["x-request-id"]
     assert re.fullmatch(r"[0-9a-f]{32}", made)
 
 
@@ -209,6 +211,14 @@ async def test_a_failure_of_ours_reaches_the_caller_by_name(
     told = await failure(served, method, alice)
     assert isinstance(told, StaleRevision)
     assert told.revision == 41
+
+
+async def test_a_failed_call_names_its_request(served: Served) -> None:
+    """Also where nobody was let in: who asks us for help can say which call it was."""
+    call = opened(served.channel, UNARY, b"", (("x-request-id", "r1"),))
+    with pytest.raises(grpc.aio.AioRpcError):
+        await answers(call)
+    assert dict(await call.trailing_metadata())["x-request-id"] == "r1"
 
 
 async def test_every_failure_of_ours_travels(served: Served, alice: Metadata) -> None:
