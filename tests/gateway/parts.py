@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Self
@@ -107,6 +106,9 @@ class _Calls(grpc.GenericRpcHandler):
             self._part.asked.append(Asked(rpc.name, request, metadata))
             try:
                 return await self._part.answer(rpc.name, request, response_class)
+            except Dropped:
+                await context.abort(grpc.StatusCode.UNAVAILABLE, "Socket closed")
+                raise
             except SessiondError as error:
                 await context.abort_with_status(rpc_status.to_status(to_status(error)))
                 raise
@@ -132,6 +134,10 @@ def failing(error: Exception, *, times: int = 1_000_000, then: Answer | None = N
     return answer
 
 
-async def broken(request: Any) -> Message:
-    """An answer that ends as a dropped connection does for its caller: cancelled, unnamed."""
-    raise asyncio.CancelledError
+class Dropped(Exception):
+    """The connection breaks before the answer."""
+
+
+def broken(request: Any) -> Message:
+    """An answer that nobody hears: the call ends as gRPC ends it, without a name of ours."""
+    raise Dropped
