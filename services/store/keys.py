@@ -22,7 +22,7 @@ A session's children lie from `session:{sid}:` to before `session:{sid};`. A ran
 from __future__ import annotations
 
 import re
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 LAST_SEQ: Final = 10**10 - 1
 """The greatest seq that fits into a key."""
@@ -74,6 +74,7 @@ class LiveKey(NamedTuple):
     instance: bytes
 
 
+K = TypeVar("K", EntryKey, LiveKey)
 Key = HeadKey | EventKey | OutputsKey | EntryKey | AwaitedKey | LiveKey
 
 
@@ -162,6 +163,21 @@ class Keys:
             raise ValueError(f"{key!r} is not a key of a session, list or instance")
         return found
 
+    def parse_entry(self, key: bytes) -> EntryKey:
+        """Return what the key of an entry stands for; ValueError if it is no such key."""
+        return _only(EntryKey, self.parse(key))
+
+    def parse_live(self, key: bytes) -> LiveKey:
+        """Return what the key of a registration stands for; ValueError if it is no such key."""
+        return _only(LiveKey, self.parse(key))
+
+    def listed_session(self, key: bytes) -> str:
+        """Return the session of a key in some list; ValueError if it is no such key."""
+        match self.parse(key):
+            case EntryKey(session_id=session_id) | AwaitedKey(session_id=session_id):
+                return session_id
+        raise ValueError(f"{key!r} is not a key in a list")
+
     def _parse(self, key: bytes) -> Key | None:
         if not key.startswith(self._namespace):
             return None
@@ -203,6 +219,12 @@ class Keys:
         # `;` is the byte after `:`.
         stem = self._join(*parts)
         return Span(stem + b":", stem + b";")
+
+
+def _only(kind: type[K], key: Key) -> K:
+    if not isinstance(key, kind):
+        raise ValueError(f"{key} is not a {kind.__name__}")
+    return key
 
 
 def _escape(text: str) -> bytes:

@@ -1,0 +1,143 @@
+"""Commits: one compared transaction for each session, many of them in one of etcd's.
+
+    a batch of one                     a batch of many
+
+    if   head = expected, live:{me}    nested(if ... then ... else ...)    for each commit
+    then put ...                       put batch
+    else get head, live:{me}
+
+A nested transaction compares, and fails, alone. The flat put beside them rewrites one key that
+holds nothing: etcd counts a transaction against its space quota only where it sees a put, and it
+does not look into nested ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from services.store.etcd.client import EtcdClient
+from services.store.etcd.errors import (
+    DuplicateKey,
+    EtcdError,
+    InvalidRequest,
+    TooLarge,
+    TooManyOperations,
+)
+from services.store.etcd.etcd_pb2 import Compare, RequestOp, TxnRequest, TxnResponse
+from services.store.etcd.registrations import Registrations
+from services.store.etcd.transactions import (
+    delete,
+    exists,
+    get,
+    nested,
+    put,
+    read,
+    transaction,
+    value_is,
+)
+from services.store.keys import Keys
+from services.store.repository import (
+    BatchRefused,
+    Commit,
+    Committed,
+    Outcome,
+    Refused,
+    Unknown,
+    Unstorable,
+)
+from sessiond.errors import Unavailable
+
+UNSTORABLE = (TooLarge, TooManyOperations, DuplicateKey, InvalidRequest)
+"""What etcd says of a transaction that it would never take."""
+
+
+class Commits:
+    """Sends batches of commits."""
+
+    def __init__(self, etcd: EtcdClient, keys: Keys, registrations: Registrations) -> None:
+        self._etcd = etcd
+        self._keys = keys
+        self._registrations = registrations
+
+    async def commit(self, batch: Sequence[Commit]) -> list[Outcome]:
+        """Send a batch, once."""
+        outcomes: list[Outcome] = [Unknown()] * len(batch)
+        try:
+            accepting = await self._registrations.accepting(
+                {commit.successor for commit in batch if commit.successor}
+            )
+        except Unavailable:
+            return outcomes
+        parts: dict[int, TxnRequest] = {}
+        for place, commit in enumerate(batch):
+            try:
+                parts[place] = self._transaction(commit, accepting)
+            except ValueError:  # some key or value cannot be written at all
+                outcomes[place] = Unstorable()
+        if not parts:
+            return outcomes
+        try:
+            answers = await self._send(list(parts.values()))
+        except UNSTORABLE as error:
+            if len(parts) > 1:
+                raise BatchRefused from error
+            answers = None
+        except EtcdError:
+            return outcomes
+        for number, place in enumerate(parts):
+            outcomes[place] = outcome(answers[number]) if answers else Unstorable()
+        return outcomes
+
+    async def _send(self, parts: Sequence[TxnRequest]) -> list[TxnResponse]:
+        if len(parts) == 1:
+            return [await self._etcd.txn(parts[0])]
+        flat = put(self._keys.batch, b"")
+        done = await self._etcd.txn(transaction(success=[*map(nested, parts), flat]))
+        return [answer.response_txn for answer in done.responses[:-1]]
+
+    def _transaction(self, commit: Commit, accepting: Mapping[bytes, Compare]) -> TxnRequest:
+        keys, instance = self._keys, commit.instance
+        compares = conditions(keys, commit.session_id, commit.expected_head, instance)
+        if commit.successor:
+            compares.append(accepting[commit.successor])
+        return transaction(
+            compares, _writes(keys, commit), standing(keys, commit.session_id, instance)
+        )
+
+
+def conditions(keys: Keys, session_id: str, expected_head: bytes, instance: bytes) -> list[Compare]:
+    """Return what every write of an owner compares: the head's very bytes, and its own key."""
+    return [value_is(keys.head(session_id), expected_head), exists(keys.live(instance))]
+
+
+def standing(keys: Keys, session_id: str, instance: bytes) -> list[RequestOp]:
+    """Return the reads that show why the conditions failed."""
+    return [get(read(keys.head(session_id))), get(read(keys.live(instance), keys_only=True))]
+
+
+def outcome(answer: TxnResponse) -> Committed | Refused:
+    """Return what became of a transaction under `conditions`, with `standing` where they fail."""
+    if answer.succeeded:
+        return Committed()
+    head, live = (each.response_range.kvs for each in answer.responses)
+    return Refused(head[0].value if head else b"", registered=bool(live))
+
+
+def _writes(keys: Keys, commit: Commit) -> Iterator[RequestOp]:
+    session_id, index, awaited = commit.session_id, commit.index, commit.awaited
+    for seq, record in enumerate(commit.records, commit.first_seq):
+        yield put(keys.event(session_id, seq), record)
+    yield put(keys.head(session_id), commit.head)
+    if commit.outputs is not None:
+        yield put(keys.outputs(session_id), commit.outputs)
+    if index is not None:
+        if index.previous_position_ms != index.position_ms:
+            yield delete(keys.entry(index.user_id, index.previous_position_ms, session_id))
+        yield put(keys.entry(index.user_id, index.position_ms, session_id), index.entry)
+    if awaited is not None and awaited.agent != awaited.previous_agent:
+        if awaited.previous_agent:
+            yield delete(keys.awaited(awaited.previous_agent, session_id))
+        if awaited.agent:
+            if index is None:
+                raise ValueError("a session that comes to await an agent brings its entry")
+            yield put(keys.awaited(awaited.agent, session_id), index.entry)
