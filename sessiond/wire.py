@@ -2,8 +2,8 @@
 
 Out of the rules everything is total. Into the rules a number that no word has is an
 `InvalidArgument` that names its field; everything else is for `decide` to judge. An enum that is
-set to its zero counts as left out. Calls that ask for nothing but themselves (pause, resume, delete)
-need no function.
+set to its zero counts as left out. Calls that ask for nothing but themselves (pause, resume,
+delete) need no function.
 """
 
 from __future__ import annotations

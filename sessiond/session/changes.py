@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 
 from sessiond.session.state import Decision, MessageType, Sender
 
@@ -105,9 +105,16 @@ Change = (
 
 
 def fingerprint(change: CreateSession | Change) -> bytes:
-    """Return 16 bytes that are equal for equal changes and, for all practice, only for them."""
+    """Return 16 bytes that are equal for equal changes and, for all practice, only for them.
+
+    They are stored, and a retry may come after an upgrade: so what is None is left out, and a
+    field added later with that default leaves the fingerprints of today as they are.
+    """
+    given = {
+        name: value for name in change.__slots__ if (value := getattr(change, name)) is not None
+    }
     canonical = json.dumps(
-        [type(change).__name__, asdict(change)],
+        [type(change).__name__, given],
         sort_keys=True,
         ensure_ascii=True,
         separators=(",", ":"),

@@ -96,17 +96,19 @@ def check_metadata(
     values: Mapping[str, str], field: str, found: Violations, *, limits: Limits
 ) -> None:
     """A session's metadata: few, short and in every list entry."""
+    # Too much is told first and alone: the names of the bad keys could fill an answer.
     if len(values) > limits.metadata_keys:
         found.add(field, f"must be at most {limits.metadata_keys} keys, not {len(values)}")
-    size = 0
+        return
+    size = sum(utf8_length(text, field, found) for member in values.items() for text in member)
+    if size > limits.metadata:
+        found.add(field, f"must be at most {limits.metadata} bytes in all, not {size}")
+        return
     for key, value in values.items():
         if not key or CONTROL.search(key):
             found.add(field, "a key must not be empty or hold control characters")
-        if "\0" in value:
+        elif "\0" in value:
             found.add(f"{field}.{key}", "must not hold NUL")
-        size += utf8_length(key, field, found) + utf8_length(value, field, found)
-    if size > limits.metadata:
-        found.add(field, f"must be at most {limits.metadata} bytes in all, not {size}")
 
 
 def utf8_length(value: str, field: str, found: Violations) -> int:

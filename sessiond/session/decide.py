@@ -217,7 +217,8 @@ def _update_session(
     metadata = _patched_metadata(session.metadata, change)
     check_metadata(metadata, "metadata", found, limits=limits)
     before = len(found.found)
-    _check_inputs(change.user_inputs, found, limits)
+    # What counts is what it leads to: a patch may remove all that there is and give as much anew.
+    _check_inputs(change.user_inputs, found, limits, times=2)
     inputs = "{}" if change.clear_user_inputs else session.user_inputs
     if change.user_inputs is not None and len(found.found) == before:
         inputs = merge_patch(inputs, change.user_inputs)
@@ -243,8 +244,7 @@ def _patched_metadata(metadata: Mapping[str, str], change: UpdateSession) -> dic
     return patched
 
 
-def _check_inputs(inputs: str | None, found: Violations, limits: Limits) -> None:
+def _check_inputs(inputs: str | None, found: Violations, limits: Limits, *, times: int = 1) -> None:
     if inputs is not None:
-        check_object(
-            inputs, "user_inputs", found, limit=limits.user_inputs, depth=limits.json_depth
-        )
+        limit = times * limits.user_inputs
+        check_object(inputs, "user_inputs", found, limit=limit, depth=limits.json_depth)

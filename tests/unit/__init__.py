@@ -1,0 +1,1 @@
+"""The pure parts alone: no process, no network, no clock."""

@@ -1,0 +1,92 @@
+"""Fingerprints of changes: how a repeated operation id is told from a reused one."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from itertools import combinations
+from typing import Any
+
+import pytest
+
+from sessiond.session.changes import (
+    AppendMessage,
+    ApproveOutput,
+    Change,
+    CreateSession,
+    DeleteSession,
+    EditOutput,
+    PauseSession,
+    ResumeSession,
+    SubmitOutput,
+    UpdateSession,
+    fingerprint,
+)
+from sessiond.session.state import Decision, MessageType, Sender
+
+# They stand in etcd beside every record. A new value here breaks retries across an upgrade.
+GOLDEN: list[tuple[CreateSession | Change, str]] = [
+    (CreateSession(), "6854996f6d96114ee92c616e807a225e"),
+    (
+        CreateSession("chat", '{"a":1}', "T", {"k": "v"}, "s-1"),
+        "015d4a7fd32d2c9559918ed09ec3f582",
+    ),
+    (AppendMessage("Hi"), "3f49c8e849ebbf709107f80695e054c0"),
+    (
+        AppendMessage("Привет", Sender.AGENT, MessageType.TEXT, "a", "{}"),
+        "c8338e2880e07e15f8e14800cdcb6cc1",
+    ),
+    (UpdateSession(metadata={"b": None, "a": "1"}), "c6f37f7867de22a0eb68c4c33539854a"),
+    (ApproveOutput(), "afba8978e3c4f8ad6a8d5794fb7766c6"),
+    (SubmitOutput("x", quality_score=0.1), "391495a679b08545d11a9cd5ffaa3c3c"),
+    (EditOutput("o-1", content="x"), "e1b94b4a1bb4846408fc257447457eb6"),
+    (PauseSession(), "f8a749474a160989b0452369e28fffe6"),
+    (ResumeSession(), "eb3bb34218611084e8737ab7e1e48177"),
+    (DeleteSession(), "ce76d4f7ff81d63c6d48322f43aa32c8"),
+]
+
+
+@pytest.mark.parametrize(("change", "golden"), GOLDEN)
+def test_a_fingerprint_stays_what_it_is(change: Change, golden: str) -> None:
+    """Across versions, processes and machines."""
+    assert fingerprint(change).hex() == golden
+
+
+def test_equal_changes_have_equal_fingerprints() -> None:
+    """The order of keys says nothing."""
+    one = UpdateSession(metadata={"a": "1", "b": None})
+    other = UpdateSession(metadata={"b": None, "a": "1"})
+    assert fingerprint(one) == fingerprint(other)
+
+
+DIFFERENT = [
+    *(change for change, _ in GOLDEN),
+    AppendMessage("hi"),
+    AppendMessage("Hi", agent_id=""),
+    AppendMessage("Hi", metadata=""),
+    UpdateSession(),
+    UpdateSession(title=""),
+    UpdateSession(metadata={"a": "1"}),
+    UpdateSession(metadata={"a": "1", "b": ""}),
+    UpdateSession(clear_metadata=True),
+    UpdateSession(clear_user_inputs=True),
+    ApproveOutput(decision=Decision.REJECTED),
+    ApproveOutput("o-1"),
+    ApproveOutput(feedback="o-1"),
+    SubmitOutput("x", quality_score=0.1 + 2**-56),
+    EditOutput("o-1", metadata="x"),
+]
+
+
+def test_different_changes_have_different_fingerprints() -> None:
+    """In kind, in a field, in a value, in what is absent and what is empty."""
+    for one, other in combinations(DIFFERENT, 2):
+        assert fingerprint(one) != fingerprint(other), (one, other)
+
+
+def test_every_field_that_is_given_counts() -> None:
+    """No field of a change is forgotten."""
+    change = SubmitOutput("x", "o", "a", 1.0, "{}")
+    given: dict[str, Any] = {member.name: "z" for member in fields(change)}
+    given["quality_score"] = 2.0
+    for name, value in given.items():
+        assert fingerprint(replace(change, **{name: value})) != fingerprint(change)
