@@ -13,31 +13,37 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-HEAD_BYTES = 32 * 1024
-"""Request line and headers. A token takes up to 8 KiB of it, an id of 10 KiB gets its own error."""
-
-HEADERS = 100
-HEAD_SECONDS = 10.0
-LINGER_SECONDS = 5.0
-
 
 class HeadTooLarge(Exception):
     """A request's head is larger than we read."""
 
 
 class BoundedHttp(HttpToolsProtocol):
-    """One connection. What breaks a bound gets 400, as what is not HTTP at all, and is closed."""
+    """One connection. What breaks a bound gets 400, as what is not HTTP at all, and is closed.
+
+    Attributes:
+        head_bytes: the size of request line and headers. A token takes up to 8 KiB of it, and an
+            id of 10 KiB still gets an error of its own.
+        head_fields: the number of headers.
+        head_seconds: how long a client may take to send a head.
+        linger_seconds: how long it may take to end a body after the answer.
+    """
+
+    head_bytes = 32 * 1024
+    head_fields = 100
+    head_seconds = 10.0
+    linger_seconds = 5.0
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._head_bytes = 0
+        self._counted = 0
         self._in_message = False
         self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Give the client a time to send its first head."""
         super().connection_made(transport)
-        self._close_after(HEAD_SECONDS)
+        self._close_after(self.head_seconds)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the time."""
@@ -49,12 +55,12 @@ class BoundedHttp(HttpToolsProtocol):
         super().data_received(data)
         waits = self.cycle is None or self.cycle.response_complete
         if waits and self._timer is None and self.timeout_keep_alive_task is None:
-            self._close_after(HEAD_SECONDS)
+            self._close_after(self.head_seconds)
 
     def on_message_begin(self) -> None:
         """Start counting a head."""
         super().on_message_begin()
-        self._head_bytes = 0
+        self._counted = 0
         self._in_message = True
 
     def on_url(self, url: bytes) -> None:
@@ -65,7 +71,7 @@ class BoundedHttp(HttpToolsProtocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         """Count a header."""
         self._count(len(name) + len(value))
-        if len(self.headers) >= HEADERS:
+        if len(self.headers) >= self.head_fields:
             raise HeadTooLarge
         super().on_header(name, value)
 
@@ -84,11 +90,11 @@ class BoundedHttp(HttpToolsProtocol):
         """Give the client a time to finish a body that nobody reads any more."""
         super().on_response_complete()
         if self._in_message:
-            self._close_after(LINGER_SECONDS)
+            self._close_after(self.linger_seconds)
 
     def _count(self, size: int) -> None:
-        self._head_bytes += size
-        if self._head_bytes > HEAD_BYTES:
+        self._counted += size
+        if self._counted > self.head_bytes:
             raise HeadTooLarge
 
     def _close_after(self, seconds: float) -> None:
