@@ -125,7 +125,7 @@ def test_every_bad_field_of_an_update_is_named() -> None:
 def test_a_patch_may_remove_everything_and_give_as_much_anew(size: int, good: bool) -> None:
     """So it may be twice as long as what it leads to."""
     story = Story(limits=LIMITS, asked={"user_inputs": '{"x":"1"}'})
-    change = UpdateSession(user_inputs='{"x":null,"' + "y" * (size - 17) + '":null}')
+    change = UpdateSession(user_inputs='{"x":null,"' + "y" * (size - 18) + '":null}')
     assert change.user_inputs is not None
     assert len(change.user_inputs) == size
     if good:
