@@ -56,6 +56,7 @@ class DevelopmentKeys:
         *,
         role: str | None = None,
         agents: Iterable[str] = (),
+        sessions: Iterable[str] = (),
         seconds: float = DAY,
     ) -> str:
         """Return a token for a person or a program that uses sessiond, good for `seconds`."""
@@ -64,6 +65,8 @@ class DevelopmentKeys:
             claims["role"] = role
         if names := list(agents):
             claims["agents"] = names
+        if ids := list(sessions):
+            claims["sessions"] = ids
         return self._sign(user, claims, seconds)
 
     def part_token_file(self, part: str) -> Path:
