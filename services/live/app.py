@@ -10,10 +10,11 @@ from contextlib import asynccontextmanager
 
 from prometheus_client import Gauge
 
+from services.live.changes import Changes
 from services.live.rates import Rate, Rates
 from services.live.registration import Registration
 from services.live.rooms import Rooms
-from services.live.servicer import Changes, InstanceServicer, LiveServicer
+from services.live.servicer import InstanceServicer, LiveServicer
 from services.live.settings import LiveSettings
 from services.live.store import StoreClient
 from services.serving.auth import authenticating

@@ -14,13 +14,14 @@ that commit is known to be stored, and not before.
 
 from __future__ import annotations
 
-from asyncio import Future
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable
 
+from services.live.forming import Formed, Forming
 from services.live.operations import Answered, Operations
-from services.live.outcome import Attempt, Verdict
+from services.live.outcome import Verdict
+from services.live.request import Answer, Request, RoomClosed, Unsettled
+from services.live.window import Window
 from sessiond.errors import (
     Internal,
     SessiondError,
@@ -28,116 +29,17 @@ from sessiond.errors import (
     StaleRevision,
     Unavailable,
 )
-from sessiond.session.access import Identity, Operation, check_access
-from sessiond.session.apply import apply, message_of
-from sessiond.session.changes import (
-    AppendMessage,
-    ApproveOutput,
-    Change,
-    DeleteSession,
-    EditOutput,
-    PauseSession,
-    ResumeSession,
-    SubmitOutput,
-    UpdateSession,
-    fingerprint,
-)
+from sessiond.session.access import check_access
+from sessiond.session.changes import DeleteSession
 from sessiond.session.decide import decide
-from sessiond.session.events import (
-    MessageAppended,
-    OutputDecided,
-    OutputEdited,
-    OutputSubmitted,
-    Record,
-    SessionUpdated,
-)
-from sessiond.session.limits import KIB, MIB, Limits
-from sessiond.session.state import Message, Session
-from sessiond.store.codec import (
-    HeadMeta,
-    Tombstone,
-    encode_entry,
-    encode_head,
-    encode_outputs,
-    encode_record,
-    encode_tombstone_head,
-)
-from sessiond.v1.ownership_pb2 import AwaitedWrite, Commit, DeleteRequest, IndexWrite
-
-COMMIT_RECORDS = 54
-"""Records of one commit: 60 operations less head, outputs, and the moves of two list places."""
-
-COMMIT_BYTES = MIB
-"""Bytes of one commit's records, far under etcd's 1.5 MiB for a transaction."""
-
-INDEX_MOVES_AFTER_MS = 250
-"""An index entry moves when lastActive is this far past its place: listings rely on it."""
-
-WINDOW_RECORDS = 1000
-WINDOW_BYTES = 512 * KIB
-"""The newest records that a room keeps in memory; older ones are read from Store."""
+from sessiond.session.events import Record
+from sessiond.session.limits import Limits
+from sessiond.session.state import Session
+from sessiond.store.codec import HeadMeta
+from sessiond.v1.ownership_pb2 import DeleteRequest
 
 WAITING = 1000
 """Changes that may wait in one room; beyond it a caller is told to come back."""
-
-OPERATIONS: dict[type[Change], Operation] = {
-    AppendMessage: Operation.APPEND_MESSAGE,
-    UpdateSession: Operation.UPDATE,
-    ApproveOutput: Operation.DECIDE_OUTPUT,
-    SubmitOutput: Operation.SUBMIT_OUTPUT,
-    EditOutput: Operation.EDIT_OUTPUT,
-    PauseSession: Operation.PAUSE,
-    ResumeSession: Operation.PAUSE,
-    DeleteSession: Operation.DELETE,
-}
-
-
-class RoomClosed(Exception):
-    """The room is no longer the place for this session, and did not apply the change."""
-
-
-class Unsettled(Exception):
-    """The room closed while the change was in flight: the same operation id settles it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What became of a change.
-
-    `seq` is that of its event; where it changed nothing, the revision at that moment. `record` is
-    the event, where it is at hand.
-    """
-
-    seq: int
-    record: Record | None = None
-
-
-@dataclass(slots=True)
-class Request:
-    """A change that waits for its answer."""
-
-    change: Change
-    identity: Identity
-    op_id: str
-    expected_revision: int | None = None
-    reply: Future[Answer] = field(default_factory=Future)
-    hash: bytes = b""
-
-    def __post_init__(self) -> None:
-        self.hash = self.hash or fingerprint(self.change)
-
-
-@dataclass(frozen=True, slots=True)
-class Formed:
-    """One commit, or one deletion, that is in flight, and who waits for it."""
-
-    write: Commit | DeleteRequest
-    attempt: Attempt
-    session: Session
-    meta: HeadMeta
-    head: bytes
-    records: tuple[Record, ...]
-    answers: tuple[tuple[Request, Answer | SessiondError], ...]
 
 
 class Room:
@@ -169,11 +71,9 @@ class Room:
         self._new_commit_id = new_commit_id
         self._waiting: deque[Request] = deque()
         self._in_flight: Formed | None = None
-        self._window: deque[Record] = deque()
-        self._window_bytes = 0
         recent = tuple(recent)
         self._operations = Operations(recent)
-        self._extend(recent)
+        self.window = Window(recent)
 
     # --- what the room holds -----------------------------------------------------------------
 
@@ -191,20 +91,6 @@ class Room:
     def quiet(self) -> bool:
         """Whether nothing waits and nothing is in flight."""
         return not self._waiting and self._in_flight is None
-
-    @property
-    def window_start(self) -> int:
-        """The first seq from which on every record is in memory."""
-        return self._window[0].seq if self._window else self.session.seq + 1
-
-    def messages(self) -> list[Message]:
-        """Return the messages in memory, oldest first: all of them from `window_start` on."""
-        return [m for record in self._window if (m := message_of(record)) is not None]
-
-    def record(self, seq: int) -> Record | None:
-        """Return a record that is in memory."""
-        place = seq - self.window_start
-        return self._window[place] if 0 <= place < len(self._window) else None
 
     # --- changes -----------------------------------------------------------------------------
 
@@ -261,62 +147,51 @@ class Room:
     # --- inside ------------------------------------------------------------------------------
 
     def _form_next(self) -> Formed | None:
-        session = self.session
-        records: list[Record] = []
-        encoded: list[bytes] = []
-        size = 0
+        """Take waiting changes until a commit is full, a deletion comes, or none is left.
+
+        Who waits for a commit gets its answer with it; answers that need none are given here.
+        """
+        forming = Forming(self.session, self._meta, self._head, self._new_commit_id())
         answers: list[tuple[Request, Answer | SessiondError]] = []
-        joined: dict[tuple[object, str], Request] = {}
-        commit_id = self._new_commit_id()
-        while self._waiting and len(records) < COMMIT_RECORDS:
+        taken: set[object] = set()
+        while self._waiting:
             request = self._waiting[0]
             if request.reply.cancelled():
                 self._waiting.popleft()  # its caller has gone, and was told that it is not known
                 continue
-            key = request.identity.actor, request.op_id
-            if key in joined:
-                break  # joins the answer of its twin once that is known
+            if request.key in taken:
+                break  # its twin is in this commit: it gets the same answer once that is known
             try:
-                answered = self._check(request, session)
-                if answered is None and isinstance(request.change, DeleteSession):
+                answered = self._check(request, forming.session)
+                if answered is not None:
+                    answer = Answer(answered.seq, self.window.record(answered.seq))
+                elif isinstance(request.change, DeleteSession):
                     if answers:
-                        break  # a deletion goes alone
+                        break  # what came before is written first
                     self._waiting.popleft()
-                    return self._form_deletion(request, commit_id)
-                record = None if answered else self._decide(request, session, commit_id)
-                if record is not None:
-                    value = encode_record(record)
-                    if records and size + len(value) > COMMIT_BYTES:
-                        break
-                    self._check_size(size + len(value))
-                    session = apply(session, record)
-                    records.append(record)
-                    encoded.append(value)
-                    size += len(value)
-                    joined[key] = request
-                answer: Answer | SessiondError = (
-                    Answer(answered.seq, self.record(answered.seq))
-                    if answered
-                    else Answer(session.seq, record)
-                )
-                if answered is None and record is None:
-                    self._operations.remember_unchanging(
-                        request.identity.actor, request.op_id, Answered(session.seq, request.hash)
-                    )
+                    return forming.deletion(request, self._time(forming.session))
+                else:
+                    record = self._decide(request, forming)
+                    if record is not None and not forming.add(record, most=self._limits.session):
+                        break  # the next commit begins with it
+                    taken.add(request.key)
+                    answer = Answer(forming.session.seq, record)
+                told: Answer | SessiondError = answer
             except SessiondError as error:
-                answer = error
+                told = error
             self._waiting.popleft()
-            answers.append((request, answer))
-        if not records:
-            _give(answers)
-            return None
-        return self._form_commit(session, records, encoded, answers)
+            answers.append((request, told))
+        if forming.records:
+            return forming.commit(answers)
+        for request, told in answers:
+            request.give(told)
+        return None
 
     def _check(self, request: Request, session: Session) -> Answered | None:
         """Check access, operation id and expected revision, in this order."""
         check_access(
             request.identity,
-            OPERATIONS[type(request.change)],
+            request.operation,
             session_id=session.id,
             owner=session.user_id,
             current_agent=session.current_agent,
@@ -328,131 +203,50 @@ class Room:
             raise StaleRevision(session.seq)
         return None
 
-    def _decide(self, request: Request, session: Session, commit_id: bytes) -> Record | None:
-        # The wall clock may step back; a session's times never do.
-        now_ms = max(self._now_ms(), session.last_active_ms)
+    def _decide(self, request: Request, forming: Forming) -> Record | None:
+        """Return the record that the change makes; None, and remember that, when it makes none."""
+        session = forming.session
+        time_ms = self._time(session)
         events = decide(
             session,
             request.change,
             identity=request.identity,
-            now_ms=now_ms,
+            now_ms=time_ms,
             new_id=self._new_id,
             limits=self._limits,
         )
         if not events:
+            unchanged = Answered(session.seq, request.hash)
+            self._operations.remember_unchanging(*request.key, unchanged)
             return None
         (event,) = events
         return Record(
             seq=session.seq + 1,
-            time_ms=now_ms,
+            time_ms=time_ms,
             actor=request.identity.actor,
             event=event,
             op_id=request.op_id,
             hash=request.hash,
             epoch=self._meta.epoch,
             instance=self._meta.owner,
-            commit_id=commit_id,
+            commit_id=forming.commit_id,
         )
 
-    def _check_size(self, added: int) -> None:
-        if self._meta.size + added > self._limits.session:
-            raise SessionFull
-
-    def _form_commit(
-        self,
-        session: Session,
-        records: Sequence[Record],
-        encoded: Sequence[bytes],
-        answers: Sequence[tuple[Request, Answer | SessiondError]],
-    ) -> Formed:
-        before, commit_id = self._meta, records[0].commit_id
-        moved = session.last_active_ms - before.index_ms >= INDEX_MOVES_AFTER_MS
-        meta = replace(
-            before,
-            commit_id=commit_id,
-            size=before.size + sum(map(len, encoded)),
-            index_ms=session.last_active_ms if moved else before.index_ms,
-            awaited_agent=session.awaited_agent,
-        )
-        head = encode_head(session, meta)
-        commit = Commit(
-            session_id=session.id,
-            expected_head=self._head,
-            head=head,
-            first_seq=records[0].seq,
-            records=encoded,
-            index=IndexWrite(
-                user_id=session.user_id,
-                position_ms=meta.index_ms,
-                previous_position_ms=before.index_ms,
-                entry=encode_entry(session),
-            ),
-        )
-        if any(
-            isinstance(r.event, OutputSubmitted | OutputEdited | OutputDecided) for r in records
-        ):
-            commit.outputs = encode_outputs(session)
-        if meta.awaited_agent != before.awaited_agent:
-            commit.awaited.CopyFrom(
-                AwaitedWrite(agent=meta.awaited_agent, previous_agent=before.awaited_agent)
-            )
-        return Formed(
-            write=commit,
-            attempt=Attempt(self._head, commit_id, before.epoch, unknown=False),
-            session=session,
-            meta=meta,
-            head=head,
-            records=tuple(records),
-            answers=tuple(answers),
-        )
-
-    def _form_deletion(self, request: Request, commit_id: bytes) -> Formed:
-        meta = self._meta
-        actor = request.identity.actor
-        time_ms = max(self._now_ms(), self.session.last_active_ms)
-        tombstone = Tombstone(actor, request.op_id, request.hash, time_ms)
-        head = encode_tombstone_head(meta.log_id, tombstone)
-        deletion = DeleteRequest(
-            instance=meta.owner,
-            session_id=self.session.id,
-            expected_head=self._head,
-            head=head,
-            user_id=self.session.user_id,
-            position_ms=meta.index_ms,
-            awaited_agent=meta.awaited_agent,
-        )
-        return Formed(
-            write=deletion,
-            attempt=Attempt(
-                self._head, commit_id, meta.epoch, unknown=False, actor=actor, op_id=request.op_id
-            ),
-            session=self.session,
-            meta=meta,
-            head=head,
-            records=(),
-            answers=((request, Answer(self.session.seq)),),
-        )
+    def _time(self, session: Session) -> int:
+        """Return the time of a change: the wall clock may step back, a session's times never do."""
+        return max(self._now_ms(), session.last_active_ms)
 
     def _committed(self, formed: Formed) -> None:
         self._in_flight = None
         if isinstance(formed.write, DeleteRequest):
-            _give(formed.answers)
+            formed.give()
             self._close(RoomClosed())
             return
         self.session, self._meta, self._head = formed.session, formed.meta, formed.head
         for record in formed.records:
             self._operations.remember(record)
-        self._extend(formed.records)
-        _give(formed.answers)
-
-    def _extend(self, records: Iterable[Record]) -> None:
-        for record in records:
-            self._window.append(record)
-            self._window_bytes += _weight(record)
-        while len(self._window) > WINDOW_RECORDS or (
-            self._window_bytes > WINDOW_BYTES and len(self._window) > 1
-        ):
-            self._window_bytes -= _weight(self._window.popleft())
+        self.window.extend(formed.records)
+        formed.give()
 
     def _close(
         self,
@@ -465,30 +259,6 @@ class Room:
         formed, self._in_flight = self._in_flight, None
         waiting, self._waiting = self._waiting, deque()
         for request, _ in formed.answers if formed is not None else ():
-            _fail(request, in_flight or reason)
+            request.fail(in_flight or reason)
         for request in waiting:
-            _fail(request, reason)
-
-
-def _weight(record: Record) -> int:
-    match record.event:
-        case MessageAppended(content=text) | SessionUpdated(user_inputs=str(text)):
-            return KIB + len(text)
-        case OutputSubmitted(output=body) | OutputEdited(output=body):
-            return KIB + len(body.content)
-    return KIB
-
-
-def _give(answers: Iterable[tuple[Request, Answer | SessiondError]]) -> None:
-    for request, answer in answers:
-        if request.reply.done():
-            continue  # its caller has gone
-        if isinstance(answer, SessiondError):
-            request.reply.set_exception(answer)
-        else:
-            request.reply.set_result(answer)
-
-
-def _fail(request: Request, reason: Exception) -> None:
-    if not request.reply.done():
-        request.reply.set_exception(reason)
+            request.fail(reason)

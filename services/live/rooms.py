@@ -17,10 +17,12 @@ from dataclasses import dataclass, replace
 
 import structlog
 
-from services.live.operations import REMEMBERED
+from services.live.acquisition import Acquirer, Deleted
+from services.live.forming import Formed
 from services.live.outcome import Verdict, judge
 from services.live.registration import Instance, Registration
-from services.live.room import Answer, Formed, Request, Room, RoomClosed, Unsettled
+from services.live.request import Answer, Request, RoomClosed, Unsettled
+from services.live.room import Room
 from services.live.store import StoreClient
 from sessiond.errors import (
     DeadlineExceeded,
@@ -34,36 +36,16 @@ from sessiond.session.apply import message_of
 from sessiond.session.events import Record
 from sessiond.session.limits import Limits
 from sessiond.session.state import Message, Session
-from sessiond.store.codec import (
-    Tombstone,
-    decode_head,
-    decode_outputs,
-    decode_record,
-    load,
-)
+from sessiond.store.codec import decode_record
 from sessiond.v1 import ownership_pb2 as wire
 
 AGAIN_SECONDS = 0.1
 """Between two tries of a commit whose fate is unknown."""
 
-ACQUISITIONS = 2
-"""How often Store is asked for a session; a second replica may answer where the first did not."""
-
-LOADS = 32
-"""Sessions loaded at once; each may take 32 MiB on its way."""
-
 RELEASES = 500
 """Sessions given up in one call."""
 
 _log = structlog.get_logger(__name__)
-
-
-class Deleted(Exception):
-    """The session is deleted; this is what remains of it."""
-
-    def __init__(self, tombstone: Tombstone) -> None:
-        self.tombstone = tombstone
-        super().__init__()
 
 
 @dataclass(slots=True)
@@ -93,15 +75,14 @@ class Rooms:
     ) -> None:
         self._store = store
         self._registration = registration
-        self._limits = limits
         self._idle_seconds = idle_seconds
-        self._now_ms = now_ms
-        self._new_id = new_id
         self._new_commit_id = new_commit_id
+        self._acquirer = Acquirer(
+            store, limits=limits, now_ms=now_ms, new_id=new_id, new_commit_id=new_commit_id
+        )
         self._held: dict[str, Held] = {}
         self._entering: dict[str, asyncio.Task[Held]] = {}
         self._leaving: dict[str, asyncio.Future[None]] = {}
-        self._loads = asyncio.Semaphore(LOADS)
         self._draining = False
 
     def __len__(self) -> int:
@@ -189,7 +170,7 @@ class Rooms:
             SessionNotFound: it was deleted meanwhile.
             OutcomeUnknown: Store does not answer, so the caller has to ask again.
         """
-        session, newer, start = room.session, room.messages(), room.window_start
+        session, newer, start = room.session, room.window.messages(), room.window.start
         if start == 1:
             return session, newer
         older = await self._records(session.id, 1, start - 1)
@@ -197,7 +178,7 @@ class Rooms:
 
     async def record(self, room: Room, seq: int) -> Record:
         """Return one record, from memory or from Store; it may raise as `whole` does."""
-        record = room.record(seq)
+        record = room.window.record(seq)
         if record is None:
             (record,) = await self._records(room.session.id, seq, seq)
         return record
@@ -290,47 +271,12 @@ class Rooms:
             done.exception()  # seen, even if every caller has gone
 
     async def _acquire(self, session_id: str, instance: Instance) -> Held:
-        async with self._loads:
-            response = await self._acquired(session_id, instance)
-            match response.WhichOneof("outcome"):
-                case "acquired":
-                    room = self._load(response.acquired)
-                case "owned":
-                    raise SessionMoved(response.owned.address)
-                case "deleted":
-                    tombstone = decode_head(response.deleted).tombstone
-                    raise Deleted(tombstone) if tombstone else SessionNotFound
-                case _:
-                    instance.die()
-                    raise Unavailable
+        room = await self._acquirer.acquire(session_id, instance)
         if not instance.is_alive():
             raise Unavailable
         held = Held(room, instance, used_at=asyncio.get_running_loop().time())
         self._held[session_id] = held
         return held
-
-    async def _acquired(self, session_id: str, instance: Instance) -> wire.AcquireResponse:
-        """Ask Store, and the next one if it does not answer; to ask again is always safe."""
-        for _ in range(ACQUISITIONS):
-            with suppress(Unavailable, OutcomeUnknown, DeadlineExceeded):
-                return await self._store.acquire(
-                    session_id, instance.id, self._new_commit_id(), recent=REMEMBERED
-                )
-        raise Unavailable
-
-    def _load(self, acquired: wire.AcquireResponse.Acquired) -> Room:
-        head = decode_head(acquired.head)
-        records = [decode_record(record) for record in acquired.records]
-        return Room(
-            load(head, decode_outputs(acquired.outputs), records),
-            head.meta,
-            acquired.head,
-            _newest(records),
-            limits=self._limits,
-            now_ms=self._now_ms,
-            new_id=self._new_id,
-            new_commit_id=self._new_commit_id,
-        )
 
     def drop(self, instance: Instance) -> None:
         """Hold nothing of a dead instance any more; what is in flight is left unsettled."""
@@ -401,11 +347,3 @@ class Rooms:
             for session_id in leaving:
                 del self._leaving[session_id]
             gone.set_result(None)
-
-
-def _newest(records: list[Record]) -> list[Record]:
-    """Return the records at the end that have no hole between them."""
-    start = len(records) - 1
-    while start > 0 and records[start - 1].seq == records[start].seq - 1:
-        start -= 1
-    return records[start:]

@@ -2,100 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import grpc
 
-from services.live.rates import Rates
+from services.live.changes import Changes
 from services.live.registration import Registration
-from services.live.room import Answer, Request, Room
-from services.live.rooms import Rooms
-from services.serving.context import current_identity
+from services.live.room import Room
 from sessiond import wire
-from sessiond.errors import Violations
-from sessiond.session.access import Identity, Role
 from sessiond.session.apply import message_of
-from sessiond.session.changes import Change, DeleteSession, PauseSession, ResumeSession
-from sessiond.session.checks import check_op_id, check_session_id
+from sessiond.session.changes import PauseSession, ResumeSession
 from sessiond.session.events import OutputSubmitted
-from sessiond.session.limits import Limits
 from sessiond.v1 import live_pb2, live_pb2_grpc, ownership_pb2, ownership_pb2_grpc, session_pb2
 
 Context = grpc.aio.ServicerContext[Any, Any]
-
-
-class ChangeRequest(Protocol):
-    """What all requests of LiveService have in common."""
-
-    session_id: str
-    op_id: str
-    expected_revision: int
-
-    def HasField(self, field_name: Any) -> bool:
-        """Return whether an optional field is there."""
-
-
-class Changes:
-    """Takes requests for changes to the rooms.
-
-    Every change has an operation id, a caller's or one made here, so that a fate that is unknown
-    can be settled under it.
-    """
-
-    def __init__(
-        self,
-        rooms: Rooms,
-        *,
-        limits: Limits,
-        users: Rates,
-        services: Rates,
-        new_op_id: Callable[[], str],
-        answer_seconds: float,
-    ) -> None:
-        self.rooms = rooms
-        self._limits = limits
-        self._users = users
-        self._services = services
-        self._new_op_id = new_op_id
-        self._answer_seconds = answer_seconds
-
-    async def change(
-        self, request: ChangeRequest, change: Change, context: Context
-    ) -> tuple[Room, Answer]:
-        """Make a change; it may raise as `Rooms.change` does, and `RateLimited`."""
-        asked = self._ask(request, change)
-        return await self.rooms.change(request.session_id, asked, seconds=self._seconds(context))
-
-    async def delete(self, request: ChangeRequest, context: Context) -> None:
-        """Delete a session; it may raise as `Rooms.delete` does, and `RateLimited`."""
-        asked = self._ask(request, DeleteSession())
-        await self.rooms.delete(request.session_id, asked, seconds=self._seconds(context))
-
-    def _ask(self, request: ChangeRequest, change: Change) -> Request:
-        identity = current_identity()
-        op_id = request.op_id if request.HasField("op_id") else None
-        found = Violations()
-        check_session_id(request.session_id, "session_id", found)
-        check_op_id(op_id, "op_id", found, limits=self._limits)
-        found.check()
-        self._take(identity)
-        return Request(
-            change,
-            identity,
-            op_id or self._new_op_id(),
-            request.expected_revision if request.HasField("expected_revision") else None,
-        )
-
-    def _take(self, identity: Identity) -> None:
-        if identity.role is Role.SERVICE:
-            self._services.take(identity.subject)
-        else:
-            self._users.take(f"{identity.role}:{identity.subject}")
-
-    def _seconds(self, context: Context) -> float:
-        left = context.time_remaining()
-        return self._answer_seconds if left is None else min(self._answer_seconds, left)
 
 
 class LiveServicer(live_pb2_grpc.LiveServiceServicer):

@@ -6,8 +6,10 @@ import asyncio
 from dataclasses import dataclass, field, replace
 from itertools import count
 
+from services.live.forming import Formed
 from services.live.outcome import Verdict
-from services.live.room import Answer, Formed, Request, Room
+from services.live.request import Answer, Request
+from services.live.room import Room
 from sessiond.session.access import Identity
 from sessiond.session.apply import apply
 from sessiond.session.changes import Change, CreateSession

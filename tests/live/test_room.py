@@ -4,16 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from services.live.forming import COMMIT_BYTES, COMMIT_RECORDS, INDEX_MOVES_AFTER_MS
 from services.live.operations import REMEMBERED
 from services.live.outcome import Verdict
-from services.live.room import (
-    COMMIT_BYTES,
-    COMMIT_RECORDS,
-    INDEX_MOVES_AFTER_MS,
-    WAITING,
-    RoomClosed,
-    Unsettled,
-)
+from services.live.request import RoomClosed, Unsettled
+from services.live.room import WAITING
 from sessiond.errors import (
     AlreadyDecided,
     IdempotencyMismatch,
@@ -120,7 +115,7 @@ async def test_what_is_written_loads_as_what_is_held() -> None:
     """Head, outputs and records of all commits give back the state that the room holds."""
     room = House().room()
     service = Identity("s", Role.SERVICE, "alice")
-    first = room.record(1)
+    first = room.window.record(1)
     assert first is not None
     records = [first]
     outputs = b""

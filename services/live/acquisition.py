@@ -1,0 +1,116 @@
+"""Becoming a session's owner: acquire it through Store, and load it into a room."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+from services.live.operations import REMEMBERED
+from services.live.registration import Instance
+from services.live.room import Room
+from services.live.store import StoreClient
+from sessiond.errors import (
+    DeadlineExceeded,
+    OutcomeUnknown,
+    SessionMoved,
+    SessionNotFound,
+    Unavailable,
+)
+from sessiond.session.events import Record
+from sessiond.session.limits import Limits
+from sessiond.store.codec import (
+    Tombstone,
+    decode_head,
+    decode_outputs,
+    decode_record,
+    load,
+)
+from sessiond.v1.ownership_pb2 import AcquireResponse
+
+TRIES = 2
+"""How often Store is asked for a session; a second replica may answer where the first did not."""
+
+AT_ONCE = 32
+"""Sessions loaded at once; each may take 32 MiB on its way."""
+
+
+class Deleted(Exception):
+    """The session is deleted; this is what remains of it."""
+
+    def __init__(self, tombstone: Tombstone) -> None:
+        self.tombstone = tombstone
+        super().__init__()
+
+
+class Acquirer:
+    """Makes rooms of sessions that no living instance but the own one owns."""
+
+    def __init__(
+        self,
+        store: StoreClient,
+        *,
+        limits: Limits,
+        now_ms: Callable[[], int],
+        new_id: Callable[[], str],
+        new_commit_id: Callable[[], bytes],
+    ) -> None:
+        self._store = store
+        self._limits = limits
+        self._now_ms = now_ms
+        self._new_id = new_id
+        self._new_commit_id = new_commit_id
+        self._places = asyncio.Semaphore(AT_ONCE)
+
+    async def acquire(self, session_id: str, instance: Instance) -> Room:
+        """Return the session's room, in a new epoch of the instance.
+
+        Raises:
+            SessionNotFound: there never was such a session.
+            Deleted: there was one.
+            SessionMoved: another living instance owns it.
+            Unavailable: Store does not answer, or the instance has died; asking again is safe.
+        """
+        async with self._places:
+            response = await self._ask(session_id, instance)
+            match response.WhichOneof("outcome"):
+                case "acquired":
+                    return self._load(response.acquired)
+                case "owned":
+                    raise SessionMoved(response.owned.address)
+                case "deleted":
+                    tombstone = decode_head(response.deleted).tombstone
+                    raise Deleted(tombstone) if tombstone else SessionNotFound
+                case _:
+                    instance.die()
+                    raise Unavailable
+
+    async def _ask(self, session_id: str, instance: Instance) -> AcquireResponse:
+        for _ in range(TRIES):
+            with suppress(Unavailable, OutcomeUnknown, DeadlineExceeded):
+                return await self._store.acquire(
+                    session_id, instance.id, self._new_commit_id(), recent=REMEMBERED
+                )
+        raise Unavailable
+
+    def _load(self, acquired: AcquireResponse.Acquired) -> Room:
+        head = decode_head(acquired.head)
+        records = [decode_record(record) for record in acquired.records]
+        return Room(
+            load(head, decode_outputs(acquired.outputs), records),
+            head.meta,
+            acquired.head,
+            newest(records),
+            limits=self._limits,
+            now_ms=self._now_ms,
+            new_id=self._new_id,
+            new_commit_id=self._new_commit_id,
+        )
+
+
+def newest(records: Sequence[Record]) -> Sequence[Record]:
+    """Return the records at the end that have no hole between them."""
+    start = len(records) - 1
+    while start > 0 and records[start - 1].seq == records[start].seq - 1:
+        start -= 1
+    return records[start:]

@@ -1,0 +1,157 @@
+"""What a room wants written: one commit, or one deletion, and who waits for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from services.live.outcome import Attempt
+from services.live.request import Answer, Request
+from sessiond.errors import SessiondError, SessionFull
+from sessiond.session.apply import apply
+from sessiond.session.events import OutputDecided, OutputEdited, OutputSubmitted, Record
+from sessiond.session.limits import MIB
+from sessiond.session.state import Session
+from sessiond.store.codec import (
+    HeadMeta,
+    Tombstone,
+    encode_entry,
+    encode_head,
+    encode_outputs,
+    encode_record,
+    encode_tombstone_head,
+)
+from sessiond.v1.ownership_pb2 import AwaitedWrite, Commit, DeleteRequest, IndexWrite
+
+COMMIT_RECORDS = 54
+"""Records of one commit: 60 operations less head, outputs, and the moves of two list places."""
+
+COMMIT_BYTES = MIB
+"""Bytes of one commit's records, far under etcd's 1.5 MiB for a transaction."""
+
+INDEX_MOVES_AFTER_MS = 250
+"""An index entry moves when lastActive is this far past its place: listings rely on it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Formed:
+    """One write that is in flight, what the room holds once it is stored, and the answers."""
+
+    write: Commit | DeleteRequest
+    attempt: Attempt
+    session: Session
+    meta: HeadMeta
+    head: bytes
+    records: tuple[Record, ...]
+    answers: tuple[tuple[Request, Answer | SessiondError], ...]
+
+    def give(self) -> None:
+        """Give every answer."""
+        for request, answer in self.answers:
+            request.give(answer)
+
+
+class Forming:
+    """A commit that grows by whole changes, on top of what is stored.
+
+    `session` is the state as it becomes; `head` are the very bytes that stand in etcd.
+    """
+
+    def __init__(self, session: Session, meta: HeadMeta, head: bytes, commit_id: bytes) -> None:
+        self.session = session
+        self.commit_id = commit_id
+        self.records: list[Record] = []
+        self.size = 0
+        self._meta = meta
+        self._head = head
+        self._encoded: list[bytes] = []
+
+    def add(self, record: Record, *, most: int) -> bool:
+        """Take the next record; False when the commit is full, and the record is for the next one.
+
+        Raises:
+            SessionFull: all records of the session would be more than `most` bytes.
+        """
+        value = encode_record(record)
+        size = self.size + len(value)
+        if self.records and (len(self.records) == COMMIT_RECORDS or size > COMMIT_BYTES):
+            return False
+        if self._meta.size + size > most:
+            raise SessionFull
+        self.session = apply(self.session, record)
+        self.records.append(record)
+        self._encoded.append(value)
+        self.size = size
+        return True
+
+    def commit(self, answers: Sequence[tuple[Request, Answer | SessiondError]]) -> Formed:
+        """Return the commit, with everyone who waits for it."""
+        session, before = self.session, self._meta
+        moved = session.last_active_ms - before.index_ms >= INDEX_MOVES_AFTER_MS
+        meta = replace(
+            before,
+            commit_id=self.commit_id,
+            size=before.size + self.size,
+            index_ms=session.last_active_ms if moved else before.index_ms,
+            awaited_agent=session.awaited_agent,
+        )
+        head = encode_head(session, meta)
+        commit = Commit(
+            session_id=session.id,
+            expected_head=self._head,
+            head=head,
+            first_seq=self.records[0].seq,
+            records=self._encoded,
+            index=IndexWrite(
+                user_id=session.user_id,
+                position_ms=meta.index_ms,
+                previous_position_ms=before.index_ms,
+                entry=encode_entry(session),
+            ),
+        )
+        of_outputs = OutputSubmitted | OutputEdited | OutputDecided
+        if any(isinstance(record.event, of_outputs) for record in self.records):
+            commit.outputs = encode_outputs(session)
+        if meta.awaited_agent != before.awaited_agent:
+            commit.awaited.CopyFrom(
+                AwaitedWrite(agent=meta.awaited_agent, previous_agent=before.awaited_agent)
+            )
+        return Formed(
+            write=commit,
+            attempt=Attempt(self._head, self.commit_id, before.epoch, unknown=False),
+            session=session,
+            meta=meta,
+            head=head,
+            records=tuple(self.records),
+            answers=tuple(answers),
+        )
+
+    def deletion(self, request: Request, time_ms: int) -> Formed:
+        """Return the deletion of the session, which goes alone."""
+        session, meta, actor = self.session, self._meta, request.identity.actor
+        tombstone = Tombstone(actor, request.op_id, request.hash, time_ms)
+        head = encode_tombstone_head(meta.log_id, tombstone)
+        return Formed(
+            write=DeleteRequest(
+                instance=meta.owner,
+                session_id=session.id,
+                expected_head=self._head,
+                head=head,
+                user_id=session.user_id,
+                position_ms=meta.index_ms,
+                awaited_agent=meta.awaited_agent,
+            ),
+            attempt=Attempt(
+                self._head,
+                self.commit_id,
+                meta.epoch,
+                unknown=False,
+                actor=actor,
+                op_id=request.op_id,
+            ),
+            session=session,
+            meta=meta,
+            head=head,
+            records=(),
+            answers=((request, Answer(session.seq)),),
+        )

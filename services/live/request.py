@@ -1,0 +1,92 @@
+"""A change on its way through a room, and the answer that it gets."""
+
+from __future__ import annotations
+
+from asyncio import Future
+from dataclasses import dataclass, field
+
+from sessiond.errors import SessiondError
+from sessiond.session.access import Actor, Identity, Operation
+from sessiond.session.changes import (
+    AppendMessage,
+    ApproveOutput,
+    Change,
+    DeleteSession,
+    EditOutput,
+    PauseSession,
+    ResumeSession,
+    SubmitOutput,
+    UpdateSession,
+    fingerprint,
+)
+from sessiond.session.events import Record
+
+OPERATIONS: dict[type[Change], Operation] = {
+    AppendMessage: Operation.APPEND_MESSAGE,
+    UpdateSession: Operation.UPDATE,
+    ApproveOutput: Operation.DECIDE_OUTPUT,
+    SubmitOutput: Operation.SUBMIT_OUTPUT,
+    EditOutput: Operation.EDIT_OUTPUT,
+    PauseSession: Operation.PAUSE,
+    ResumeSession: Operation.PAUSE,
+    DeleteSession: Operation.DELETE,
+}
+
+
+class RoomClosed(Exception):
+    """The room is no longer the place for this session, and did not apply the change."""
+
+
+class Unsettled(Exception):
+    """The room closed while the change was in flight: the same operation id settles it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of a change.
+
+    `seq` is that of its event; where it changed nothing, the revision at that moment. `record` is
+    the event, where it is at hand.
+    """
+
+    seq: int
+    record: Record | None = None
+
+
+@dataclass(slots=True)
+class Request:
+    """A change that waits for its answer."""
+
+    change: Change
+    identity: Identity
+    op_id: str
+    expected_revision: int | None = None
+    reply: Future[Answer] = field(default_factory=Future)
+    hash: bytes = b""
+
+    def __post_init__(self) -> None:
+        self.hash = self.hash or fingerprint(self.change)
+
+    @property
+    def key(self) -> tuple[Actor, str]:
+        """What names the change: operation ids belong to their actor."""
+        return self.identity.actor, self.op_id
+
+    @property
+    def operation(self) -> Operation:
+        """The row of the role table that the change stands in."""
+        return OPERATIONS[type(self.change)]
+
+    def give(self, answer: Answer | SessiondError) -> None:
+        """Give the answer, unless the caller has gone."""
+        if self.reply.done():
+            return
+        if isinstance(answer, SessiondError):
+            self.reply.set_exception(answer)
+        else:
+            self.reply.set_result(answer)
+
+    def fail(self, reason: Exception) -> None:
+        """Say why there is no answer, unless the caller has gone."""
+        if not self.reply.done():
+            self.reply.set_exception(reason)
