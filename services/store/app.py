@@ -1,0 +1,123 @@
+"""Store, put together."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from services.serving.addresses import HostPort
+from services.serving.auth import authenticating
+from services.serving.channels import open_channel
+from services.serving.interceptors import CallInterceptor
+from services.serving.limits import limits_of
+from services.serving.metrics import CallMetrics
+from services.serving.running import Drain, Running, nothing_to_drain
+from services.serving.server import GrpcServer
+from services.store.commit import Committer
+from services.store.etcd.client import EtcdClient
+from services.store.etcd.endpoints import Tls
+from services.store.etcd.repository import EtcdRepository
+from services.store.metrics import CommitMetrics
+from services.store.ownership import OwnershipServicer
+from services.store.readiness import follow_etcd
+from services.store.repository import Repository
+from services.store.servicer import StoreServicer
+from services.store.sessions import Sessions
+from services.store.settings import StoreSettings
+from services.store.unreachable import Dialler, Unreachable
+from services.store.watching import Watching
+from services.store.workflows import load_workflows
+from sessiond.session.access import Role
+from sessiond.v1.ownership_pb2_grpc import add_OwnershipServiceServicer_to_server
+from sessiond.v1.store_pb2_grpc import add_StoreServiceServicer_to_server
+
+SESSIONS = "/sessiond.v1.StoreService/"
+OWNERSHIP = "/sessiond.v1.OwnershipService/"
+
+ROLES = {
+    SESSIONS: frozenset({Role.USER, Role.AGENT, Role.SERVICE, Role.ADMIN}),
+    OWNERSHIP: frozenset({Role.LIVE}),
+    OWNERSHIP + "WatchInstances": frozenset({Role.LIVE, Role.GATEWAY}),
+    OWNERSHIP + "ReportUnreachable": frozenset({Role.LIVE, Role.GATEWAY}),
+}
+
+# Once a second from every Live.
+QUIET = frozenset({OWNERSHIP + "Heartbeat"})
+
+
+def now_ms() -> int:
+    """Return the wall clock in milliseconds since 1970."""
+    return time.time_ns() // 1_000_000
+
+
+@asynccontextmanager
+async def store(running: Running, settings: StoreSettings) -> AsyncIterator[Drain]:
+    """Open Store on etcd; it is ready while etcd answers."""
+    endpoints = [str(endpoint) for endpoint in settings.etcd_endpoints]
+    async with (
+        EtcdClient(endpoints, tls=_etcd_tls(settings)) as etcd,
+        EtcdRepository(etcd, namespace=settings.etcd_namespace) as repository,
+        serving(running, settings, repository),
+    ):
+        # Streams without an end see the drain for themselves.
+        yield nothing_to_drain
+
+
+@asynccontextmanager
+async def serving(
+    running: Running, settings: StoreSettings, repository: Repository
+) -> AsyncIterator[HostPort]:
+    """Serve a repository while the block runs; yields the address, with its real port.
+
+    Raises:
+        StartFailed: a workflow's file is bad, or the address cannot be listened on.
+    """
+    limits = limits_of(settings)
+    workflows = load_workflows(settings.workflows_dir, settings.default_workflow, limits)
+    dialler = Dialler(lambda address: open_channel(address, settings))
+    loop = asyncio.get_running_loop()
+    async with (
+        authenticating(settings) as authenticator,
+        Committer(repository, CommitMetrics(running.registry)) as committer,
+        Unreachable(repository, dialler.proves_gone, clock=loop.time) as unreachable,
+    ):
+        interceptor = CallInterceptor(
+            authenticator, CallMetrics(running.registry), roles=ROLES, quiet=QUIET
+        )
+        server = GrpcServer(settings, running.health, interceptor)
+        sessions = Sessions(
+            repository, workflows, limits, now_ms=now_ms, random_bytes=secrets.token_bytes
+        )
+        watching = Watching(repository, running.health, clock=loop.time)
+        add_StoreServiceServicer_to_server(
+            StoreServicer(sessions, repository, watching, limits), server.grpc
+        )
+        add_OwnershipServiceServicer_to_server(
+            OwnershipServicer(
+                repository,
+                committer,
+                unreachable,
+                running.health,
+                ttl_seconds=settings.lease_ttl_seconds,
+            ),
+            server.grpc,
+        )
+        async with server, asyncio.TaskGroup() as tasks:
+            readiness = tasks.create_task(follow_etcd(repository, running.health), name="readiness")
+            try:
+                yield server.address
+            finally:
+                readiness.cancel()
+
+
+def _etcd_tls(settings: StoreSettings) -> Tls | None:
+    if settings.etcd_ca is None:
+        return None
+    return Tls(
+        ca=settings.etcd_ca.read_bytes(),
+        certificate=settings.etcd_cert.read_bytes() if settings.etcd_cert else None,
+        key=settings.etcd_key.read_bytes() if settings.etcd_key else None,
+    )

@@ -1,0 +1,42 @@
+"""Whether Store is ready: etcd answers a consensus read in time."""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+
+from services.serving.health import Health
+from services.store.repository import Repository
+from sessiond.errors import Unavailable
+
+_log = structlog.get_logger(__name__)
+
+
+async def follow_etcd(
+    repository: Repository,
+    health: Health,
+    *,
+    interval_seconds: float = 1.0,
+    within_seconds: float = 2.0,
+) -> None:
+    """Tell `health`, without an end, whether etcd answers; log when that changes."""
+    answered: bool | None = None
+    while True:
+        answers = await _answers(repository, within_seconds)
+        if answers and not answered:
+            _log.info("etcd answers")
+        elif not answers and answered is not False:
+            _log.warning("etcd does not answer; trying again", every_seconds=interval_seconds)
+        answered = answers
+        health.set_ready(answers)
+        await asyncio.sleep(interval_seconds)
+
+
+async def _answers(repository: Repository, within_seconds: float) -> bool:
+    try:
+        async with asyncio.timeout(within_seconds):
+            await repository.instances()
+    except (TimeoutError, Unavailable):
+        return False
+    return True
