@@ -41,7 +41,8 @@ def head_bytes(
 
 def tombstone_bytes(op_id: str = "delete") -> bytes:
     """Return the head of a deleted session."""
-    return pb.Head(format=1, log_id=7, tombstone=pb.Tombstone(op_id=op_id)).SerializeToString()
+    tombstone = pb.Tombstone(actor=pb.Actor(subject="alice", role="user"), op_id=op_id)
+    return pb.Head(format=1, log_id=7, tombstone=tombstone).SerializeToString()
 
 
 def creation(
