@@ -23,13 +23,21 @@ _TAG = r'(W/)?"[!#-~]*"'
 _HEADERS: Mapping[str, Schema] = {
     # Space at either end of a header's value does not survive the way.
     "Idempotency-Key": {"type": "string", "pattern": r"^[!-~]([ -~]{0,126}[!-~])?$"},
-    "If-Match": {"type": "string", "pattern": rf"^(\*|{_TAG})$", "format": "etag"},
+    "If-Match": {
+        "type": "string",
+        "anyOf": [{"const": "*"}, {"pattern": f"^{_TAG}$"}],
+        "examples": ['"7"'],
+    },
 }
 _IF_NONE_MATCH = {
     "name": "If-None-Match",
     "in": "header",
     "description": "Answer 304 when the session is still at one of these ETags.",
-    "schema": {"type": "string", "pattern": rf"^(\*|{_TAG}( *, *{_TAG})*)$"},
+    "schema": {
+        "type": "string",
+        "anyOf": [{"const": "*"}, {"pattern": f"^{_TAG}( *, *{_TAG})*$"}],
+        "examples": ['"7"'],
+    },
 }
 _SHARED_PARAMETERS = {
     "RequestId": {
