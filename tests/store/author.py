@@ -1,0 +1,153 @@
+"""Live in miniature: owns sessions of a repository and writes them by the rules."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+
+from services.store.repository import (
+    AwaitedWrite,
+    Commit,
+    Committed,
+    Deletion,
+    IndexWrite,
+    Outcome,
+    Repository,
+    Snapshot,
+)
+from sessiond.session.access import Identity, Role
+from sessiond.session.apply import apply
+from sessiond.session.changes import AppendMessage, Change
+from sessiond.session.decide import decide
+from sessiond.session.events import Record
+from sessiond.session.limits import DEFAULT_LIMITS
+from sessiond.session.state import Session
+from sessiond.store.codec import (
+    Tombstone,
+    decode_head,
+    decode_outputs,
+    decode_record,
+    encode_entry,
+    encode_head,
+    encode_outputs,
+    encode_record,
+    encode_tombstone_head,
+    load,
+    needed_seqs,
+)
+
+ADMIN = Identity("root", Role.ADMIN)
+
+
+class Author:
+    """One registered instance that writes whatever a test asks for; its clock is the test's."""
+
+    def __init__(self, repository: Repository, instance: bytes = b"author-instance!") -> None:
+        self.repository = repository
+        self.instance = instance
+        self.lease = 0
+        self.now_ms = 1_800_000_000_000
+        self._ids = itertools.count(1)
+
+    async def register(self, address: str = "127.0.0.1:7301") -> Author:
+        """Register the instance."""
+        self.lease = await self.repository.register(self.instance, address=address, ttl_seconds=60)
+        return self
+
+    async def state(self, session_id: str) -> tuple[Snapshot, Session]:
+        """Own a session and return it."""
+        snapshot = await self.repository.acquire(
+            session_id, self.instance, next(self._ids).to_bytes(16, "big")
+        )
+        assert isinstance(snapshot, Snapshot)
+        head, rows = decode_head(snapshot.head), decode_outputs(snapshot.outputs)
+        records = await self.repository.records_at(
+            session_id, needed_seqs(head, rows), revision=snapshot.revision
+        )
+        return snapshot, load(head, rows, map(decode_record, records))
+
+    async def change(
+        self, session_id: str, *changes: Change, identity: Identity | None = None, apart_ms: int = 1
+    ) -> Session:
+        """Make changes in one commit, one millisecond apart, and return the session."""
+        commit, session = await self.commit_of(
+            session_id, *changes, identity=identity, apart_ms=apart_ms
+        )
+        assert await self.repository.commit([commit]) == [Committed()]
+        return session
+
+    async def commit_of(
+        self, session_id: str, *changes: Change, identity: Identity | None = None, apart_ms: int = 1
+    ) -> tuple[Commit, Session]:
+        """Return the commit that makes these changes, and the session as it will be."""
+        snapshot, session = await self.state(session_id)
+        before = decode_head(snapshot.head)
+        asking = identity or Identity(session.user_id)
+        records: list[bytes] = []
+        for change in changes:
+            self.now_ms += apart_ms
+            events = decide(
+                session,
+                change,
+                identity=asking,
+                now_ms=self.now_ms,
+                new_id=lambda: f"id-{next(self._ids)}",
+                limits=DEFAULT_LIMITS,
+            )
+            for event in events:
+                record = Record(
+                    seq=session.seq + 1,
+                    time_ms=self.now_ms,
+                    actor=asking.actor,
+                    event=event,
+                    epoch=before.meta.epoch,
+                    instance=self.instance,
+                )
+                session = apply(session, record)
+                records.append(encode_record(record))
+        previous = before.meta.index_ms
+        position = session.last_active_ms if session.last_active_ms >= previous + 250 else previous
+        meta = replace(
+            before.meta,
+            commit_id=next(self._ids).to_bytes(16, "big"),
+            size=before.meta.size + sum(map(len, records)),
+            index_ms=position,
+            awaited_agent=session.awaited_agent,
+        )
+        commit = Commit(
+            instance=self.instance,
+            session_id=session_id,
+            expected_head=snapshot.head,
+            head=encode_head(session, meta),
+            first_seq=before.seq + 1,
+            records=tuple(records),
+            outputs=encode_outputs(session),
+            index=IndexWrite(session.user_id, position, previous, encode_entry(session)),
+            awaited=AwaitedWrite(session.awaited_agent, before.meta.awaited_agent)
+            if session.awaited_agent != before.meta.awaited_agent
+            else None,
+        )
+        return commit, session
+
+    async def say(self, session_id: str, *contents: str, apart_ms: int = 1) -> Session:
+        """Append messages of the owner's."""
+        return await self.change(
+            session_id, *(AppendMessage(content) for content in contents), apart_ms=apart_ms
+        )
+
+    async def delete(self, session_id: str) -> Outcome:
+        """Leave a tombstone."""
+        snapshot, session = await self.state(session_id)
+        meta = decode_head(snapshot.head).meta
+        tombstone = Tombstone(ADMIN.actor, "delete-1", b"h" * 16, self.now_ms)
+        return await self.repository.delete(
+            Deletion(
+                instance=self.instance,
+                session_id=session_id,
+                expected_head=snapshot.head,
+                head=encode_tombstone_head(meta.log_id, tombstone),
+                user_id=session.user_id,
+                position_ms=meta.index_ms,
+                awaited_agent=meta.awaited_agent,
+            )
+        )
