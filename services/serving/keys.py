@@ -26,6 +26,11 @@ Clock = Callable[[], float]
 
 _log = structlog.get_logger(__name__)
 
+SHARED_SECRET_ALGORITHMS = ("HS256", "HS384", "HS512")
+PUBLIC_KEY_ALGORITHMS = (
+    *("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),
+    *("ES256", "ES384", "ES512", "Ed25519"),
+)
 _KEY_TYPES: Mapping[str, type[Key]] = {
     "RS": RSAKey,
     "PS": RSAKey,

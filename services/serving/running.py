@@ -61,27 +61,25 @@ async def nothing_to_drain() -> None:
 def run(name: str, settings: Settings, part: Part) -> NoReturn:
     """Run a part until a signal ends it, and leave the process.
 
-    Exit codes: 0 after a drain, 1 when the part could not start or broke.
+    Exit codes: 0 after a drain, 1 when the part could not start, broke, or was hurried.
     """
     # gRPC's C core writes lines of its own to stderr; what matters of them comes as exceptions.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     logs.configure(name, settings.log_level)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_run(settings, part))
-    except asyncio.CancelledError:
-        _log.warning("stopped without waiting")
-        raise SystemExit(1) from None
+            waited = runner.run(_run(settings, part))
     except BaseException as error:
         if (failed := _start_failure(error)) is None:
             _log.critical("part broke", exc_info=error)
         else:
             print(f"sessiond {name}: {failed}", file=sys.stderr)  # noqa: T201
         raise SystemExit(1) from None
-    raise SystemExit(0)
+    raise SystemExit(0 if waited else 1)
 
 
-async def _run(settings: Settings, part: Part) -> None:
+async def _run(settings: Settings, part: Part) -> bool:
+    """Return whether all calls under way were waited for, as long as they may take."""
     registry = CollectorRegistry()
     for collector in (ProcessCollector, PlatformCollector, GCCollector):
         collector(registry=registry)
@@ -90,9 +88,13 @@ async def _run(settings: Settings, part: Part) -> None:
     try:
         await _open_and_serve(settings, part, running, signals)
     except asyncio.CancelledError:
-        if signals.serving:
+        if not signals.first.is_set():
             raise
-    _log.info("stopped")
+    if signals.hurried:
+        _log.warning("stopped without waiting")
+    else:
+        _log.info("stopped")
+    return not signals.hurried
 
 
 async def _open_and_serve(
@@ -111,7 +113,8 @@ async def _open_and_serve(
         _log.info("draining", seconds=settings.drain_seconds)
         running.health.begin_drain(settings.drain_seconds)
         try:
-            await asyncio.wait_for(drain(), settings.drain_seconds)
+            async with asyncio.timeout(settings.drain_seconds):
+                await drain()
         except TimeoutError:
             _log.warning("drain took too long")
 
@@ -129,6 +132,7 @@ class _Signals:
     def __init__(self, health: Health) -> None:
         self.first = asyncio.Event()
         self.serving = False
+        self.hurried = False
         self._health = health
         self._task = asyncio.current_task()
         loop = asyncio.get_running_loop()
@@ -137,7 +141,8 @@ class _Signals:
 
     def _arrived(self) -> None:
         if self.first.is_set():
+            self.hurried = True
             self._health.hurry()
-        if self._task is not None and (self.first.is_set() or not self.serving):
+        if self._task is not None and (self.hurried or not self.serving):
             self._task.cancel()
         self.first.set()

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 from types import TracebackType
 from typing import Self
 
 import grpc
+import structlog
 from grpc_health.v1 import health_pb2_grpc
 
 from services.serving.addresses import HostPort
 from services.serving.certificates import server_credentials
 from services.serving.channels import ANSWER_BYTES, KEEPALIVE_MS, MIB, PING_TIMEOUT_MS, Options
 from services.serving.health import Health, HealthService
+from services.serving.interceptors import CallInterceptor
 from services.serving.settings import Settings
 from services.serving.sockets import StartFailed, check_free
 
 REQUEST_BYTES = 4 * MIB
 """What a server reads in one message, unless it is told otherwise."""
+
+
+_CUT_SECONDS = 1.0
+
+_log = structlog.get_logger(__name__)
 
 
 def server_options(request_bytes: int = REQUEST_BYTES) -> Options:
@@ -48,12 +56,13 @@ class GrpcServer:
         self,
         settings: Settings,
         health: Health,
-        interceptor: grpc.aio.ServerInterceptor,
+        interceptor: CallInterceptor,
         *,
         request_bytes: int = REQUEST_BYTES,
     ) -> None:
         self.settings = settings
         self._health = health
+        self._interceptor = interceptor
         self.grpc = grpc.aio.server(
             interceptors=(interceptor,), options=server_options(request_bytes)
         )
@@ -89,5 +98,20 @@ class GrpcServer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Stop; returns when no call is left."""
-        await self.grpc.stop(self._health.seconds_left())
+        """Stop; returns when no call is left. Cancelled, it cuts the calls and waits no longer."""
+        try:
+            await self.grpc.stop(self._health.seconds_left())
+        except asyncio.CancelledError:
+            await self.grpc.stop(None)
+            raise
+        finally:
+            await self._handlers_ended()
+
+    async def _handlers_ended(self) -> None:
+        # gRPC is done with a call once it has cut it; the handler hears of that a moment later,
+        # and must not find closed what it works with.
+        try:
+            async with asyncio.timeout(_CUT_SECONDS):
+                await self._interceptor.emptied()
+        except TimeoutError:
+            _log.warning("handlers did not end when they were cut")

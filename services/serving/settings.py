@@ -14,20 +14,23 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from services.serving import certificates, development
 from services.serving.addresses import HostPort
+from services.serving.keys import PUBLIC_KEY_ALGORITHMS, SHARED_SECRET_ALGORITHMS
 
 PREFIX = "SESSIOND_"
 
-SHARED_SECRET_ALGORITHMS = ("HS256", "HS384", "HS512")
-PUBLIC_KEY_ALGORITHMS = (
-    *("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),
-    *("ES256", "ES384", "ES512", "Ed25519"),
-)
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -67,6 +70,13 @@ def _existing_file(value: object) -> Path:
         raise expected("must be the path of a file that this process can read") from None
 
 
+def _token_for_here(value: Path, info: ValidationInfo) -> Path:
+    token = value.read_bytes().strip()
+    if info.data.get("env") == "production" and development.is_development_token(token):
+        raise expected("holds a development token, which production refuses")
+    return value
+
+
 Address = Annotated[HostPort, NoDecode, BeforeValidator(_host_port)]
 """One `host:port`."""
 
@@ -78,6 +88,9 @@ Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_parts_of)]
 
 ExistingFile = Annotated[Path, BeforeValidator(_existing_file)]
 """The path of a file that can be read at start."""
+
+TokenFile = Annotated[ExistingFile, AfterValidator(_token_for_here)]
+"""The path of a file that holds a token; in production, not one of development."""
 
 
 class Settings(BaseSettings):
@@ -227,15 +240,7 @@ class PartSettings(Settings):
         identity_token_file: holds this part's own token; read again when it changes.
     """
 
-    identity_token_file: ExistingFile
-
-    @field_validator("identity_token_file")
-    @classmethod
-    def _is_no_development_token(cls, value: Path, info: ValidationInfo) -> Path:
-        token = value.read_bytes().strip()
-        if info.data.get("env") == "production" and development.is_development_token(token):
-            raise expected("holds a development token, which production refuses")
-        return value
+    identity_token_file: TokenFile
 
 
 S = TypeVar("S", bound=BaseSettings)

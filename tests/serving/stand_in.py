@@ -60,12 +60,14 @@ async def open_stand_in(settings: StandInSettings, running: Running) -> AsyncIte
         interceptor = CallInterceptor(authenticator, CallMetrics(running.registry))
         server = GrpcServer(settings, running.health, interceptor)
         server.grpc.add_generic_rpc_handlers((echo,))
-        async with server:
-            running.health.set_ready(True)
-            if settings.start == "break":
-                tasks.create_task(_break())
-            yield drain
-        _log.info("resources closed", drained=drained.is_set())
+        try:
+            async with server:
+                running.health.set_ready(True)
+                if settings.start == "break":
+                    tasks.create_task(_break())
+                yield drain
+        finally:
+            _log.info("resources closed", drained=drained.is_set())
 
 
 if __name__ == "__main__":

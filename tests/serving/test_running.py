@@ -132,6 +132,7 @@ async def test_a_drain_ends_when_its_time_is_over(
         part.process.send_signal(signal.SIGINT)
         assert await part.ended() == 0
         call.cancel()
+    assert part.events()[-3:] == ["call", "resources closed", "stopped"]
 
 
 async def test_a_second_signal_ends_the_waiting(
@@ -148,7 +149,7 @@ async def test_a_second_signal_ends_the_waiting(
         part.process.send_signal(signal.SIGINT)
         assert await part.ended() == 1
         call.cancel()
-    assert part.events()[-1] == "stopped without waiting"
+    assert part.events()[-3:] == ["call", "resources closed", "stopped without waiting"]
 
 
 async def test_a_signal_ends_a_part_that_still_starts(start: Start) -> None:
@@ -176,7 +177,9 @@ async def test_a_port_that_is_taken_gives_one_line_and_code_1(start: Start, vari
         taken = first.listen if variable == "LISTEN" else first.metrics
         async with start(**{variable: taken}) as second:
             assert await second.ended() == 1
-    assert second.written == [f"sessiond stand-in: {taken} is already in use by another process"]
+    said = [line for line in second.written if not line.startswith("{")]
+    assert said == [f"sessiond stand-in: {taken} is already in use by another process"]
+    assert "exception" not in "".join(second.written)
 
 
 async def test_bad_settings_give_one_message_and_code_2(start: Start) -> None:
