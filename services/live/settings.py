@@ -6,7 +6,7 @@ from pydantic import Field
 
 from services.serving.addresses import HostPort
 from services.serving.limits import LimitedSettings
-from services.serving.settings import Address, Addresses, ExistingFile
+from services.serving.settings import Address, Addresses, TokenFile
 
 
 class LiveSettings(LimitedSettings):
@@ -23,7 +23,7 @@ class LiveSettings(LimitedSettings):
     """
 
     listen: Address = HostPort("127.0.0.1", 7301)
-    identity_token_file: ExistingFile
+    identity_token_file: TokenFile
     store_addresses: Addresses = Field(min_length=1)
     advertise: Address | None = None
     idle_seconds: float = Field(default=300.0, gt=0, allow_inf_nan=False)
