@@ -25,6 +25,8 @@ SIXTY = "1234567890" * 6
         (SIXTY[:59] + " b", SIXTY[:59]),
         (SIXTY[:58] + " b", SIXTY[:58] + " b"),
         (SIXTY + " next", SIXTY),
+        ("a " + SIXTY[:58] + " next", "a " + SIXTY[:58]),
+        ("a " + SIXTY[:59] + " next", "a"),
         ("word " + SIXTY, "word"),
         ("one two " * 20, ("one two " * 7).strip() + " one"),
         ("ж" * 61, "ж" * 60),

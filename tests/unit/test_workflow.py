@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from sessiond.session.apply import apply
 from sessiond.session.changes import ApproveOutput, ResumeSession
+from sessiond.session.events import OutputDecided, OutputSubmitted, Record
 from sessiond.session.limits import DEFAULT_LIMITS
-from sessiond.session.state import Decision, Status
+from sessiond.session.state import Decision, OutputStatus, Status
 from sessiond.session.workflow import Step, Workflow, parse
 from tests.unit.stories import CHAT, MASTER, SERVICE, Story
 
@@ -70,6 +72,19 @@ def test_approval_of_an_old_output_moves_nothing_again() -> None:
     story.submit("o-2")
     assert story.make(ApproveOutput("o-1")) == ()
     assert story.session.current_step == 1
+
+
+def test_only_the_current_steps_approval_moves_the_workflow() -> None:
+    """As the event says, whatever made it: an output of a later step moves nothing."""
+    story = Story()
+    story.submit("o-1")
+    output = story.session.outputs["o-1"]
+    body = replace(output.body, id="o-2", step_id="growth_funnel_design")
+    actor = story.records[-1].actor
+    session = apply(story.session, Record(3, 0, actor, OutputSubmitted(body)))
+    session = apply(session, Record(4, 0, actor, OutputDecided("o-2", Decision.APPROVED)))
+    assert session.outputs["o-2"].status is OutputStatus.APPROVED
+    assert (session.current_step, session.status) == (0, Status.ACTIVE)
 
 
 def test_resuming_a_completed_session_changes_nothing() -> None:
