@@ -42,6 +42,7 @@ class Part:
     asked: list[Asked] = field(default_factory=list)
     health: Health = field(default_factory=Health)
     port: int = 0
+    credentials: grpc.ServerCredentials | None = None
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -62,7 +63,11 @@ class Part:
         )
         self._server.add_generic_rpc_handlers((_Calls(self),))
         health_pb2_grpc.add_HealthServicer_to_server(HealthService(self.health), self._server)
-        self.port = self._server.add_insecure_port(f"127.0.0.1:{self.port}")
+        where = f"127.0.0.1:{self.port}"
+        if self.credentials is None:
+            self.port = self._server.add_insecure_port(where)
+        else:
+            self.port = self._server.add_secure_port(where, self.credentials)
         await self._server.start()
 
     async def stop(self) -> None:
