@@ -8,6 +8,7 @@ from contextlib import suppress
 
 from services.live.operations import REMEMBERED
 from services.live.registration import Instance
+from services.live.request import Request
 from services.live.room import Room
 from services.live.store import StoreClient
 from sessiond.errors import (
@@ -42,6 +43,15 @@ class Deleted(Exception):
         self.tombstone = tombstone
         super().__init__()
 
+    def was_by(self, request: Request) -> bool:
+        """Return whether it was this very change that deleted the session."""
+        told = self.tombstone
+        return (told.actor, told.op_id, told.hash) == (*request.key, request.hash)
+
+
+class InstanceDied(Exception):
+    """The instance is no longer registered, so it owns nothing new; the next one may ask."""
+
 
 class Acquirer:
     """Makes rooms of sessions that no living instance but the own one owns."""
@@ -69,7 +79,8 @@ class Acquirer:
             SessionNotFound: there never was such a session.
             Deleted: there was one.
             SessionMoved: another living instance owns it.
-            Unavailable: Store does not answer, or the instance has died; asking again is safe.
+            InstanceDied: the instance has no registration any more.
+            Unavailable: Store does not answer; asking again is safe.
         """
         async with self._places:
             response = await self._ask(session_id, instance)
@@ -83,7 +94,7 @@ class Acquirer:
                     raise Deleted(tombstone) if tombstone else SessionNotFound
                 case _:
                     instance.die()
-                    raise Unavailable
+                    raise InstanceDied
 
     async def _ask(self, session_id: str, instance: Instance) -> AcquireResponse:
         for _ in range(TRIES):

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 
 import structlog
 
-from services.live.acquisition import Acquirer, Deleted
+from services.live.acquisition import Acquirer, Deleted, InstanceDied
 from services.live.forming import Formed
 from services.live.outcome import Verdict, judge
 from services.live.registration import Instance, Registration
@@ -119,9 +119,7 @@ class Rooms:
         try:
             await self._change(session_id, request, seconds)
         except Deleted as deleted:
-            told = deleted.tombstone
-            wanted = request.identity.actor, request.op_id, request.hash
-            if (told.actor, told.op_id, told.hash) != wanted:
+            if not deleted.was_by(request):
                 raise SessionNotFound from None
 
     async def _change(
@@ -144,8 +142,9 @@ class Rooms:
                         unknown, submitted = True, False
         except TimeoutError:
             raise OutcomeUnknown if unknown or submitted else Unavailable from None
-        except (Unavailable, SessionMoved, Deleted):
-            if unknown:
+        except (Unavailable, SessionMoved, Deleted) as failure:
+            settled = isinstance(failure, Deleted) and failure.was_by(request)
+            if unknown and not settled:
                 raise OutcomeUnknown from None
             raise
 
@@ -262,8 +261,9 @@ class Rooms:
                 )
                 self._entering[session_id] = entering
                 entering.add_done_callback(lambda done: self._entered(session_id, done))
-            # A caller that gives up takes nobody else's acquisition with it.
-            await asyncio.shield(entering)
+            with suppress(InstanceDied):
+                # A caller that gives up takes nobody else's acquisition with it.
+                await asyncio.shield(entering)
 
     def _entered(self, session_id: str, done: asyncio.Task[Held]) -> None:
         del self._entering[session_id]
@@ -273,7 +273,7 @@ class Rooms:
     async def _acquire(self, session_id: str, instance: Instance) -> Held:
         room = await self._acquirer.acquire(session_id, instance)
         if not instance.is_alive():
-            raise Unavailable
+            raise InstanceDied
         held = Held(room, instance, used_at=asyncio.get_running_loop().time())
         self._held[session_id] = held
         return held
