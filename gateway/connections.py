@@ -4,14 +4,22 @@ By themselves they take a request head of any size, wait for it for ever, and re
 body that was refused for ever. Here a head has a size, a number of headers and a time; when an
 answer is out before its request's body is in, the client has a few seconds to finish, so that it
 can read the answer instead of a reset.
+
+By themselves they also answer 400 to what is not HTTP while the request before is still at work,
+so that its client takes the 400 for its own. Here that request gets its answer, and then the
+connection ends.
 """
 
 from __future__ import annotations
 
 import asyncio
+import secrets
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from gateway.problems import problem
+from sessiond.errors import InvalidArgument
 
 
 class HeadTooLarge(Exception):
@@ -38,6 +46,7 @@ class BoundedHttp(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self._counted = 0
         self._in_message = False
+        self._in_body = False
         self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -78,11 +87,12 @@ class BoundedHttp(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Forget the head's time: the body has its own."""
         self._disarm()
+        self._in_body = True
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         """Note that nothing of the request is left to come."""
-        self._in_message = False
+        self._in_message = self._in_body = False
         self._disarm()
         super().on_message_complete()
 
@@ -91,6 +101,26 @@ class BoundedHttp(HttpToolsProtocol):
         super().on_response_complete()
         if self._in_message:
             self._close_after(self.linger_seconds)
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is not HTTP, or end the connection after the answer that is under way."""
+        if self._answers_another():
+            self.cycle.keep_alive = False
+            self.flow.pause_reading()
+            return
+        too_large = self._counted > self.head_bytes or len(self.headers or ()) >= self.head_fields
+        detail = "The head of the request is too large." if too_large else "This is not HTTP."
+        answer = problem(InvalidArgument(detail=detail), secrets.token_hex(16))
+        head = b"".join(b"%s: %s\r\n" % header for header in answer.raw_headers)
+        self.transport.write(
+            b"HTTP/1.1 400 Bad Request\r\n%sconnection: close\r\n\r\n%s" % (head, answer.body)
+        )
+        self.transport.close()
+
+    def _answers_another(self) -> bool:
+        if self.cycle is None or self.cycle.response_complete:
+            return False
+        return self.cycle.response_started or not self._in_body
 
     def _count(self, size: int) -> None:
         self._counted += size

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from services.serving.addresses import HostPort
-from tests.gateway.conftest import client_of, opened, settings
+from tests.gateway.conftest import client_of, opened, settings, token
 from tests.gateway.parts import Part
 from tests.gateway.raw import RawAnswer, exchange, read_answer
 
@@ -195,14 +195,23 @@ async def test_a_body_shorter_than_its_length_ends_with_its_connection(
 
 
 async def test_a_body_longer_than_its_length_is_cut_there(address: HostPort, live: Part) -> None:
-    """What follows is another request, and this one is none."""
+    """The request gets its own answer; what follows is no request, and ends the connection."""
     async with asyncio.timeout(10):
         reader, writer = await asyncio.open_connection(address.host, address.port)
-        request = b"POST /api/sessions HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}{}{}{}"
-        writer.write(request)
-        first, second = await read_answer(reader), await read_answer(reader)
+        request = b"PUT /api/chat/s1/approve HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n"
+        authorization = f"Authorization: Bearer {token()}\r\n\r\n".encode()
+        writer.write(request + authorization + b"{}{}{}{}")
+        assert (await read_answer(reader)).status == 415
+        assert (await read_answer(reader)).status == 0
         writer.close()
-    assert sorted((first.status, second.status)) in ([0, 400], [400, 401])
+    assert live.asked == []
+
+
+async def test_a_broken_chunk_is_the_requests_own_fault(address: HostPort, live: Part) -> None:
+    """400 for the request that it stands in."""
+    headers = JSON | {"Transfer-Encoding": "chunked"}
+    answer = await exchange(address, "POST", MESSAGES, b"zz\r\n{}\r\n", headers=headers)
+    assert (answer.status, answer.json()["detail"]) == (400, "This is not HTTP.")
     assert live.asked == []
 
 
@@ -316,6 +325,7 @@ async def test_a_head_beyond_its_bounds_is_refused(address: HostPort) -> None:
     many = await exchange(address, "GET", "/healthz", headers={f"X-{n}": "x" for n in range(100)})
     fine = await exchange(address, "GET", "/healthz", headers={f"X-{n}": "x" for n in range(98)})
     assert (big.status, many.status, fine.status) == (400, 400, 200)
+    assert big.json()["detail"] == many.json()["detail"] == "The head of the request is too large."
 
 
 @pytest.mark.parametrize(
