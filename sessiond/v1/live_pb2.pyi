@@ -401,7 +401,7 @@ class SubmitOutputRequest(_message.Message):
     session_id: _builtins.str
     """Of which session."""
     content: _builtins.str
-    """The text, at most 512 KiB of UTF-8."""
+    """The text, at most 512 KiB of UTF-8, not empty."""
     output_id: _builtins.str
     """[A-Za-z0-9._~-]{1,128}, new in the session; given by the server when absent."""
     agent_id: _builtins.str
@@ -508,7 +508,7 @@ class EditOutputRequest(_message.Message):
     output_id: _builtins.str
     """Which output."""
     content: _builtins.str
-    """The new text, at most 512 KiB of UTF-8."""
+    """The new text, at most 512 KiB of UTF-8, not empty."""
     op_id: _builtins.str
     """Makes the call repeatable; at most 128 printable ASCII characters."""
     expected_revision: _builtins.int
