@@ -1,0 +1,33 @@
+"""`docs/settings.md` against the settings themselves."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from cluster.settings import PORTS
+from gateway.settings import GatewaySettings
+from services.live.settings import LiveSettings
+from services.serving.settings import PREFIX
+from services.store.settings import StoreSettings
+
+DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "settings.md"
+OF_RUN = {"SESSIOND_DATA_DIR", "SESSIOND_ETCD_BIN", *PORTS}
+
+
+def test_every_setting_is_documented_and_nothing_else_is() -> None:
+    """A variable that is read stands in the document, and one that stands there is read."""
+    parts = (StoreSettings, LiveSettings, GatewaySettings)
+    read = {PREFIX + name.upper() for part in parts for name in part.model_fields} | OF_RUN
+    documented = set(re.findall(r"`(SESSIOND_[A-Z_]*[A-Z])`", DOCUMENT.read_text()))
+    assert documented == read
+
+
+def test_documented_defaults_are_the_real_ones() -> None:
+    """The default beside a plain number, or a word, is what the part takes."""
+    rows = dict(re.findall(r"^\| `(SESSIOND_\w+)` \| `([^`]+)` \|", DOCUMENT.read_text(), re.M))
+    for part in (StoreSettings, LiveSettings, GatewaySettings):
+        for name, field in part.model_fields.items():
+            told = rows.get(PREFIX + name.upper())
+            if told is not None:
+                assert str(field.default).removesuffix(".0") == told, name
