@@ -1,0 +1,193 @@
+"""Rooms over a served Store: acquired on first touch, held by one owner, deleted once."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from services.live.request import Request
+from services.live.window import WINDOW_BYTES
+from services.store.repository import Outcome, Unknown
+from sessiond.errors import (
+    OutcomeUnknown,
+    SessionMoved,
+    SessionNotFound,
+    StaleRevision,
+    Unavailable,
+)
+from sessiond.session.changes import AppendMessage
+from tests.live.kept import PATIENCE, Gate, contents
+from tests.live.rooms import ALICE, BOB
+from tests.live.standing import House
+
+
+async def test_the_first_touch_acquires_the_session(house: House) -> None:
+    """A session that nobody holds is acquired, and from then on answered from memory."""
+    await house.kept.make()
+    async with house.store() as (store, _), house.live(store) as live:
+        assert await live.append("one") == 2
+        assert await live.append("two") == 3
+        assert (await house.kept.head()).meta.owner == live.instance
+        assert house.kept.acquisitions == 1
+        assert contents(await house.kept.log()) == ["one", "two"]
+
+
+async def test_callers_that_come_together_share_one_acquisition(house: House) -> None:
+    """However many touch a session that is not held, Store is asked for it once."""
+    await house.kept.make()
+    async with house.store() as (store, _), house.live(store) as live:
+        seqs = await asyncio.gather(*(live.append(f"{n}") for n in range(50)))
+        assert sorted(seqs) == list(range(2, 52))
+        assert house.kept.acquisitions == 1
+
+
+async def test_a_caller_that_gives_up_takes_nobody_elses_acquisition_with_it(house: House) -> None:
+    """The acquisition goes on for those who still wait."""
+    await house.kept.make()
+    house.kept.before_acquire = gate = Gate()
+    async with house.store() as (store, _), house.live(store) as live:
+        hurried = asyncio.create_task(live.append("hurried"))
+        patient = asyncio.create_task(live.append("patient"))
+        await gate.reached.wait()
+        hurried.cancel()
+        gate.opened.set()
+        assert await patient == 2
+        assert house.kept.acquisitions == 1
+        assert contents(await house.kept.log()) == ["patient"]
+
+
+async def test_strangers_and_absent_sessions_look_the_same(house: House) -> None:
+    """Who has nothing to do with a session is told what is told of one that is not there."""
+    await house.kept.make()
+    async with house.store() as (store, _), house.live(store) as live:
+        for session_id, identity in (("s1", BOB), ("s2", ALICE)):
+            with pytest.raises(SessionNotFound):
+                await live.append("hello", session_id=session_id, identity=identity)
+
+
+async def test_a_refusal_by_the_rules_reaches_the_caller(house: House) -> None:
+    """What the rules refuse is refused, in the order: access, operation id, revision, rules."""
+    await house.kept.make()
+    async with house.store() as (store, _), house.live(store) as live:
+        asked = Request(AppendMessage("one"), ALICE, "op-1", expected_revision=1)
+        _, answer = await live.rooms.change("s1", asked, seconds=PATIENCE)
+        assert answer.seq == 2
+        _, again = await live.rooms.change("s1", asked, seconds=PATIENCE)
+        assert again.seq == 2
+        stale = Request(AppendMessage("one"), ALICE, "op-2", expected_revision=1)
+        with pytest.raises(StaleRevision) as refused:
+            await live.rooms.change("s1", stale, seconds=PATIENCE)
+        assert refused.value.revision == 2
+
+
+async def test_what_left_the_window_is_read_from_store(house: House) -> None:
+    """A room keeps the newest records; the whole session has all of them, in order."""
+    await house.kept.make()
+    large = "x" * (WINDOW_BYTES // 8)
+    texts = [f"{n}{large}" for n in range(12)]
+    async with house.store() as (store, _), house.live(store) as live:
+        for n, text in enumerate(texts):
+            assert await live.append(text, f"op-{n}") == n + 2
+        room, answer = await live.rooms.change(
+            "s1", Request(AppendMessage(texts[0]), ALICE, "op-0"), seconds=PATIENCE
+        )
+        assert answer.seq == 2
+        assert room.window.record(2) is None
+        assert (await live.rooms.record(room, 2)).op_id == "op-0"
+        session, messages = await live.rooms.whole(room)
+        assert [message.content for message in messages] == texts
+        assert session.seq == 13
+
+
+async def test_a_repeated_deletion_is_answered_as_the_first(house: House) -> None:
+    """Same caller and operation id: done. Another operation id: there is no such session."""
+    await house.kept.make()
+    async with house.store() as (store, _), house.live(store) as live:
+        await live.append("one")
+        await live.delete("op-d")
+        assert len(live.rooms) == 0
+        await live.delete("op-d")
+        for refused in (live.delete("op-e"), live.delete("op-d", identity=BOB)):
+            with pytest.raises(SessionNotFound):
+                await refused
+        assert (await house.kept.head()).tombstone is not None
+
+
+async def test_a_deleted_session_takes_no_change(house: House) -> None:
+    """A tombstone refuses whoever comes late, those that waited behind the deletion too."""
+    await house.kept.make()
+    async with house.store() as (store, _), house.live(store) as live:
+        await live.append("one")
+        results = await asyncio.gather(
+            live.delete("op-d"), live.append("late"), return_exceptions=True
+        )
+        assert results[0] is None
+        assert isinstance(results[1], SessionNotFound)
+        with pytest.raises(SessionNotFound):
+            await live.append("later")
+
+
+async def test_a_living_owner_keeps_its_sessions(house: House) -> None:
+    """While the owner is registered, another instance is told where it is, and changes nothing."""
+    await house.kept.make()
+    async with (
+        house.store() as (store, _),
+        house.live(store, address="127.0.0.1:1") as one,
+        house.live(store, address="127.0.0.1:2") as other,
+    ):
+        await one.append("one")
+        with pytest.raises(SessionMoved) as moved:
+            await other.append("two")
+        assert moved.value.owner_address == "127.0.0.1:1"
+        assert contents(await house.kept.log()) == ["one"]
+
+
+async def test_a_late_commit_of_a_former_owner_is_refused(house: House) -> None:
+    """Once another took over, nothing that the former owner sends is stored; its callers hear
+    so, and the same operation ids are good with the new owner."""
+    await house.kept.make()
+    async with (
+        house.store() as (store, _),
+        house.store() as (another_store, _),
+        house.live(store, address="127.0.0.1:1") as one,
+        house.live(another_store, address="127.0.0.1:2") as other,
+    ):
+        await one.append("first")
+        house.kept.before_commit = gate = Gate()
+        late = asyncio.create_task(one.append("late", "op-late"))
+        await gate.reached.wait()
+        house.kept.expire(one.instance)
+        assert await other.append("second") == 3
+        gate.opened.set()
+        with pytest.raises((SessionMoved, Unavailable)):
+            await late
+        assert contents(await house.kept.log()) == ["first", "second"]
+        assert await other.append("late", "op-late") == 4
+
+
+async def test_a_former_owners_unknown_commit_is_settled_by_the_new_owner(house: House) -> None:
+    """A commit that was stored while its answer was lost is unknown to the former owner; the new
+    one answers the same operation id with the original seq."""
+    await house.kept.make()
+    async with (
+        house.store() as (store, _),
+        house.live(store, address="127.0.0.1:1") as one,
+        house.live(store, address="127.0.0.1:2") as other,
+    ):
+        answered = asyncio.Event()
+
+        def lost(outcomes: list[Outcome]) -> list[Outcome]:
+            answered.set()
+            return [Unknown()] * len(outcomes)
+
+        await one.append("first")
+        house.kept.after_commit = lost
+        late = asyncio.create_task(one.append("late", "op-late"))
+        await answered.wait()
+        house.kept.expire(one.instance)
+        house.kept.after_commit = lambda outcomes: outcomes
+        assert await other.append("late", "op-late") == 3
+        with pytest.raises(OutcomeUnknown):
+            await late
+        assert contents(await house.kept.log()) == ["first", "late"]
