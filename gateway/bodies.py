@@ -10,7 +10,9 @@ import asyncio
 import json
 import math
 import re
+from array import array
 from collections.abc import Iterator
+from itertools import accumulate
 from typing import Any, NoReturn
 
 from starlette.datastructures import Headers
@@ -24,7 +26,8 @@ MERGE_PATCH = "application/merge-patch+json"
 
 # Possessive, and an open string reaches to the end: no text makes this take more than one pass.
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
-_BRACKETS = bytes.maketrans(b"{}", b"[]")
+# As signed bytes: one level down, one level up.
+_STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
 _NOT_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
 
 
@@ -166,11 +169,6 @@ def _repeated(found: Any, path: str) -> Iterator[str]:
 def _deeper_than(depth: int, body: bytes) -> bool:
     if body.count(b"[") + body.count(b"{") <= depth:
         return False
-    brackets = _STRING.sub(b"", body).translate(_BRACKETS, _NOT_BRACKETS)
-    # Each pass takes the innermost pairs away, so a text that is no deeper has none left after it.
-    for _ in range(depth):
-        shorter = brackets.replace(b"[]", b"")
-        if len(shorter) == len(brackets):
-            break
-        brackets = shorter
-    return b"[]" in brackets or brackets.count(b"[") > depth
+    steps = array("b", _STRING.sub(b"", body).translate(_STEPS, _NOT_BRACKETS))
+    # A bracket that closes nothing makes later levels look lower; the parser stops at it anyway.
+    return max(accumulate(steps), default=0) > depth
