@@ -100,8 +100,10 @@ Begin = Callable[..., Any]
 def begin(sessions: Sessions) -> Begin:
     """Create a session: `await begin("s-1", user="alice", workflow="chat")`."""
 
-    async def beginning(session_id: str, *, user: str = "alice", workflow: str = "chat") -> str:
-        change = CreateSession(workflow_id=workflow, id=session_id)
+    async def beginning(
+        session_id: str, *, user: str = "alice", workflow: str = "chat", title: str | None = None
+    ) -> str:
+        change = CreateSession(workflow_id=workflow, id=session_id, title=title)
         return (await sessions.create(Identity(user), change, None)).id
 
     return beginning
