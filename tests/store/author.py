@@ -47,7 +47,7 @@ class Author:
         self.instance = instance
         self.lease = 0
         self.now_ms = 1_800_000_000_000
-        self._ids = itertools.count(1)
+        self._ids = itertools.count(1_000_000)
 
     async def register(self, address: str = "127.0.0.1:7301") -> Author:
         """Register the instance."""
