@@ -138,11 +138,28 @@ class System:
         assert [record.seq for record in records] == list(range(1, head.seq + 1))
         return records
 
-    # --- logs ----------------------------------------------------------------------------------
+    async def instances(self) -> list[bytes]:
+        """Return the instances of Live that are registered in etcd."""
+        async with (
+            EtcdClient([self.cluster.address("etcd-1")]) as etcd,
+            EtcdRepository(etcd) as repository,
+        ):
+            _, registered = await repository.instances()
+            return [each.instance for each in registered]
+
+    # --- logs and figures ------------------------------------------------------------------------
 
     def log(self, name: str) -> str:
         """Return all that a part has logged."""
         return (self.home / "logs" / f"{name}.log").read_text()
+
+    async def figures(self, name: str) -> dict[str, float]:
+        """Return what a part tells Prometheus, by the name and labels of each sample."""
+        page = self.cluster.part(name).ready_url.replace("/readyz", "/metrics")
+        async with httpx.AsyncClient(trust_env=False) as client:
+            lines = (await client.get(page)).text.splitlines()
+        samples = [line.rsplit(" ", 1) for line in lines if not line.startswith("#")]
+        return {sample: float(value) for sample, value in samples}
 
 
 @asynccontextmanager

@@ -17,7 +17,7 @@ from cluster.topology import Topology
 from services.store.etcd.client import EtcdClient
 from services.store.etcd.repository import EtcdRepository
 from tests.e2e.answers import good, problem
-from tests.e2e.replies import LostReplies
+from tests.e2e.hop import Hop
 from tests.e2e.system import System, running, until
 from tests.etcd.relay import Relay
 
@@ -61,7 +61,7 @@ class Relayed(NamedTuple):
     """A system, and what lies between its parts: relays by caller and setting of its addresses."""
 
     system: System
-    hops: dict[str, LostReplies]
+    hops: dict[str, Hop]
 
 
 HOPS = {
@@ -79,11 +79,11 @@ async def relayed(
     """A system with a relay on each of its hops."""
     topology = Topology.anywhere(ports)
     async with AsyncExitStack() as stack:
-        hops: dict[str, LostReplies] = {}
+        hops: dict[str, Hop] = {}
         settings: dict[str, dict[str, str]] = {}
         for hop, (caller, setting, places) in HOPS.items():
             (place,) = getattr(topology, places)
-            hops[hop] = await stack.enter_async_context(LostReplies(f"{HOST}:{place.port}"))
+            hops[hop] = await stack.enter_async_context(Hop(f"{HOST}:{place.port}"))
             settings.setdefault(caller, {})[setting] = hops[hop].address
         system = await stack.enter_async_context(
             running(
