@@ -36,11 +36,12 @@ _PARAMETER = re.compile(r"\{([a-z0-9_.]+)\}")
 
 
 class _Asked(NamedTuple):
-    """What a request asks for, whether its caller can repeat it, and what the caller has."""
+    """What a request asks for, what its caller has, and who can repeat it: the caller, or we."""
 
     request: Message
-    has_key: bool
     known: Known
+    has_key: bool
+    repeatable: bool
 
 
 class RestOperation:
@@ -92,7 +93,9 @@ class RestOperation:
         with context.during(exchange.call):
             asked = await self._read(exchange)
             try:
-                answer = await self._call(asked.request, exchange.call.metadata())
+                answer = await self._call(
+                    asked.request, exchange.call.metadata(), repeatable=asked.repeatable
+                )
             except OutcomeUnknown as unknown:
                 if asked.has_key:
                     raise
@@ -124,9 +127,13 @@ class RestOperation:
         known = self._known(http.headers, violations)
         self._fill_body(request, found, violations)
         violations.check()
-        if self._key and not has_key:
+        # A change of something that is there gets a key of ours, so that it may be repeated. What
+        # is made under a key gets its id from it: without one, the id tells the time instead.
+        own_key = bool(self._key and self._in_path) and not has_key
+        if own_key:
             setattr(request, self._key, self._new_id())
-        return _Asked(request, has_key, known)
+        repeatable = has_key or own_key or self._operation.reads
+        return _Asked(request, known, has_key=has_key, repeatable=repeatable)
 
     def _read_headers(self, request: Message, headers: Headers, violations: Violations) -> bool:
         for name, header, read in self._headers:

@@ -2,9 +2,10 @@
 
     call --> preferred address --moved or broken--> next address --> ... --> a pause --> ...
 
-Reads may always be repeated. Changes may too, for each carries an operation id: whoever gets it
-twice does it once. What is still unsettled after the last attempt is told honestly: a change whose
-first attempt may have been stored is unknown, whatever the last attempt said.
+Reads may always be repeated. Changes may too when they carry an operation id: whoever gets it twice
+does it once; without one, only those that were certainly not made. What is still unsettled after
+the last attempt is told honestly: a change whose first attempt may have been stored is unknown,
+whatever the last attempt said.
 """
 
 from __future__ import annotations
@@ -40,8 +41,8 @@ _PAUSES = (0.05, 0.1, 0.2, 0.4, 0.75)
 class Call(Protocol):
     """Calls one RPC."""
 
-    async def __call__(self, request: Message, metadata: Metadata) -> Any:
-        """Return the response.
+    async def __call__(self, request: Message, metadata: Metadata, *, repeatable: bool) -> Any:
+        """Return the response; `repeatable` says that to do it twice is to do it once.
 
         Raises:
             SessiondError: the failure that the caller is told.
@@ -81,13 +82,21 @@ class Replicas:
             for channel in self._channels
         ]
 
-        async def call(request: Message, metadata: Metadata) -> Any:
-            return await self._call(stubs, request, metadata, changes)
+        async def call(request: Message, metadata: Metadata, *, repeatable: bool) -> Any:
+            return await self._call(
+                stubs, request, metadata, changes=changes, repeatable=repeatable
+            )
 
         return call
 
     async def _call(
-        self, stubs: Sequence[Any], request: Message, metadata: Metadata, changes: bool
+        self,
+        stubs: Sequence[Any],
+        request: Message,
+        metadata: Metadata,
+        *,
+        changes: bool,
+        repeatable: bool,
     ) -> Any:
         ends = self._clock() + self._seconds
         in_doubt = False
@@ -106,7 +115,10 @@ class Replicas:
                 else:
                     self._preferred = index
                     return answer
-                in_doubt = in_doubt or isinstance(failure, OutcomeUnknown)
+                if isinstance(failure, OutcomeUnknown):
+                    if not repeatable:
+                        raise failure
+                    in_doubt = True
                 if isinstance(failure, RateLimited) and in_doubt:
                     # It says that this attempt did nothing, and nothing about the one before.
                     raise OutcomeUnknown

@@ -49,6 +49,9 @@ _DETAIL_CHARACTERS = 500
 _ANSWER_TOO_LARGE = "CLIENT: Received message larger than max"
 _TOO_LARGE = "larger than max"
 
+# A call that found no connection was never sent, so nobody can have acted on it.
+_NOT_SENT = "failed to connect to all addresses"
+
 
 class RpcFailure(Protocol):
     """What asyncio's and the synchronous RPC errors of gRPC have in common."""
@@ -187,5 +190,6 @@ def _guessed(error: RpcFailure, *, mutating: bool) -> SessiondError:
             | grpc.StatusCode.UNKNOWN
             | grpc.StatusCode.ABORTED
         ):
-            return OutcomeUnknown() if mutating else Unavailable()
+            sent = not (code is grpc.StatusCode.UNAVAILABLE and text.startswith(_NOT_SENT))
+            return OutcomeUnknown() if mutating and sent else Unavailable()
     return Internal()

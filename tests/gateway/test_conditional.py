@@ -144,3 +144,11 @@ async def test_every_change_without_a_key_has_an_operation_id_of_its_own(
     ids = {asked.request.op_id for asked in live.asked}
     assert len(ids) == 3
     assert all(len(each) == 32 for each in ids)
+
+
+async def test_a_creation_without_a_key_goes_without_one(
+    http: httpx.AsyncClient, store: Part
+) -> None:
+    """A key of ours would give the new session an id that hides when it was made."""
+    assert (await http.post("/api/sessions", json={})).status_code == 201
+    assert not store.last().request.HasField("op_id")

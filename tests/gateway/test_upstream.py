@@ -53,9 +53,10 @@ async def replicas(*parts: Part, naps: Naps, seconds: float = 5.0) -> AsyncItera
             await channel.close()
 
 
-async def pause(service: Replicas, *, changes: bool = True) -> object:
+async def pause(service: Replicas, *, changes: bool = True, repeatable: bool = True) -> object:
     """Call once."""
-    return await service.rpc(PATH, live_pb2.PauseSessionResponse, changes=changes)(ASK, ())
+    call = service.rpc(PATH, live_pb2.PauseSessionResponse, changes=changes)
+    return await call(ASK, (), repeatable=repeatable)
 
 
 async def test_the_first_address_is_asked_while_it_answers() -> None:
@@ -105,6 +106,18 @@ async def test_a_dropped_connection_leaves_a_change_in_doubt() -> None:
             await pause(service)
 
 
+async def test_what_cannot_be_repeated_is_asked_again_only_if_it_was_not_made() -> None:
+    """Without an operation id, doubt ends the call; a refused connection does not raise any."""
+    async with Part() as one, Part() as two, replicas(one, two, naps=Naps()) as service:
+        one.answers["PauseSession"] = broken
+        with pytest.raises(OutcomeUnknown):
+            await pause(service, repeatable=False)
+        assert (len(one.asked), len(two.asked)) == (1, 0)
+        await one.stop()
+        await pause(service, repeatable=False)
+        assert len(two.asked) == 1
+
+
 async def test_a_dropped_connection_leaves_a_read_unavailable() -> None:
     """A read changed nothing either way."""
     async with Part() as one, replicas(one, naps=Naps()) as service:
@@ -148,7 +161,7 @@ async def test_a_part_that_hangs_is_given_up_at_the_deadline() -> None:
 
 
 async def test_a_gateway_with_nothing_behind_it_answers_503(keys: Path) -> None:
-    """Changes are unknown, reads unavailable; both say when to come back; the process lives."""
+    """What was never sent changed nothing; the answer says when to come back; the process lives."""
     dead = Part()
     await dead.start()
     await dead.stop()
@@ -159,7 +172,7 @@ async def test_a_gateway_with_nothing_behind_it_answers_503(keys: Path) -> None:
         read = await http.get("/api/sessions/s1")
         change = await http.delete("/api/sessions/s1")
         assert (read.status_code, read.json()["code"]) == (503, "UNAVAILABLE")
-        assert (change.status_code, change.json()["code"]) == (503, "OUTCOME_UNKNOWN")
+        assert (change.status_code, change.json()["code"]) == (503, "UNAVAILABLE")
         assert "Retry-After" in read.headers
         assert "Retry-After" in change.headers
         assert (await http.get("/healthz")).status_code == 200

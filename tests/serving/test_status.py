@@ -111,7 +111,9 @@ def test_a_field_name_that_utf8_cannot_hold_does_not_lose_the_status() -> None:
 @pytest.mark.parametrize(
     ("code", "text", "read", "change"),
     [
-        (StatusCode.UNAVAILABLE, "failed to connect", Unavailable, OutcomeUnknown),
+        (StatusCode.UNAVAILABLE, "Socket closed", Unavailable, OutcomeUnknown),
+        # Never sent, so never acted on.
+        (StatusCode.UNAVAILABLE, "failed to connect to all addresses; x", Unavailable, Unavailable),
         (StatusCode.CANCELLED, "", Unavailable, OutcomeUnknown),
         (StatusCode.UNKNOWN, "", Unavailable, OutcomeUnknown),
         (StatusCode.ABORTED, "", Unavailable, OutcomeUnknown),
