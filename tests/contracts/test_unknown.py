@@ -17,6 +17,7 @@ from services.store.repository import (
     Committed,
     Existing,
     Refused,
+    Repository,
     Snapshot,
     Unknown,
     UserScope,
@@ -47,6 +48,13 @@ class Forgetful(EtcdClient):
             self.lost_answers -= 1
             raise Ambiguous("the answer was lost")
         return answer
+
+
+async def back(etcd: Cluster, repository: Repository) -> None:
+    """Start etcd again, and wait until the repository's own connection is back."""
+    await etcd.start("etcd-1")
+    # A creation is repeated until it is settled.
+    assert await repository.create(creation("back", "nobody")) == Committed()
 
 
 @asynccontextmanager
@@ -88,7 +96,7 @@ async def test_a_commit_whose_answer_is_lost_is_settled_by_the_same_again(
         await own_etcd.kill("etcd-1")
         assert await committing == [Unknown()]
         relay.answers_pass = True
-        await own_etcd.start("etcd-1")
+        await back(own_etcd, place.repository)
         assert await place.repository.commit([commit]) == [Refused(commit.head, registered=True)]
         assert (await all_records(place.repository, "abc"))[1:] == [b"two"]
 
@@ -109,7 +117,7 @@ async def test_a_commit_that_never_arrived_is_settled_by_the_same_again(
         await own_etcd.kill("etcd-1")
         assert await committing == [Unknown()] * 8
         assert await repository.commit(batch) == [Unknown()] * 8
-        await own_etcd.start("etcd-1")
+        await back(own_etcd, place.repository)
         assert set(map(type, await repository.commit(batch))) <= {Committed, Refused}
         for chat, commit in zip(chats, batch, strict=True):
             assert (await now(repository, chat.session_id)).head == commit.head
@@ -138,7 +146,7 @@ async def test_without_etcd_reads_are_unavailable_and_deletions_unknown(
             with pytest.raises(Unavailable):
                 await read
         assert await repository.delete(chat.deletion()) == Unknown()
-        await own_etcd.start("etcd-1")
+        await back(own_etcd, place.repository)
         assert await repository.heartbeat(chat.instance, lease, draining=False)
         await chat.write(repository, chat.commit(b"two"))
         assert await repository.delete(chat.deletion()) == Committed()
