@@ -24,6 +24,10 @@ _log = structlog.get_logger(__name__)
 # Small events stand between messages: so many more records than messages are read.
 _MARGIN = 8
 
+# Both sides are numbers of the one enum. To look the types up costs as much as to use them.
+_Sender = session_pb2.Sender.ValueType
+_MessageType = session_pb2.MessageType.ValueType
+
 Messages = RepeatedCompositeFieldContainer[session_pb2.Message]
 
 
@@ -101,15 +105,14 @@ def add_message(messages: Messages, record: records_pb2.Record, session_id: str)
     message = messages.add(
         id=stored.id,
         session_id=session_id,
-        # Both sides are numbers of the one enum.
-        sender=session_pb2.Sender.ValueType(stored.sender),
-        type=session_pb2.MessageType.ValueType(stored.type),
+        sender=_Sender(stored.sender),
+        type=_MessageType(stored.type),
         content=stored.content,
         seq=record.seq,
     )
-    seconds, ms = divmod(record.time_ms, 1000)
-    message.timestamp.seconds = seconds
-    message.timestamp.nanos = ms * 1_000_000
+    time = message.timestamp
+    time.seconds, ms = divmod(record.time_ms, 1000)
+    time.nanos = ms * 1_000_000
     if stored.HasField("agent_id"):
         message.agent_id = stored.agent_id
     if stored.HasField("metadata"):

@@ -148,12 +148,10 @@ async def test_commits_of_one_session_keep_their_order(
 ) -> None:
     """A second commit of a session is not sent before the first one is settled."""
     (first,) = await commits_for(author, begin, "a")
-    second = replace(first, expected_head=first.head, head=first.head + b"", records=())
+    second = replace(first, expected_head=first.head, records=())
     async with committer_of(repository) as committer:
-        assert await asyncio.gather(committer.commit(first), committer.commit(second)) == [
-            Committed(),
-            Committed(),
-        ]
+        outcomes = await asyncio.gather(*map(committer.commit, (first, second)))
+    assert outcomes == [Committed(), Committed()]
     assert repository.batches == [["a"], ["a"]]
 
 

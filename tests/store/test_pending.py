@@ -102,13 +102,13 @@ def test_what_was_listed_later_is_not_taken_back() -> None:
 def test_it_says_when_it_is_full() -> None:
     """So that feeds wait, and memory stays bounded."""
     pending = Pending([0], capacity=2)
-    pending.offer(0, entered(1, "a"), 1.0)
-    pending.offer(0, entered(2, "a"), 1.0)
-    assert not pending.full
-    pending.offer(0, entered(3, "b"), 1.0)
-    assert pending.full
+    full = []
+    for change in (entered(1, "a"), entered(2, "a"), entered(3, "b")):
+        pending.offer(0, change, 1.0)
+        full.append(pending.full)
     pending.take(1.0)
-    assert not pending.full
+    full.append(pending.full)
+    assert full == [False, False, True, False]
 
 
 _steps = st.lists(
