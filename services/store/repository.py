@@ -402,6 +402,6 @@ class Repository(ABC):
     async def delete(self, deletion: Deletion) -> Outcome:
         """Replace all of a session by its tombstone, under the conditions of a commit.
 
-        Head becomes `deletion.head` for 25 hours; records, outputs, the entry and the awaited
+        Head becomes `deletion.head` for 24 to 25 hours; records, outputs, the entry and the awaited
         place are gone at the same revision.
         """

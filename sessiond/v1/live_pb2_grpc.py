@@ -155,7 +155,7 @@ class LiveServiceServicer:
     def DeleteSession(self, request, context):
         """Deletes a session with its history and its place in lists, at once and for good.
 
-        For 25 hours its id is not available, and the same caller and operation id get the original
+        For at least 24 hours its id is not available, and the same caller and operation id get the original
         answer; every other call gets SESSION_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

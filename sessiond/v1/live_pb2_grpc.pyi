@@ -69,7 +69,7 @@ class LiveServiceStub:
     DeleteSession: _grpc.UnaryUnaryMultiCallable[_live_pb2.DeleteSessionRequest, _live_pb2.DeleteSessionResponse]
     """Deletes a session with its history and its place in lists, at once and for good.
 
-    For 25 hours its id is not available, and the same caller and operation id get the original
+    For at least 24 hours its id is not available, and the same caller and operation id get the original
     answer; every other call gets SESSION_NOT_FOUND.
     """
 
@@ -112,7 +112,7 @@ class LiveServiceAsyncStub(LiveServiceStub):
     DeleteSession: _aio.UnaryUnaryMultiCallable[_live_pb2.DeleteSessionRequest, _live_pb2.DeleteSessionResponse]  # type: ignore[assignment]
     """Deletes a session with its history and its place in lists, at once and for good.
 
-    For 25 hours its id is not available, and the same caller and operation id get the original
+    For at least 24 hours its id is not available, and the same caller and operation id get the original
     answer; every other call gets SESSION_NOT_FOUND.
     """
 
@@ -200,7 +200,7 @@ class LiveServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_live_pb2.DeleteSessionResponse, _abc.Awaitable[_live_pb2.DeleteSessionResponse]]:
         """Deletes a session with its history and its place in lists, at once and for good.
 
-        For 25 hours its id is not available, and the same caller and operation id get the original
+        For at least 24 hours its id is not available, and the same caller and operation id get the original
         answer; every other call gets SESSION_NOT_FOUND.
         """
 

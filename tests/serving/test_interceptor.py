@@ -436,12 +436,14 @@ async def test_a_stream_that_is_given_up_closes_its_handler(
     assert lines[0]["code"] == "CANCELLED"
 
 
-async def test_a_server_that_is_gone_leaves_a_change_unknown(serve: Serve, alice: Metadata) -> None:
-    """No details came, so nobody knows; a read just did not happen."""
+async def test_a_call_to_a_server_that_is_gone_was_never_sent(
+    serve: Serve, alice: Metadata
+) -> None:
+    """There was no connection to send it on, so a change was certainly not made."""
     async with serve() as served:
         address = served.address
     async with grpc.aio.insecure_channel(str(address)) as channel:
         with pytest.raises(grpc.aio.AioRpcError) as raised:
             await answers(opened(channel, UNARY, b"", alice))
-    assert type(from_rpc_error(raised.value, mutating=True)) is OutcomeUnknown
+    assert type(from_rpc_error(raised.value, mutating=True)) is Unavailable
     assert type(from_rpc_error(raised.value, mutating=False)) is Unavailable

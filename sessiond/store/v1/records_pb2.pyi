@@ -184,7 +184,7 @@ Global___Head: _TypeAlias = Head  # noqa: Y015
 
 @_typing.final
 class Tombstone(_message.Message):
-    """What remains of a deleted session for 25 hours."""
+    """What remains of a deleted session for 24 to 25 hours."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
