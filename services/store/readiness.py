@@ -39,4 +39,8 @@ async def _answers(repository: Repository, within_seconds: float) -> bool:
             await repository.instances()
     except (TimeoutError, Unavailable):
         return False
+    except Exception:
+        # A fault of ours: to say so once a second is better than to take the whole part down.
+        _log.exception("etcd's answer cannot be read")
+        return False
     return True

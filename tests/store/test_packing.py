@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.store.packing import ALONE_BYTES, BATCH_BYTES, BATCH_COMMITS, Line, Turn, Waiting
@@ -37,6 +37,7 @@ _steps = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(_steps)
 def test_every_batch_keeps_the_bounds_and_nothing_is_lost(steps: list[Any]) -> None:
     """Whatever joins in whatever order is taken once, within bounds, each session in its order."""

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.store.pending import INTERVAL_SECONDS, Change, Pending
@@ -119,6 +119,7 @@ _steps = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(_steps)
 def test_the_last_state_is_told_in_the_end(
     steps: list[tuple[str, bool, float, bool, bool]],

@@ -3,7 +3,7 @@ from __future__ import annotations
 import base64
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.store.tokens import Fact, seal, unseal
@@ -19,6 +19,7 @@ def test_a_token_gives_its_facts_back() -> None:
     assert unseal(seal(QUERY, FACTS), QUERY, KINDS, field="page_token") == FACTS
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_a_damaged_token_is_noticed(data: st.DataObject) -> None:
     """Whichever character is changed, the caller hears which field is wrong."""

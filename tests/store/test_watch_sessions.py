@@ -77,6 +77,30 @@ def watching(repository: MemoryRepository, health: Health) -> Watching:
     return Watching(repository, health, clock=time.monotonic)
 
 
+class Clock:
+    """A clock of seconds that a test moves."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock_of_watches() -> Clock:
+    """The clock of `watching_by_hand`."""
+    return Clock()
+
+
+@pytest.fixture
+def watching_by_hand(
+    repository: MemoryRepository, health: Health, clock_of_watches: Clock
+) -> Watching:
+    """What serves watches, by a clock that stands still until the test moves it."""
+    return Watching(repository, health, clock=clock_of_watches)
+
+
 @asynccontextmanager
 async def following(
     watching: Watching, query: WatchQuery = OF_ALICE, **changes: Any
@@ -109,16 +133,17 @@ async def test_a_watch_lists_and_then_tells_changes(
 
 
 async def test_changes_of_one_session_are_merged(
-    watching: Watching, author: Author, begin: Begin
+    watching_by_hand: Watching, clock_of_watches: Clock, author: Author, begin: Begin
 ) -> None:
-    """Many changes at once are told as one more, as the session then is."""
+    """Many changes within a quarter second are told as one more, as the session then is."""
     await begin("a")
-    async with following(watching) as follower:
+    async with following(watching_by_hand) as follower:
         await follower.listing()
         await author.say("a", "0")
         assert (await follower.next()).session.last_message == "0"
         for number in range(1, 20):
             await author.say("a", str(number))
+        clock_of_watches.now = 0.25
         assert (await follower.next()).session.last_message == "19"
 
 
@@ -228,11 +253,14 @@ async def test_a_drain_ends_a_watch(watching: Watching, health: Health, begin: B
             await follower.next()
 
 
-async def test_an_expired_token_ends_a_watch(watching: Watching, begin: Begin) -> None:
+async def test_an_expired_token_ends_a_watch(
+    watching_by_hand: Watching, clock_of_watches: Clock, begin: Begin
+) -> None:
     """A watch lives no longer than the token that opened it."""
     await begin("a")
-    async with following(watching, seconds=0.05) as follower:
+    async with following(watching_by_hand, seconds=0.1) as follower:
         await follower.listing()
+        clock_of_watches.now = 0.1
         with pytest.raises(Unauthenticated):
             await follower.next()
 

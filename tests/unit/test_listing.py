@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.store.listing import LAG_MS, Place, Placing
@@ -40,6 +40,7 @@ def page(stored: Stored, after: Place | None, size: int, read_at_once: int) -> l
     return found[:size]
 
 
+@settings(deadline=None)
 @given(_entries, st.integers(1, 12), st.integers(1, 9))
 def test_pages_are_exactly_the_sorted_list(
     entries: dict[str, tuple[int, int]], size: int, read_at_once: int
