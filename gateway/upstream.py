@@ -52,7 +52,8 @@ class Call(Protocol):
 class Replicas:
     """One service behind several addresses, any of which may be asked.
 
-    The address that answered last is asked first. The channels are the caller's to close.
+    The address that answered last is asked first, unless it hung since. The channels are the
+    caller's to close.
     """
 
     def __init__(
@@ -99,7 +100,7 @@ class Replicas:
         repeatable: bool,
     ) -> Any:
         ends = self._clock() + self._seconds
-        in_doubt = False
+        in_doubt = failed_before = False
         failure: SessiondError = DeadlineExceeded()
         for pause in (*_PAUSES, None):
             first = self._preferred
@@ -122,8 +123,19 @@ class Replicas:
                 if isinstance(failure, RateLimited) and in_doubt:
                     # It says that this attempt did nothing, and nothing about the one before.
                     raise OutcomeUnknown
+                if isinstance(failure, DeadlineExceeded):
+                    self._leave(index)
+                    if failed_before:
+                        # Ours is the time that is over, spent on an outage that is known.
+                        raise OutcomeUnknown if changes else Unavailable
                 if not isinstance(failure, _WORTH_REPEATING):
                     raise failure
+                failed_before = True
             if pause is not None:
                 await self._sleep(min(pause * (0.5 + self._jitter() / 2), max(0.0, left)))
         raise OutcomeUnknown if in_doubt else failure
+
+    def _leave(self, index: int) -> None:
+        """Ask another address first from now on: one that hangs takes all the time of each call."""
+        if self._preferred == index:
+            self._preferred = (index + 1) % len(self._channels)
