@@ -220,7 +220,7 @@ def _answer(operation: Operation) -> Descriptor:
 
 def _statuses(operation: Operation) -> list[int]:
     """Return the HTTP statuses of the failures that the operation can end with."""
-    found = {400, 401, 403, 500, 503, 504}
+    found = {400, 401, 403, 500, 503}
     names = {field.name for field in operation.request.fields}
     headers = {header_of(field) for field in operation.header_fields}
     if operation.path_fields:

@@ -100,8 +100,8 @@ class Replicas:
         repeatable: bool,
     ) -> Any:
         ends = self._clock() + self._seconds
-        in_doubt = failed_before = False
-        failure: SessiondError = DeadlineExceeded()
+        in_doubt = False
+        failure: SessiondError = Unavailable()
         for pause in (*_PAUSES, None):
             first = self._preferred
             for offset in range(len(stubs)):
@@ -124,13 +124,11 @@ class Replicas:
                     # It says that this attempt did nothing, and nothing about the one before.
                     raise OutcomeUnknown
                 if isinstance(failure, DeadlineExceeded):
+                    # The time that is over is ours: over HTTP nobody gives us one.
                     self._leave(index)
-                    if failed_before:
-                        # Ours is the time that is over, spent on an outage that is known.
-                        raise OutcomeUnknown if changes else Unavailable
+                    raise OutcomeUnknown if changes else Unavailable
                 if not isinstance(failure, _WORTH_REPEATING):
                     raise failure
-                failed_before = True
             if pause is not None:
                 await self._sleep(min(pause * (0.5 + self._jitter() / 2), max(0.0, left)))
         raise OutcomeUnknown if in_doubt else failure
