@@ -65,6 +65,7 @@ class Writer:
         before = sum(self.told[code] for code in codes)
 
         async def one_more() -> bool:
+            assert not any(task.done() for task in self._tasks)
             return sum(self.told[code] for code in codes) > before
 
         await until(one_more, seconds=seconds)
