@@ -180,11 +180,12 @@ async def running(
 ) -> AsyncIterator[System]:
     """Run a topology while the block runs; `stages` may replace the parts before they start."""
     system = prepared(topology, home, binary, stages=stages)
-    try:
-        async with system.cluster:
+    async with system.cluster:
+        try:
             yield system
-    finally:
-        await system.close()
+        finally:
+            # First the clients: a gateway that stops says goodbye to each, and over TLS waits.
+            await system.close()
 
 
 def prepared(
