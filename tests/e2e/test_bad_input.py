@@ -104,7 +104,7 @@ async def test_a_bad_body_is_refused_whole(kept: Kept, body: bytes, fields: list
     assert sorted(bad_fields(answer)) == sorted(fields)
 
 
-BAD_CHANGES: list[tuple[str, str, Any, list[str]]] = [
+BAD_CHANGES: list[tuple[str, str, Any, list[str] | None]] = [
     ("POST", "/api/sessions", {"id": "a b"}, ["id"]),
     ("POST", "/api/sessions", {"id": ""}, ["id"]),
     ("POST", "/api/sessions", {"id": "a:b"}, ["id"]),

@@ -62,7 +62,7 @@ async def test_fifty_writers_of_one_session_lose_nothing(
 async def test_creates_and_deletes_at_once_leave_a_true_list(
     system: System, alice: httpx.AsyncClient, name: Callable[[str], str]
 ) -> None:
-    """Fifty at once, some racing for one id: the list holds what can be loaded, no more, no less."""
+    """Fifty at once, some racing for one id: the list holds exactly what can be loaded."""
     user, chance = name("alice"), random.Random(7)
     ids = [f"{name('race')}-{number}" for number in range(WRITERS * 2 // 3)]
     told: dict[str, list[int]] = {session_id: [] for session_id in ids}

@@ -211,7 +211,10 @@ async def test_a_key_used_for_another_change_is_refused(
             problem(answer, 422, "IDEMPOTENCY_MISMATCH")
     answer = await DELETION.make(dora, session_id, key=key_of_the_message)
     problem(answer, 422, "IDEMPOTENCY_MISMATCH")
-    without_id = {"json": {"title": "One"}, "headers": {"Idempotency-Key": name("made")}}
+    without_id: dict[str, Any] = {
+        "json": {"title": "One"},
+        "headers": {"Idempotency-Key": name("made")},
+    }
     made = good(await dora.post("/api/sessions", **without_id), 201)
     assert good(await dora.post("/api/sessions", **without_id), 201) == made
     without_id["json"] = {"title": "Two"}
@@ -235,7 +238,7 @@ async def test_another_actors_equal_key_is_a_change_of_its_own(
     seqs = [good(await CHANGES[1].make(actor, session_id), 201)["seq"] for actor in actors]
     assert seqs == [2, 3, 4, 5, 5]
     eve = system.api(name("eve"))
-    key = {"headers": {"Idempotency-Key": name("same")}, "json": {}}
+    key: dict[str, Any] = {"headers": {"Idempotency-Key": name("same")}, "json": {}}
     hers, mine = [good(await c.post("/api/sessions", **key), 201) for c in (eve, dora)]
     assert hers["id"] != mine["id"]
     assert (hers["userId"], mine["userId"]) == (name("eve"), user)
