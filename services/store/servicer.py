@@ -73,8 +73,6 @@ class StoreServicer(StoreServiceServicer):
         found = Violations()
         check_session_id(request.session_id, "session_id", found)
         check_tail(tail, "tail", found)
-        if tail is not None and tail > self._limits.events:
-            found.add("tail", f"must be at most {self._limits.events}")
         found.check()
         session = await self._sessions.load(current_identity(), request.session_id, tail=tail)
         return pb.GetSessionResponse(session=session)

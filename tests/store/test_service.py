@@ -142,7 +142,7 @@ async def test_a_service_acts_for_a_user(served: Served) -> None:
     ("method", "request_", "fields"),
     [
         ("GetSession", pb.GetSessionRequest(session_id="a b", tail=-1), {"session_id", "tail"}),
-        ("GetSession", pb.GetSessionRequest(session_id="a", tail=20_001), {"tail"}),
+        ("GetSession", pb.GetSessionRequest(session_id="a", tail=-1), {"tail"}),
         (
             "ListSessions",
             pb.ListSessionsRequest(user_id="", page_size=0, status=9, q="x" * 201),  # type: ignore[arg-type]  # a number that has no word
