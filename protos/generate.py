@@ -25,6 +25,7 @@ from grpc_tools import protoc
 SOURCES = Path(__file__).resolve().parent
 ROOT = SOURCES.parent
 DESCRIPTORS = ROOT / "build" / "protos.binpb"
+RELEASED = SOURCES / "released.binpb"
 DESCRIPTIONS = "gateway/descriptions.json"
 DESCRIBED = "sessiond/v1/"
 STUB_SUFFIXES = ("_pb2.py", "_pb2.pyi", "_pb2_grpc.py", "_pb2_grpc.pyi")
@@ -140,13 +141,25 @@ def remove_orphans() -> None:
             (ROOT / path).unlink()
 
 
+def release() -> None:
+    """Keep the contract as it is now: later ones are compared with it, comments aside."""
+    released = FileDescriptorSet.FromString(DESCRIPTORS.read_bytes())
+    for file in released.file:
+        file.ClearField("source_code_info")
+    RELEASED.write_bytes(released.SerializeToString(deterministic=True))
+
+
 def main() -> int:
     """Generate in place, or compare; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--check", action="store_true", help="change nothing, name what differs")
-    if not parser.parse_args().check:
+    parser.add_argument("--release", action="store_true", help="take what is here as released")
+    told = parser.parse_args()
+    if not told.check:
         remove_orphans()
         generate(ROOT)
+        if told.release:
+            release()
         return 0
     stale = differences()
     for path in stale:
