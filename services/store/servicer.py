@@ -74,8 +74,7 @@ class StoreServicer(StoreServiceServicer):
         check_session_id(request.session_id, "session_id", found)
         check_tail(tail, "tail", found)
         found.check()
-        session = await self._sessions.load(current_identity(), request.session_id, tail=tail)
-        return pb.GetSessionResponse(session=session)
+        return await self._sessions.get(current_identity(), request.session_id, tail=tail)
 
     async def ListSessions(
         self, request: pb.ListSessionsRequest, context: Context

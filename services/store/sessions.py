@@ -50,7 +50,7 @@ from sessiond.store.codec import (
     needed_seqs,
 )
 from sessiond.store.v1 import records_pb2
-from sessiond.v1 import session_pb2
+from sessiond.v1 import session_pb2, store_pb2
 from sessiond.wire import session_to_wire
 
 _log = structlog.get_logger(__name__)
@@ -108,7 +108,13 @@ class Sessions:
     async def load(
         self, identity: Identity, session_id: str, *, tail: int | None = None
     ) -> session_pb2.Session:
-        """Return a session with its newest `tail` messages, or with all of them.
+        """Return a session as `get` answers it; it may raise as that does."""
+        return (await self.get(identity, session_id, tail=tail)).session
+
+    async def get(
+        self, identity: Identity, session_id: str, *, tail: int | None = None
+    ) -> store_pb2.GetSessionResponse:
+        """Return the answer with a session and its newest `tail` messages, or all of them.
 
         Raises:
             SessionNotFound: no such session, or not the caller's.
@@ -212,15 +218,17 @@ class Sessions:
 
     async def _read(
         self, session_id: str, snapshot: Snapshot, head: StoredHead, tail: int | None
-    ) -> session_pb2.Session:
+    ) -> store_pb2.GetSessionResponse:
         wanted = head.message_count if tail is None else min(tail, head.message_count)
-        session = session_pb2.Session()
+        # Filled where it travels: a session made beside its answer would be copied into it whole.
+        response = store_pb2.GetSessionResponse()
+        session = response.session
         state, _ = await asyncio.gather(
             self._state(session_id, snapshot, head),
             self._add_newest(session, session_id, snapshot, head, wanted),
         )
         session.MergeFrom(session_to_wire(state, ()))
-        return session
+        return response
 
     async def _state(self, session_id: str, snapshot: Snapshot, head: StoredHead) -> Session:
         try:
