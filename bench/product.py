@@ -19,6 +19,7 @@ from sessiond.v1.store_pb2 import CreateSessionRequest, GetSessionRequest, ListS
 from sessiond.v1.store_pb2_grpc import StoreServiceStub
 
 _AT_ONCE = 32
+_APART_SECONDS = 0.05
 
 
 class Lost(Exception):
@@ -61,13 +62,20 @@ class Product:
         )
         return answer.session.id
 
-    async def list_of(self, user: str, sessions: int) -> None:
-        """Give the user so many sessions of one message each."""
+    async def list_of(self, user: str, sessions: int, *, apart: int) -> None:
+        """Give the user so many sessions of one message each, the newest of them `apart` in time.
+
+        A listing reads a quarter of a second beyond its page. Nobody is active in dozens of
+        sessions within that, so neither is this user.
+        """
 
         async def one() -> None:
             await self.append(Writer(user, await self.create(user), self._texts))
 
-        await _together([one] * sessions)
+        await _together([one] * (sessions - apart))
+        for _ in range(apart):
+            await one()
+            await asyncio.sleep(_APART_SECONDS)
 
     async def history(self, user: str, messages: int) -> str:
         """Give the user a session of so many messages; return its id."""

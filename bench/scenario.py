@@ -41,7 +41,7 @@ class Scenario:
 async def scenarios(system: System, plan: Plan) -> tuple[list[Scenario], Sizes]:
     """Store what is to be read, and return all that is measured, floors first, with the sizes."""
     product = Product(system, content_bytes=plan.content_bytes)
-    await product.list_of(LISTED, plan.sessions)
+    await product.list_of(LISTED, plan.sessions, apart=min(plan.sessions, plan.page + 20))
     session_id = await product.history(LOADED, plan.messages)
     last_seq = plan.messages + 1
     sizes = await sizes_of(system, LOADED, session_id, last_seq)
