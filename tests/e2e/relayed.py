@@ -34,10 +34,10 @@ class Relayed(NamedTuple):
 async def relayed_system(
     topology: Topology, home: Path, binary: EtcdBinary
 ) -> AsyncIterator[Relayed]:
-    """Run one of each part while the block runs."""
+    """Run one of each part, with the topology's settings, while the block runs."""
     async with AsyncExitStack() as stack:
         hops: dict[str, Hop] = {}
-        settings: dict[str, dict[str, str]] = {}
+        settings = {kind: dict(given) for kind, given in topology.settings.items()}
         for hop, (caller, setting, places) in HOPS.items():
             (place,) = getattr(topology, places)
             hops[hop] = await stack.enter_async_context(Hop(f"{HOST}:{place.port}"))

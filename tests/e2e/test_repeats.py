@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, NamedTuple
 
+import grpc
 import httpx
 import pytest
 import pytest_asyncio
@@ -13,6 +14,9 @@ from cluster.etcd_binary import EtcdBinary
 from cluster.topology import Topology
 from services.store.etcd.client import EtcdClient
 from services.store.etcd.repository import EtcdRepository
+from sessiond.errors import OutcomeUnknown
+from sessiond.status import from_rpc_error
+from sessiond.v1.live_pb2 import AppendMessageRequest
 from tests.e2e.answers import good, problem
 from tests.e2e.relayed import HOPS, Relayed, relayed_system
 from tests.e2e.system import System, until
@@ -58,9 +62,10 @@ DELETION = Change("DELETE", "/api/sessions/{id}", None, 204)
 async def relayed(
     etcd_binary: EtcdBinary, ports: Iterator[int], tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Relayed]:
-    """A system with a relay on each of its hops."""
+    """A system with a relay on each of its hops, and a Live that soon says what it knows."""
+    topology = Topology.anywhere(ports, settings={"live": {"SESSIOND_ANSWER_SECONDS": "1"}})
     home = tmp_path_factory.mktemp("relayed")
-    async with relayed_system(Topology.anywhere(ports), home, etcd_binary) as started:
+    async with relayed_system(topology, home, etcd_binary) as started:
         yield started
 
 
@@ -181,6 +186,31 @@ async def test_a_reply_lost_between_our_parts_is_made_good_by_them(
         relay.lose(session_id)
     good(await DELETION.make(dora, session_id, **key), 204)
     problem(await dora.get(f"/api/sessions/{session_id}"), 404, "SESSION_NOT_FOUND")
+
+
+@pytest.mark.parametrize("lost", ["commit", "outcome"])
+async def test_what_live_does_not_know_it_calls_unknown(
+    relayed: Relayed, dora: httpx.AsyncClient, name: Callable[[str], str], lost: str
+) -> None:
+    """Whether its commit is late or the outcome is: the key settles it, and it is stored once."""
+    system, hop, session_id = relayed.system, relayed.hops["live to store"], name("unknown")
+    for change in CHANGES[:2]:
+        good(await change.make(dora, session_id), 201)
+    content = name("is it there?")
+    request = AppendMessageRequest(session_id=session_id, content=content, op_id=content)
+    (hop.hold if lost == "commit" else hop.hold_reply)(content)
+    with pytest.raises(grpc.aio.AioRpcError) as told:
+        await system.live().AppendMessage(
+            request, metadata=system.calling(name("dora")), timeout=10
+        )
+    assert isinstance(from_rpc_error(told.value, mutating=True), OutcomeUnknown)
+    assert len(await system.records(session_id)) == (2 if lost == "commit" else 3)
+    hop.release()
+    path = f"/api/chat/{session_id}/messages"
+    repeat: dict[str, Any] = {"json": {"content": content}, "headers": {"Idempotency-Key": content}}
+    seqs = [good(await dora.post(path, **repeat), 201)["seq"] for _ in range(2)]
+    assert seqs == [3, 3]
+    assert len(await system.records(session_id)) == 3
 
 
 async def test_a_key_used_for_another_change_is_refused(
