@@ -13,6 +13,7 @@ from statistics import median
 from cluster.etcd_binary import EtcdBinary, spelled
 
 PACKAGES = ("grpcio", "protobuf", "uvloop", "orjson", "uvicorn", "httptools", "starlette")
+TICKS = os.sysconf("SC_CLK_TCK")
 _SYNCS = 100
 
 
@@ -20,33 +21,36 @@ _SYNCS = 100
 class Environment:
     """Attributes:
     cores: the CPUs that this process may use, and all parts with it.
-    load_before: what waited for a CPU before the run, over one minute; a quiet machine has less
-        than half a core's worth.
     sync_ms: how long the disk takes to make 4 KiB durable, the median.
     """
 
     cores: int
-    load_before: float
     sync_ms: float
     python: str
     etcd: str
     packages: dict[str, str]
-
-    @property
-    def quiet(self) -> bool:
-        return self.load_before < 0.25 * self.cores
 
 
 def environment_of(binary: EtcdBinary, folder: Path) -> Environment:
     """Return what this process runs on, with a folder on the disk to be used."""
     return Environment(
         cores=len(os.sched_getaffinity(0)),
-        load_before=os.getloadavg()[0],
         sync_ms=_sync_seconds(folder / "sync") * 1000,
         python=platform.python_version(),
         etcd=spelled(binary.version),
         packages={name: version(name) for name in PACKAGES},
     )
+
+
+def busy_seconds() -> tuple[float, float]:
+    """Return for how many seconds all CPUs of the machine have worked so far, and have been there.
+
+    What another machine took from this one (steal) counts as work.
+    """
+    first = Path("/proc/stat").read_text().partition("\n")[0]
+    ticks = [int(field) for field in first.split()[1:9]]
+    idle, waiting = ticks[3], ticks[4]
+    return (sum(ticks) - idle - waiting) / TICKS, sum(ticks) / TICKS
 
 
 def _sync_seconds(path: Path) -> float:

@@ -14,11 +14,14 @@ from bench.run import Result
 from bench.scenario import APPEND, LIST, LOAD
 from bench.system import PARTS
 
+_QUIET = 0.1
+
 
 def document(result: Result) -> dict[str, Any]:
     """Return all figures as JSON can hold them."""
     return {
         "environment": asdict(result.environment),
+        "cpu_of_others": result.others,
         "plan": asdict(result.plan),
         "stored_bytes": asdict(result.sizes),
         "figures": [
@@ -53,10 +56,10 @@ def lines(result: Result) -> Iterator[str]:
         f"{plan.seconds:g} s; stored per append: record {sizes.record} B, head {sizes.head} B, "
         f"entry {sizes.entry} B"
     )
-    if not environment.quiet:
+    if result.others > _QUIET:
         yield (
-            f"The machine was busy (load {environment.load_before:.2g}): these figures are worth "
-            "little. Run again when it is quiet."
+            f"Other programs took {result.others:.0%} of the CPUs meanwhile: these figures are "
+            "worth little. Run again when the machine is quiet."
         )
     yield from _appends([f for f in result.figures if f.scenario.figure == APPEND], plan)
     for kind, title in (

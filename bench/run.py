@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.environment import Environment, environment_of
+from bench.environment import Environment, busy_seconds, environment_of
 from bench.figures import Figure, figures_of
 from bench.load import Sample, drive
 from bench.plan import Plan
@@ -20,12 +20,18 @@ from cluster.etcd_binary import EtcdBinary
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a run found."""
+    """What a run found.
+
+    Attributes:
+        others: the part of all CPU time that programs beside the bench took meanwhile, and the
+            kernel for them; figures of a busy machine are worth little.
+    """
 
     plan: Plan
     environment: Environment
     sizes: Sizes
     figures: list[Figure]
+    others: float
 
 
 async def measure(
@@ -43,9 +49,13 @@ async def measure(
             watching = tasks.create_task(system.cluster.watch())
             told(f"storing {plan.sessions} sessions and {plan.messages} messages to read")
             measured, sizes = await scenarios(system, plan)
+            busy, there, ours = *busy_seconds(), sum(system.usage().values())
             samples = await _samples(system, plan, measured, told)
+            busy_then, there_then = busy_seconds()
+            foreign = busy_then - busy - (sum(system.usage().values()) - ours)
             watching.cancel()
-    return Result(plan, environment, sizes, figures_of(measured, samples))
+    figures = figures_of(measured, samples)
+    return Result(plan, environment, sizes, figures, max(0.0, foreign / (there_then - there)))
 
 
 async def _samples(

@@ -12,6 +12,7 @@ from pathlib import Path
 import grpc
 
 from bench.echo import echoing
+from bench.environment import TICKS
 from bench.rest import RestConnection
 from cluster.etcd_binary import EtcdBinary
 from cluster.keys import DevelopmentKeys
@@ -21,7 +22,6 @@ from cluster.topology import Topology
 
 PARTS = ("etcd", "store", "live", "gateway")
 MIB = 1024 * 1024
-_TICKS = os.sysconf("SC_CLK_TCK")
 
 # One caller is one user here, and one user may be as fast as the parts are.
 UNLIMITED = {
@@ -117,4 +117,4 @@ def _cpu_seconds(pid: int) -> float:
     # The program's name, the second field, may hold spaces; it ends with the last parenthesis.
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     user, system = int(fields[11]), int(fields[12])
-    return (user + system) / _TICKS
+    return (user + system) / TICKS
