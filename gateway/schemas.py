@@ -59,6 +59,7 @@ class Schemas:
         properties = {f.json_name: self.field(f, nullable=f.name in nullable) for f in fields}
         self.shared[message.name] = {
             **self._object(message, properties, [f.json_name for f in fields if is_required(f)]),
+            **_dependents(message, fields),
             "additionalProperties": False,
         }
         return {"$ref": f"#/components/schemas/{message.name}"}
@@ -141,6 +142,20 @@ class Schemas:
             "description": "\n".join([self.description(enum.full_name), "", *lines]),
         }
         return {"$ref": f"#/components/schemas/{enum.name}"}
+
+
+def _dependents(message: Descriptor, fields: Iterable[FieldDescriptor]) -> Schema:
+    """Return what the fields that may not be given alone need beside them; {} without any."""
+    needs: Schema = {}
+    for field in fields:
+        told = field.GetOptions().Extensions[shape]
+        if told.only_with:
+            other = message.fields_by_name[told.only_with].json_name
+            needs[field.json_name] = {
+                "required": [other],
+                "properties": {other: {"enum": list(told.only_with_words)}},
+            }
+    return {"dependentSchemas": needs} if needs else {}
 
 
 def _text_shape(told: Any) -> Schema:

@@ -69,7 +69,9 @@ class AppendMessageRequest(_message.Message):
     type: _session_pb2.MessageType.ValueType
     """Default: text."""
     agent_id: _builtins.str
-    """The agent that it speaks for; with sender agent the default is the current agent."""
+    """The agent that it speaks for; with sender agent the default is the current agent. Not for what
+    a user says. Agents, whose sender it is anyhow, may leave the sender out.
+    """
     op_id: _builtins.str
     """Makes the call repeatable; at most 128 printable ASCII characters."""
     expected_revision: _builtins.int

@@ -5,9 +5,11 @@ What the REST face of an RPC needs beyond google.api.http: which fields travel i
 how a success looks. The gateway and the OpenAPI document are both driven by these annotations.
 """
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import descriptor_pb2 as _descriptor_pb2
 from google.protobuf import message as _message
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import extension_dict as _extension_dict
 import builtins as _builtins
 import sys
@@ -70,6 +72,8 @@ class Shape(_message.Message):
     MAX_ENTRIES_FIELD_NUMBER: _builtins.int
     KEY_PATTERN_FIELD_NUMBER: _builtins.int
     FORMAT_FIELD_NUMBER: _builtins.int
+    ONLY_WITH_FIELD_NUMBER: _builtins.int
+    ONLY_WITH_WORDS_FIELD_NUMBER: _builtins.int
     pattern: _builtins.str
     """What a text, or each value of a map, matches; "" means anything.
     Example: "^[A-Za-z0-9._~-]{1,128}$".
@@ -88,6 +92,14 @@ class Shape(_message.Message):
     """What each key of a map matches; "" means anything."""
     format: _builtins.str
     """A name for texts that no expression describes. Example: "page-token"."""
+    only_with: _builtins.str
+    """The field may be given only together with this one of the same message, an enum; "" means
+    alone as well. Example: "sender".
+    """
+    @_builtins.property
+    def only_with_words(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The words of that field beside which it may stand. Example: "agent"."""
+
     def __init__(
         self,
         *,
@@ -99,10 +111,12 @@ class Shape(_message.Message):
         max_entries: _builtins.int = ...,
         key_pattern: _builtins.str = ...,
         format: _builtins.str = ...,
+        only_with: _builtins.str = ...,
+        only_with_words: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_maximum", b"_maximum", "_minimum", b"_minimum", "maximum", b"maximum", "minimum", b"minimum"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_maximum", b"_maximum", "_minimum", b"_minimum", "format", b"format", "key_pattern", b"key_pattern", "max_entries", b"max_entries", "max_length", b"max_length", "maximum", b"maximum", "min_length", b"min_length", "minimum", b"minimum", "pattern", b"pattern"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_maximum", b"_maximum", "_minimum", b"_minimum", "format", b"format", "key_pattern", b"key_pattern", "max_entries", b"max_entries", "max_length", b"max_length", "maximum", b"maximum", "min_length", b"min_length", "minimum", b"minimum", "only_with", b"only_with", "only_with_words", b"only_with_words", "pattern", b"pattern"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__maximum: _TypeAlias = _typing.Literal["maximum"]  # noqa: Y015
     _WhichOneofArgType__maximum: _TypeAlias = _typing.Literal["_maximum", b"_maximum"]  # noqa: Y015

@@ -105,6 +105,15 @@ async def test_what_a_patch_may_null_is_told(document: dict[str, Any]) -> None:
     jsonschema_rs.validate(schema, {"metadata": {"a": None}})
 
 
+async def test_what_may_not_stand_alone_is_told(document: dict[str, Any]) -> None:
+    """An agent is named only beside a sender that speaks for one."""
+    schema = resolved(document, document["components"]["schemas"]["AppendMessageRequest"])
+    for sender in ("agent", "system"):
+        jsonschema_rs.validate(schema, {"content": "a", "agentId": "b", "sender": sender})
+    for body in ({"agentId": "b"}, {"agentId": "b", "sender": "user"}):
+        assert not jsonschema_rs.is_valid(schema, {"content": "a"} | body)
+
+
 async def test_what_is_required_is_told(document: dict[str, Any]) -> None:
     """A body is required where one of its fields is."""
     append = document["paths"]["/api/chat/{sessionId}/messages"]["post"]
