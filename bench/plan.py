@@ -31,5 +31,5 @@ class Plan:
     messages: int = 1000
     repeats: int = 5
     warm_up: float = 0.3
-    seconds: float = 2.0
+    seconds: float = 1.5
     read_seconds: float = 1.0
