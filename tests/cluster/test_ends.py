@@ -20,12 +20,17 @@ Supervised = tuple[asyncio.subprocess.Process, list[int]]
 
 async def start(home: Path, binary: EtcdBinary, ports: Iterator[int]) -> Supervised:
     """Start `supervised.py`; return it and a pidfd of each of its children."""
-    supervisor = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.cluster.supervised", str(home), str(binary.path)),
-        *(str(next(ports)) for _ in range(5)),
-        stdout=asyncio.subprocess.PIPE,
-        start_new_session=True,
-    )
+    # A child inherits what is ignored, and a run under nohup ignores SIGHUP.
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    try:
+        supervisor = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "tests.cluster.supervised", str(home), str(binary.path)),
+            *(str(next(ports)) for _ in range(5)),
+            stdout=asyncio.subprocess.PIPE,
+            start_new_session=True,
+        )
+    finally:
+        signal.signal(signal.SIGHUP, before)
     assert supervisor.stdout is not None
     line = await asyncio.wait_for(supervisor.stdout.readline(), 30)
     assert line.startswith(b"pids ")
