@@ -58,6 +58,9 @@ class CommitStream:
         """End the call, and leave no task behind."""
         self._break()
         self._call.cancel()
+        # A write waits for the call's metadata to be sent, and for ever where they never were.
+        for task in self._tasks:
+            task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _write(self) -> None:

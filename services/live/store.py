@@ -74,8 +74,9 @@ class StoreClient:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._stream is not None:
-            await self._stream.close()
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            await stream.close()
         await asyncio.gather(*self._closing, return_exceptions=True)
         await self._resources.aclose()
 
