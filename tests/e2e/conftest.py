@@ -1,12 +1,9 @@
-"""Systems of real processes: one for all tests that leave it whole, and a factory for the rest."""
+"""One system of real processes for all tests that leave it whole; the others start their own."""
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import AsyncExitStack
-from pathlib import Path
-from typing import Protocol
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import httpx
 import pytest
@@ -14,20 +11,9 @@ import pytest_asyncio
 
 from cluster.etcd_binary import EtcdBinary
 from cluster.topology import Topology
+from tests.e2e.answers import good
+from tests.e2e.kept import Kept
 from tests.e2e.system import System, running
-
-
-class Start(Protocol):
-    """Starts a system of the test's own."""
-
-    async def __call__(
-        self,
-        *,
-        stores: int = 1,
-        lives: int = 1,
-        gateways: int = 1,
-        settings: Mapping[str, Mapping[str, str]] | None = None,
-    ) -> System: ...
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -37,29 +23,6 @@ async def system(
     """One of each part; leave it as healthy as it was."""
     home = tmp_path_factory.mktemp("system")
     async with running(Topology.anywhere(ports), home, etcd_binary) as started:
-        yield started
-
-
-@pytest_asyncio.fixture
-async def start(
-    etcd_binary: EtcdBinary, ports: Iterator[int], tmp_path: Path
-) -> AsyncIterator[Start]:
-    """Start systems that end with the test; what is done to them harms nobody else."""
-    async with AsyncExitStack() as stack:
-
-        async def started(
-            *,
-            stores: int = 1,
-            lives: int = 1,
-            gateways: int = 1,
-            settings: Mapping[str, Mapping[str, str]] | None = None,
-        ) -> System:
-            topology = Topology.anywhere(
-                ports, stores=stores, lives=lives, gateways=gateways, settings=settings
-            )
-            home = tmp_path / secrets.token_hex(4)
-            return await stack.enter_async_context(running(topology, home, etcd_binary))
-
         yield started
 
 
@@ -80,3 +43,17 @@ def alice(system: System, name: Callable[[str], str]) -> httpx.AsyncClient:
 def bob(system: System, name: Callable[[str], str]) -> httpx.AsyncClient:
     """Another one."""
     return system.api(name("bob"))
+
+
+@pytest_asyncio.fixture
+async def kept(alice: httpx.AsyncClient, name: Callable[[str], str]) -> AsyncIterator[Kept]:
+    """A session with a message and a pending output; after the test it is as it was before."""
+    body = {"id": name("kept"), "metadata": {"a": "b"}}
+    session = good(await alice.post("/api/sessions", json=body), 201)
+    found = Kept(alice, name("alice"), session["id"])
+    good(await alice.post(f"{found.chat}/messages", json={"content": "x"}), 201)
+    output = {"content": "x", "outputId": "plan"}
+    good(await alice.post(f"{found.chat}/outputs", json=output), 201)
+    before = await found.now()
+    yield found
+    assert await found.now() == before
