@@ -168,7 +168,7 @@ async def test_a_store_that_is_gone_is_replaced_by_the_other(
 async def test_live_and_gateway_recover_from_the_loss_of_every_store(
     two_stores: System, grace: httpx.AsyncClient
 ) -> None:
-    """They are not ready meanwhile, and neither is started anew."""
+    """They are not ready meanwhile, neither is started anew, and both stop in peace afterwards."""
     cluster = two_stores.cluster
     session = good(await grace.post("/api/sessions", json={"workflowId": "chat"}), 201)
     pids = [cluster.pid(part) for part in ("live-1", "gateway-1")]
@@ -189,3 +189,4 @@ async def test_live_and_gateway_recover_from_the_loss_of_every_store(
     await asyncio.gather(*map(cluster.ready, PARTS))
     assert [cluster.pid(part) for part in ("live-1", "gateway-1")] == pids
     await writer.check(two_stores)
+    assert [await cluster.stop(part) for part in ("gateway-1", "live-1")] == [0, 0]
