@@ -1,9 +1,14 @@
-"""Commits on their way to Store: one stream, and whatever waits together travels together."""
+"""Commits on their way to Store: one stream, and whatever waits together travels together.
+
+At most two messages wait for outcomes, as many as Store has batches under way. What comes
+meanwhile forms the next one: a lone commit goes at once, and many go together, without a timer.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import count
 
 import grpc
@@ -14,11 +19,21 @@ from sessiond.v1.ownership_pb2 import Commit, CommitOutcome, CommitRequest, Comm
 REQUEST_BYTES = 2 * 1024 * 1024
 """Where one message of the stream ends and the next begins; a single commit is at most 1 MiB."""
 
+UNANSWERED_MESSAGES = 2
+"""Messages sent whose outcomes have not all come."""
+
 UNKNOWN = CommitOutcome(unknown=CommitOutcome.Unknown())
 
 CommitCall = grpc.aio.StreamStreamCall[CommitRequest, CommitResponse]
 
 _log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class _Sent:
+    """A message on its way: how many of its commits have no outcome yet."""
+
+    unanswered: int
 
 
 class CommitStream:
@@ -36,6 +51,8 @@ class CommitStream:
         self._tags = count(1)
         self._outgoing: list[tuple[bytes, Commit]] = []
         self._outcomes: dict[int, asyncio.Future[CommitOutcome]] = {}
+        self._message_of: dict[int, _Sent] = {}
+        self._unanswered_messages = 0
         self._wake = asyncio.Event()
         self._broken = False
         self._tasks = (
@@ -68,7 +85,7 @@ class CommitStream:
             while not self._broken:
                 await self._wake.wait()
                 self._wake.clear()
-                while self._outgoing:
+                while self._outgoing and self._unanswered_messages < UNANSWERED_MESSAGES:
                     await self._call.write(self._next_request())
         except (grpc.aio.AioRpcError, asyncio.InvalidStateError, asyncio.CancelledError):
             self._break()
@@ -85,6 +102,9 @@ class CommitStream:
             instance=instance, commits=[commit for _, commit in self._outgoing[:taken]]
         )
         del self._outgoing[:taken]
+        sent = _Sent(unanswered=taken)
+        self._message_of.update((commit.tag, sent) for commit in request.commits)
+        self._unanswered_messages += 1
         return request
 
     async def _read(self) -> None:
@@ -92,14 +112,23 @@ class CommitStream:
             while (response := await self._call.read()) is not grpc.aio.EOF:
                 assert isinstance(response, CommitResponse)
                 for outcome in response.outcomes:
-                    waiting = self._outcomes.pop(outcome.tag, None)
-                    if waiting is not None and not waiting.done():
-                        waiting.set_result(outcome)
+                    self._came(outcome)
         except grpc.aio.AioRpcError as error:
             _log.warning("commit stream broke", code=error.code().name)
         except asyncio.CancelledError:
             pass
         self._break()
+
+    def _came(self, outcome: CommitOutcome) -> None:
+        waiting = self._outcomes.pop(outcome.tag, None)
+        if waiting is not None and not waiting.done():
+            waiting.set_result(outcome)
+        sent = self._message_of.pop(outcome.tag, None)
+        if sent is not None:
+            sent.unanswered -= 1
+            if sent.unanswered == 0:
+                self._unanswered_messages -= 1
+                self._wake.set()
 
     def _break(self) -> None:
         if self._broken:
