@@ -103,7 +103,7 @@ def watching_by_hand(
 
 def own_tasks() -> set[asyncio.Task[Any]]:
     """All tasks but those in which gRPC servers of other tests wait for their calls."""
-    return {task for task in asyncio.all_tasks() if "AioServer" not in repr(task.get_coro())}
+    return {task for task in asyncio.all_tasks() if "AioServer" not in repr(task)}
 
 
 @asynccontextmanager
