@@ -14,7 +14,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.annotations import Operation, operations
-from gateway.callers import Callers, Verifier
 from gateway.connections import BoundedHttp
 from gateway.exchange import Endpoint, Exchange
 from gateway.figures import HttpFigures
@@ -28,7 +27,7 @@ from gateway.routes import RouteTable
 from gateway.settings import GatewaySettings
 from gateway.upstream import Call, Replicas
 from services.serving.addresses import HostPort
-from services.serving.auth import authenticating
+from services.serving.auth import Authenticator, authenticating
 from services.serving.channels import open_channel
 from services.serving.health import Health
 from services.serving.running import Drain, Running, nothing_to_drain
@@ -47,13 +46,12 @@ def new_id() -> str:
 def application(
     settings: GatewaySettings,
     replicas: Mapping[str, Replicas],
-    verifier: Verifier,
+    authenticator: Authenticator,
     health: Health,
     registry: CollectorRegistry,
 ) -> Front:
     """Return the application; `replicas` holds those of each service by its full name."""
     routes: RouteTable[Endpoint] = RouteTable()
-    callers = Callers(verifier)
     found = operations([STORE, LIVE])
     for operation in found:
         routes.add(
@@ -62,7 +60,7 @@ def application(
             RestOperation(
                 operation,
                 _rpc(replicas, operation),
-                callers,
+                authenticator,
                 body_bytes=settings.max_body_bytes,
                 body_seconds=settings.body_seconds,
                 new_id=new_id,
@@ -86,14 +84,14 @@ async def serving(settings: GatewaySettings, running: Running) -> AsyncIterator[
 
         stores = await channels(settings.store_addresses)
         lives = await channels(settings.live_addresses)
-        verifier = await stack.enter_async_context(authenticating(settings))
+        authenticator = await stack.enter_async_context(authenticating(settings))
         app = application(
             settings,
             {
                 STORE.full_name: Replicas(stores, seconds=settings.upstream_seconds),
                 LIVE.full_name: Replicas(lives, seconds=settings.upstream_seconds),
             },
-            verifier,
+            authenticator,
             running.health,
             running.registry,
         )

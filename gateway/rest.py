@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from gateway import bodies
 from gateway.annotations import Operation
-from gateway.callers import Callers
+from gateway.callers import identify
 from gateway.conditional import HEADERS, Known, etag, known_tags
 from gateway.exchange import Exchange
 from gateway.mapping.reading import ObjectReader, filler
@@ -24,6 +24,7 @@ from gateway.mapping.texts import QueryReader, TextReader
 from gateway.problems import in_http_words
 from gateway.upstream import Call
 from services.serving import context
+from services.serving.auth import Authenticator
 from sessiond.errors import OutcomeUnknown, SessiondError, Violations
 
 # A free object may have 64 levels, and stands one level down in its request.
@@ -55,7 +56,7 @@ class RestOperation:
         self,
         operation: Operation,
         call: Call,
-        callers: Callers,
+        authenticator: Authenticator,
         *,
         body_bytes: int,
         body_seconds: float,
@@ -64,7 +65,7 @@ class RestOperation:
         self._operation = operation
         self._request_class = operation.request_class
         self._call = call
-        self._callers = callers
+        self._authenticator = authenticator
         self._body_bytes = body_bytes
         self._body_seconds = body_seconds
         self._new_id = new_id
@@ -89,7 +90,9 @@ class RestOperation:
 
     async def __call__(self, exchange: Exchange) -> Response:
         """Answer; raises the `SessiondError` that the request ends with."""
-        exchange.call = await self._callers.identify(exchange.request.headers, exchange.request_id)
+        exchange.call = await identify(
+            self._authenticator, exchange.request.headers, exchange.request_id
+        )
         with context.during(exchange.call):
             asked = await self._read(exchange)
             try:

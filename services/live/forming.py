@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 
 from services.live.outcome import Attempt
 from services.live.request import Answer, Request
-from sessiond.errors import SessiondError, SessionFull
+from sessiond.errors import SessiondError
 from sessiond.session.apply import apply
+from sessiond.session.decide import check_room
 from sessiond.session.events import OutputDecided, OutputEdited, OutputSubmitted, Record
-from sessiond.session.limits import MIB
+from sessiond.session.limits import MIB, Limits
 from sessiond.session.state import Session
 from sessiond.store.codec import (
     HeadMeta,
@@ -66,18 +67,17 @@ class Forming:
         self._head = head
         self._encoded: list[bytes] = []
 
-    def add(self, record: Record, *, most: int) -> bool:
+    def add(self, record: Record, limits: Limits) -> bool:
         """Take the next record; False when the commit is full, and the record is for the next one.
 
         Raises:
-            SessionFull: all records of the session would be more than `most` bytes.
+            SessionFull: the session has no room for it.
         """
         value = encode_record(record)
         size = self.size + len(value)
         if self.records and (len(self.records) == COMMIT_RECORDS or size > COMMIT_BYTES):
             return False
-        if self._meta.size + size > most:
-            raise SessionFull
+        check_room(self._meta.size, size, limits)
         self.session = apply(self.session, record)
         self.records.append(record)
         self._encoded.append(value)

@@ -172,7 +172,7 @@ class Room:
                     return forming.deletion(request, self._time(forming.session))
                 else:
                     record = self._decide(request, forming)
-                    if record is not None and not forming.add(record, most=self._limits.session):
+                    if record is not None and not forming.add(record, self._limits):
                         break  # the next commit begins with it
                     taken.add(request.key)
                     answer = Answer(forming.session.seq, record)

@@ -106,7 +106,10 @@ async def serving(
             server.grpc,
         )
         async with server, asyncio.TaskGroup() as tasks:
-            readiness = tasks.create_task(follow_etcd(repository, running.health), name="readiness")
+            readiness = tasks.create_task(
+                follow_etcd(repository, running.health, endpoints=settings.etcd_endpoints),
+                name="readiness",
+            )
             try:
                 yield server.address
             finally:

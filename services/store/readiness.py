@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 import structlog
 
+from services.serving.addresses import HostPort
 from services.serving.health import Health
 from services.store.repository import Repository
 from sessiond.errors import Unavailable
@@ -17,17 +19,22 @@ async def follow_etcd(
     repository: Repository,
     health: Health,
     *,
+    endpoints: Sequence[HostPort],
     interval_seconds: float = 1.0,
     within_seconds: float = 2.0,
 ) -> None:
-    """Tell `health`, without an end, whether etcd answers; log when that changes."""
+    """Tell `health`, without an end, whether etcd answers at its `endpoints`; log changes."""
     answered: bool | None = None
     while True:
         answers = await _answers(repository, within_seconds)
         if answers and not answered:
             _log.info("etcd answers")
         elif not answers and answered is not False:
-            _log.warning("etcd does not answer; trying again", every_seconds=interval_seconds)
+            _log.warning(
+                "etcd does not answer; trying again",
+                endpoints=[str(endpoint) for endpoint in endpoints],
+                every_seconds=interval_seconds,
+            )
         answered = answers
         health.set_ready(answers)
         await asyncio.sleep(interval_seconds)

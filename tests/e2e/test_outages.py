@@ -71,7 +71,11 @@ async def test_store_waits_for_an_etcd_that_is_not_there_yet(
         starting = [asyncio.create_task(cluster.start(part)) for part in others]
 
         async def says_so() -> bool:
-            return "etcd does not answer; trying again" in system.log("store-1")
+            return any(
+                "etcd does not answer; trying again" in line
+                and system.cluster.address("etcd-1") in line
+                for line in system.log("store-1").splitlines()
+            )
 
         await until(says_so)
         for part in others:
