@@ -10,6 +10,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from sessiond.v1 import event_pb2 as _event_pb2
 from sessiond.v1 import session_pb2 as _session_pb2
 import builtins as _builtins
 import sys
@@ -767,3 +768,1250 @@ class DeleteSessionResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DeleteSessionResponse: _TypeAlias = DeleteSessionResponse  # noqa: Y015
+
+@_typing.final
+class ClientFrame(_message.Message):
+    """What a client says on a stream: one thing, or several at once.
+
+    Over a WebSocket the same frames travel as JSON, one to a text message; the session's id stands in
+    the path and may be left out.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BATCH_FIELD_NUMBER: _builtins.int
+    SINCE_FIELD_NUMBER: _builtins.int
+    HELLO_FIELD_NUMBER: _builtins.int
+    ATTACH_FIELD_NUMBER: _builtins.int
+    DETACH_FIELD_NUMBER: _builtins.int
+    APPEND_FIELD_NUMBER: _builtins.int
+    UPDATE_FIELD_NUMBER: _builtins.int
+    SUBMIT_OUTPUT_FIELD_NUMBER: _builtins.int
+    EDIT_OUTPUT_FIELD_NUMBER: _builtins.int
+    APPROVE_FIELD_NUMBER: _builtins.int
+    PAUSE_FIELD_NUMBER: _builtins.int
+    RESUME_FIELD_NUMBER: _builtins.int
+    BEGIN_TURN_FIELD_NUMBER: _builtins.int
+    TOKEN_FIELD_NUMBER: _builtins.int
+    END_TURN_FIELD_NUMBER: _builtins.int
+    CANCEL_FIELD_NUMBER: _builtins.int
+    PRESENCE_FIELD_NUMBER: _builtins.int
+    PING_FIELD_NUMBER: _builtins.int
+    CLOSE_FIELD_NUMBER: _builtins.int
+    since: _builtins.int
+    """For changes: the seq that the client had seen when it first sent this change. With it, a
+    repeated change is recognised for as long as the session lives; without, for 1000 changes.
+    """
+    @_builtins.property
+    def batch(self) -> _containers.RepeatedCompositeFieldContainer[Global___ClientFrame]:
+        """Frames in order, as if each had come alone; they hold no batch themselves."""
+
+    @_builtins.property
+    def hello(self) -> Global___Hello:
+        """First, and again with a fresh token before the old one expires."""
+
+    @_builtins.property
+    def attach(self) -> Global___Attach:
+        """Asks to follow a session."""
+
+    @_builtins.property
+    def detach(self) -> Global___Detach:
+        """Asks to follow it no longer."""
+
+    @_builtins.property
+    def append(self) -> Global___AppendMessageRequest:
+        """A change."""
+
+    @_builtins.property
+    def update(self) -> Global___UpdateSessionRequest:
+        """A change."""
+
+    @_builtins.property
+    def submit_output(self) -> Global___SubmitOutputRequest:
+        """A change."""
+
+    @_builtins.property
+    def edit_output(self) -> Global___EditOutputRequest:
+        """A change."""
+
+    @_builtins.property
+    def approve(self) -> Global___ApproveOutputRequest:
+        """A change."""
+
+    @_builtins.property
+    def pause(self) -> Global___PauseSessionRequest:
+        """A change."""
+
+    @_builtins.property
+    def resume(self) -> Global___ResumeSessionRequest:
+        """A change."""
+
+    @_builtins.property
+    def begin_turn(self) -> Global___BeginTurn:
+        """A change: an agent begins a turn, or takes up again the one that it began."""
+
+    @_builtins.property
+    def token(self) -> Global___WriteToken:
+        """What an agent writes in its turn."""
+
+    @_builtins.property
+    def end_turn(self) -> Global___EndTurn:
+        """A change: the agent has written everything."""
+
+    @_builtins.property
+    def cancel(self) -> Global___CancelTurn:
+        """A change: the turn shall end now."""
+
+    @_builtins.property
+    def presence(self) -> Global___UpdatePresence:
+        """What other people shall see of this client."""
+
+    @_builtins.property
+    def ping(self) -> Global___Ping:
+        """Asks for a `pong`."""
+
+    @_builtins.property
+    def close(self) -> Global___Close:
+        """Says goodbye: the server ends the stream. Changes without a reply remain unknown."""
+
+    def __init__(
+        self,
+        *,
+        batch: _abc.Iterable[Global___ClientFrame] | None = ...,
+        since: _builtins.int = ...,
+        hello: Global___Hello | None = ...,
+        attach: Global___Attach | None = ...,
+        detach: Global___Detach | None = ...,
+        append: Global___AppendMessageRequest | None = ...,
+        update: Global___UpdateSessionRequest | None = ...,
+        submit_output: Global___SubmitOutputRequest | None = ...,
+        edit_output: Global___EditOutputRequest | None = ...,
+        approve: Global___ApproveOutputRequest | None = ...,
+        pause: Global___PauseSessionRequest | None = ...,
+        resume: Global___ResumeSessionRequest | None = ...,
+        begin_turn: Global___BeginTurn | None = ...,
+        token: Global___WriteToken | None = ...,
+        end_turn: Global___EndTurn | None = ...,
+        cancel: Global___CancelTurn | None = ...,
+        presence: Global___UpdatePresence | None = ...,
+        ping: Global___Ping | None = ...,
+        close: Global___Close | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["append", b"append", "approve", b"approve", "attach", b"attach", "begin_turn", b"begin_turn", "cancel", b"cancel", "close", b"close", "detach", b"detach", "edit_output", b"edit_output", "end_turn", b"end_turn", "frame", b"frame", "hello", b"hello", "pause", b"pause", "ping", b"ping", "presence", b"presence", "resume", b"resume", "submit_output", b"submit_output", "token", b"token", "update", b"update"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["append", b"append", "approve", b"approve", "attach", b"attach", "batch", b"batch", "begin_turn", b"begin_turn", "cancel", b"cancel", "close", b"close", "detach", b"detach", "edit_output", b"edit_output", "end_turn", b"end_turn", "frame", b"frame", "hello", b"hello", "pause", b"pause", "ping", b"ping", "presence", b"presence", "resume", b"resume", "since", b"since", "submit_output", b"submit_output", "token", b"token", "update", b"update"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_frame: _TypeAlias = _typing.Literal["hello", "attach", "detach", "append", "update", "submit_output", "edit_output", "approve", "pause", "resume", "begin_turn", "token", "end_turn", "cancel", "presence", "ping", "close"]  # noqa: Y015
+    _WhichOneofArgType_frame: _TypeAlias = _typing.Literal["frame", b"frame"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_frame) -> _WhichOneofReturnType_frame | None: ...
+
+Global___ClientFrame: _TypeAlias = ClientFrame  # noqa: Y015
+
+@_typing.final
+class Hello(_message.Message):
+    """The first frame."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOKEN_FIELD_NUMBER: _builtins.int
+    CURSOR_FIELD_NUMBER: _builtins.int
+    TAIL_FIELD_NUMBER: _builtins.int
+    token: _builtins.str
+    """A bearer token. Over gRPC the call's metadata hold one; a token here replaces it, for the same
+    caller. Over a WebSocket it is required.
+    """
+    cursor: _builtins.str
+    """Over a WebSocket: where to resume the session that the path names. Not over gRPC."""
+    tail: _builtins.int
+    """Over a WebSocket: as in Attach."""
+    def __init__(
+        self,
+        *,
+        token: _builtins.str | None = ...,
+        cursor: _builtins.str | None = ...,
+        tail: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_cursor", b"_cursor", "_tail", b"_tail", "_token", b"_token", "cursor", b"cursor", "tail", b"tail", "token", b"token"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cursor", b"_cursor", "_tail", b"_tail", "_token", b"_token", "cursor", b"cursor", "tail", b"tail", "token", b"token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__cursor: _TypeAlias = _typing.Literal["cursor"]  # noqa: Y015
+    _WhichOneofArgType__cursor: _TypeAlias = _typing.Literal["_cursor", b"_cursor"]  # noqa: Y015
+    _WhichOneofReturnType__tail: _TypeAlias = _typing.Literal["tail"]  # noqa: Y015
+    _WhichOneofArgType__tail: _TypeAlias = _typing.Literal["_tail", b"_tail"]  # noqa: Y015
+    _WhichOneofReturnType__token: _TypeAlias = _typing.Literal["token"]  # noqa: Y015
+    _WhichOneofArgType__token: _TypeAlias = _typing.Literal["_token", b"_token"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__cursor) -> _WhichOneofReturnType__cursor | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__tail) -> _WhichOneofReturnType__tail | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__token) -> _WhichOneofReturnType__token | None: ...
+
+Global___Hello: _TypeAlias = Hello  # noqa: Y015
+
+@_typing.final
+class Attach(_message.Message):
+    """Asks to follow a session. At most 1,000 sessions a stream: TOO_MANY_ATTACHED."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SESSION_ID_FIELD_NUMBER: _builtins.int
+    CURSOR_FIELD_NUMBER: _builtins.int
+    TAIL_FIELD_NUMBER: _builtins.int
+    session_id: _builtins.str
+    """Which session."""
+    cursor: _builtins.str
+    """`<logId>.<seq>`: the log that the client follows, and the last seq that it has applied. Without
+    one, or with one that cannot be served, a snapshot comes.
+    """
+    tail: _builtins.int
+    """How many of the newest messages a snapshot holds: 0 to 1000, 50 by default."""
+    def __init__(
+        self,
+        *,
+        session_id: _builtins.str = ...,
+        cursor: _builtins.str | None = ...,
+        tail: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_cursor", b"_cursor", "_tail", b"_tail", "cursor", b"cursor", "tail", b"tail"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cursor", b"_cursor", "_tail", b"_tail", "cursor", b"cursor", "session_id", b"session_id", "tail", b"tail"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__cursor: _TypeAlias = _typing.Literal["cursor"]  # noqa: Y015
+    _WhichOneofArgType__cursor: _TypeAlias = _typing.Literal["_cursor", b"_cursor"]  # noqa: Y015
+    _WhichOneofReturnType__tail: _TypeAlias = _typing.Literal["tail"]  # noqa: Y015
+    _WhichOneofArgType__tail: _TypeAlias = _typing.Literal["_tail", b"_tail"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__cursor) -> _WhichOneofReturnType__cursor | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__tail) -> _WhichOneofReturnType__tail | None: ...
+
+Global___Attach: _TypeAlias = Attach  # noqa: Y015
+
+@_typing.final
+class Detach(_message.Message):
+    """Asks to follow a session no longer. Frames under way may still come; `goaway` is the last one."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SESSION_ID_FIELD_NUMBER: _builtins.int
+    session_id: _builtins.str
+    """Which session."""
+    def __init__(
+        self,
+        *,
+        session_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["session_id", b"session_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Detach: _TypeAlias = Detach  # noqa: Y015
+
+@_typing.final
+class BeginTurn(_message.Message):
+    """Asks to begin a turn. The reply says how much of its text is stored: 0 for a new one.
+
+    A turn belongs to its worker and the operation id of its begin. After a broken stream or a
+    `goaway` the worker sends the same begin again, within 10 seconds, and goes on where the reply
+    says. TURN_ACTIVE while another turn runs.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SESSION_ID_FIELD_NUMBER: _builtins.int
+    OP_ID_FIELD_NUMBER: _builtins.int
+    AGENT_ID_FIELD_NUMBER: _builtins.int
+    EXPECTED_REVISION_FIELD_NUMBER: _builtins.int
+    session_id: _builtins.str
+    """Of which session."""
+    op_id: _builtins.str
+    """Names the turn's begin; at most 128 printable ASCII characters."""
+    agent_id: _builtins.str
+    """The agent that speaks; default: the current agent."""
+    expected_revision: _builtins.int
+    """Only if the session is still at this revision; STALE_REVISION otherwise."""
+    def __init__(
+        self,
+        *,
+        session_id: _builtins.str = ...,
+        op_id: _builtins.str = ...,
+        agent_id: _builtins.str | None = ...,
+        expected_revision: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_agent_id", b"_agent_id", "_expected_revision", b"_expected_revision", "agent_id", b"agent_id", "expected_revision", b"expected_revision"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_agent_id", b"_agent_id", "_expected_revision", b"_expected_revision", "agent_id", b"agent_id", "expected_revision", b"expected_revision", "op_id", b"op_id", "session_id", b"session_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__agent_id: _TypeAlias = _typing.Literal["agent_id"]  # noqa: Y015
+    _WhichOneofArgType__agent_id: _TypeAlias = _typing.Literal["_agent_id", b"_agent_id"]  # noqa: Y015
+    _WhichOneofReturnType__expected_revision: _TypeAlias = _typing.Literal["expected_revision"]  # noqa: Y015
+    _WhichOneofArgType__expected_revision: _TypeAlias = _typing.Literal["_expected_revision", b"_expected_revision"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__agent_id) -> _WhichOneofReturnType__agent_id | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__expected_revision) -> _WhichOneofReturnType__expected_revision | None: ...
+
+Global___BeginTurn: _TypeAlias = BeginTurn  # noqa: Y015
+
+@_typing.final
+class WriteToken(_message.Message):
+    """Writes a part of a turn's text. It has no reply; where it cannot be taken, the turn's begin gets
+    another reply, an error.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SESSION_ID_FIELD_NUMBER: _builtins.int
+    TURN_ID_FIELD_NUMBER: _builtins.int
+    OFFSET_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    session_id: _builtins.str
+    """Of which session."""
+    turn_id: _builtins.str
+    """Which turn, as the reply to its begin named it."""
+    offset: _builtins.int
+    """Where the text belongs: how many characters (Unicode code points) of the turn stand before it.
+    What is there already is left as it is.
+    """
+    text: _builtins.str
+    """The text."""
+    def __init__(
+        self,
+        *,
+        session_id: _builtins.str = ...,
+        turn_id: _builtins.str = ...,
+        offset: _builtins.int = ...,
+        text: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["offset", b"offset", "session_id", b"session_id", "text", b"text", "turn_id", b"turn_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WriteToken: _TypeAlias = WriteToken  # noqa: Y015
+
+@_typing.final
+class EndTurn(_message.Message):
+    """Asks to end a turn: its whole text becomes the agent's message."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SESSION_ID_FIELD_NUMBER: _builtins.int
+    OP_ID_FIELD_NUMBER: _builtins.int
+    TURN_ID_FIELD_NUMBER: _builtins.int
+    LENGTH_FIELD_NUMBER: _builtins.int
+    FAILED_FIELD_NUMBER: _builtins.int
+    METADATA_FIELD_NUMBER: _builtins.int
+    session_id: _builtins.str
+    """Of which session."""
+    op_id: _builtins.str
+    """Makes the change repeatable; at most 128 printable ASCII characters."""
+    turn_id: _builtins.str
+    """Which turn."""
+    length: _builtins.int
+    """The length of the whole text in characters (Unicode code points): a check that all of it came."""
+    failed: _builtins.bool
+    """Whether the agent failed: the turn ends as `failed` with the text that there is."""
+    @_builtins.property
+    def metadata(self) -> _session_pb2.JsonObject:
+        """Anything to keep with the message."""
+
+    def __init__(
+        self,
+        *,
+        session_id: _builtins.str = ...,
+        op_id: _builtins.str = ...,
+        turn_id: _builtins.str = ...,
+        length: _builtins.int = ...,
+        failed: _builtins.bool = ...,
+        metadata: _session_pb2.JsonObject | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_metadata", b"_metadata", "metadata", b"metadata"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_metadata", b"_metadata", "failed", b"failed", "length", b"length", "metadata", b"metadata", "op_id", b"op_id", "session_id", b"session_id", "turn_id", b"turn_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__metadata: _TypeAlias = _typing.Literal["metadata"]  # noqa: Y015
+    _WhichOneofArgType__metadata: _TypeAlias = _typing.Literal["_metadata", b"_metadata"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__metadata) -> _WhichOneofReturnType__metadata | None: ...
+
+Global___EndTurn: _TypeAlias = EndTurn  # noqa: Y015
+
+@_typing.final
+class CancelTurn(_message.Message):
+    """Asks that a turn end now, with the text that there is."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SESSION_ID_FIELD_NUMBER: _builtins.int
+    OP_ID_FIELD_NUMBER: _builtins.int
+    TURN_ID_FIELD_NUMBER: _builtins.int
+    session_id: _builtins.str
+    """Of which session."""
+    op_id: _builtins.str
+    """Makes the change repeatable; at most 128 printable ASCII characters."""
+    turn_id: _builtins.str
+    """Which turn."""
+    def __init__(
+        self,
+        *,
+        session_id: _builtins.str = ...,
+        op_id: _builtins.str = ...,
+        turn_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["op_id", b"op_id", "session_id", b"session_id", "turn_id", b"turn_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CancelTurn: _TypeAlias = CancelTurn  # noqa: Y015
+
+@_typing.final
+class UpdatePresence(_message.Message):
+    """Says what others shall see of this client."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SESSION_ID_FIELD_NUMBER: _builtins.int
+    TYPING_FIELD_NUMBER: _builtins.int
+    session_id: _builtins.str
+    """In which session."""
+    typing: _builtins.bool
+    """Whether the person types. It ends by itself after 6 seconds."""
+    def __init__(
+        self,
+        *,
+        session_id: _builtins.str = ...,
+        typing: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["session_id", b"session_id", "typing", b"typing"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdatePresence: _TypeAlias = UpdatePresence  # noqa: Y015
+
+@_typing.final
+class Ping(_message.Message):
+    """Asks for a `pong`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAYLOAD_FIELD_NUMBER: _builtins.int
+    payload: _builtins.str
+    """Comes back in it; at most 64 characters."""
+    def __init__(
+        self,
+        *,
+        payload: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["payload", b"payload"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Ping: _TypeAlias = Ping  # noqa: Y015
+
+@_typing.final
+class Close(_message.Message):
+    """Says goodbye."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Close: _TypeAlias = Close  # noqa: Y015
+
+@_typing.final
+class ServerFrame(_message.Message):
+    """What a server says on a stream: one thing, or several at once."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BATCH_FIELD_NUMBER: _builtins.int
+    WELCOME_FIELD_NUMBER: _builtins.int
+    ATTACHED_FIELD_NUMBER: _builtins.int
+    SNAPSHOT_FIELD_NUMBER: _builtins.int
+    EVENT_FIELD_NUMBER: _builtins.int
+    CAUGHT_UP_FIELD_NUMBER: _builtins.int
+    REPLY_FIELD_NUMBER: _builtins.int
+    TOKEN_FIELD_NUMBER: _builtins.int
+    PRESENCE_FIELD_NUMBER: _builtins.int
+    RESET_FIELD_NUMBER: _builtins.int
+    GOAWAY_FIELD_NUMBER: _builtins.int
+    PONG_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def batch(self) -> _containers.RepeatedCompositeFieldContainer[Global___ServerFrame]:
+        """Frames in order, as if each had come alone; they hold no batch themselves."""
+
+    @_builtins.property
+    def welcome(self) -> Global___Welcome:
+        """Answers each `hello`."""
+
+    @_builtins.property
+    def attached(self) -> Global___Attached:
+        """Answers an attach that is granted."""
+
+    @_builtins.property
+    def snapshot(self) -> Global___Snapshot:
+        """A part of a session as it stood at one seq."""
+
+    @_builtins.property
+    def event(self) -> _event_pb2.Event:
+        """Something happened."""
+
+    @_builtins.property
+    def caught_up(self) -> Global___CaughtUp:
+        """All that had happened when the attach was served has been shown."""
+
+    @_builtins.property
+    def reply(self) -> Global___Reply:
+        """Answers a change."""
+
+    @_builtins.property
+    def token(self) -> Global___Token:
+        """An agent writes."""
+
+    @_builtins.property
+    def presence(self) -> Global___Presence:
+        """Who is here, and who types."""
+
+    @_builtins.property
+    def reset(self) -> Global___Reset:
+        """What the client holds of a session is void: a snapshot follows."""
+
+    @_builtins.property
+    def goaway(self) -> Global___Goaway:
+        """An attachment, or the stream, ends."""
+
+    @_builtins.property
+    def pong(self) -> Global___Pong:
+        """Answers a `ping`."""
+
+    def __init__(
+        self,
+        *,
+        batch: _abc.Iterable[Global___ServerFrame] | None = ...,
+        welcome: Global___Welcome | None = ...,
+        attached: Global___Attached | None = ...,
+        snapshot: Global___Snapshot | None = ...,
+        event: _event_pb2.Event | None = ...,
+        caught_up: Global___CaughtUp | None = ...,
+        reply: Global___Reply | None = ...,
+        token: Global___Token | None = ...,
+        presence: Global___Presence | None = ...,
+        reset: Global___Reset | None = ...,
+        goaway: Global___Goaway | None = ...,
+        pong: Global___Pong | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["attached", b"attached", "caught_up", b"caught_up", "event", b"event", "frame", b"frame", "goaway", b"goaway", "pong", b"pong", "presence", b"presence", "reply", b"reply", "reset", b"reset", "snapshot", b"snapshot", "token", b"token", "welcome", b"welcome"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attached", b"attached", "batch", b"batch", "caught_up", b"caught_up", "event", b"event", "frame", b"frame", "goaway", b"goaway", "pong", b"pong", "presence", b"presence", "reply", b"reply", "reset", b"reset", "snapshot", b"snapshot", "token", b"token", "welcome", b"welcome"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_frame: _TypeAlias = _typing.Literal["welcome", "attached", "snapshot", "event", "caught_up", "reply", "token", "presence", "reset", "goaway", "pong"]  # noqa: Y015
+    _WhichOneofArgType_frame: _TypeAlias = _typing.Literal["frame", b"frame"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_frame) -> _WhichOneofReturnType_frame | None: ...
+
+Global___ServerFrame: _TypeAlias = ServerFrame  # noqa: Y015
+
+@_typing.final
+class Welcome(_message.Message):
+    """Answers a `hello`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LIMITS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def limits(self) -> Global___StreamLimits:
+        """What the server allows."""
+
+    def __init__(
+        self,
+        *,
+        limits: Global___StreamLimits | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Welcome: _TypeAlias = Welcome  # noqa: Y015
+
+@_typing.final
+class StreamLimits(_message.Message):
+    """What a stream may carry."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ATTACHED_SESSIONS_FIELD_NUMBER: _builtins.int
+    FRAME_BYTES_FIELD_NUMBER: _builtins.int
+    CONTENT_BYTES_FIELD_NUMBER: _builtins.int
+    attached_sessions: _builtins.int
+    """Sessions attached at once."""
+    frame_bytes: _builtins.int
+    """Bytes of one frame from the client, a batch included."""
+    content_bytes: _builtins.int
+    """Bytes of one message, output or turn."""
+    def __init__(
+        self,
+        *,
+        attached_sessions: _builtins.int = ...,
+        frame_bytes: _builtins.int = ...,
+        content_bytes: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attached_sessions", b"attached_sessions", "content_bytes", b"content_bytes", "frame_bytes", b"frame_bytes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StreamLimits: _TypeAlias = StreamLimits  # noqa: Y015
+
+@_typing.final
+class Attached(_message.Message):
+    """Answers an attach that is granted."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SESSION_ID_FIELD_NUMBER: _builtins.int
+    RECOVERED_FIELD_NUMBER: _builtins.int
+    LOG_ID_FIELD_NUMBER: _builtins.int
+    HEAD_SEQ_FIELD_NUMBER: _builtins.int
+    TURNS_FIELD_NUMBER: _builtins.int
+    OWNER_FIELD_NUMBER: _builtins.int
+    session_id: _builtins.str
+    """Which session."""
+    recovered: _builtins.bool
+    """Whether the cursor was served: the events after it follow. Otherwise a snapshot does."""
+    log_id: _builtins.str
+    """Names the log: the first part of cursors."""
+    head_seq: _builtins.int
+    """The seq at which the attach was served: events up to here come before `caught_up`."""
+    owner: _builtins.str
+    """Where the session's owner is, as host:port: a client that may connect there saves a hop. Not
+    over a WebSocket.
+    """
+    @_builtins.property
+    def turns(self) -> _containers.RepeatedCompositeFieldContainer[_event_pb2.Turn]:
+        """The turn that runs, if one does, as it stood then."""
+
+    def __init__(
+        self,
+        *,
+        session_id: _builtins.str = ...,
+        recovered: _builtins.bool = ...,
+        log_id: _builtins.str = ...,
+        head_seq: _builtins.int = ...,
+        turns: _abc.Iterable[_event_pb2.Turn] | None = ...,
+        owner: _builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_owner", b"_owner", "owner", b"owner"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_owner", b"_owner", "head_seq", b"head_seq", "log_id", b"log_id", "owner", b"owner", "recovered", b"recovered", "session_id", b"session_id", "turns", b"turns"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__owner: _TypeAlias = _typing.Literal["owner"]  # noqa: Y015
+    _WhichOneofArgType__owner: _TypeAlias = _typing.Literal["_owner", b"_owner"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__owner) -> _WhichOneofReturnType__owner | None: ...
+
+Global___Attached: _TypeAlias = Attached  # noqa: Y015
+
+@_typing.final
+class Snapshot(_message.Message):
+    """A part of a session as it stood at one seq. The parts come one after the other: the state first,
+    the last one marked; only together they are a snapshot.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SESSION_ID_FIELD_NUMBER: _builtins.int
+    LOG_ID_FIELD_NUMBER: _builtins.int
+    SEQ_FIELD_NUMBER: _builtins.int
+    LAST_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    USER_INPUTS_FIELD_NUMBER: _builtins.int
+    OUTPUT_FIELD_NUMBER: _builtins.int
+    MESSAGES_FIELD_NUMBER: _builtins.int
+    session_id: _builtins.str
+    """Of which session."""
+    log_id: _builtins.str
+    """Names the log."""
+    seq: _builtins.int
+    """The seq that it stands at."""
+    last: _builtins.bool
+    """Whether it is the last part."""
+    @_builtins.property
+    def state(self) -> Global___SessionState:
+        """Everything small. Always the first part."""
+
+    @_builtins.property
+    def user_inputs(self) -> _session_pb2.JsonObject:
+        """The inputs."""
+
+    @_builtins.property
+    def output(self) -> Global___SnapshotOutput:
+        """One output."""
+
+    @_builtins.property
+    def messages(self) -> Global___SnapshotMessages:
+        """Some messages, oldest first: all such parts together hold the newest ones."""
+
+    def __init__(
+        self,
+        *,
+        session_id: _builtins.str = ...,
+        log_id: _builtins.str = ...,
+        seq: _builtins.int = ...,
+        last: _builtins.bool = ...,
+        state: Global___SessionState | None = ...,
+        user_inputs: _session_pb2.JsonObject | None = ...,
+        output: Global___SnapshotOutput | None = ...,
+        messages: Global___SnapshotMessages | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["messages", b"messages", "output", b"output", "part", b"part", "state", b"state", "user_inputs", b"user_inputs"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["last", b"last", "log_id", b"log_id", "messages", b"messages", "output", b"output", "part", b"part", "seq", b"seq", "session_id", b"session_id", "state", b"state", "user_inputs", b"user_inputs"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["state", "user_inputs", "output", "messages"]  # noqa: Y015
+    _WhichOneofArgType_part: _TypeAlias = _typing.Literal["part", b"part"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_part) -> _WhichOneofReturnType_part | None: ...
+
+Global___Snapshot: _TypeAlias = Snapshot  # noqa: Y015
+
+@_typing.final
+class SessionState(_message.Message):
+    """A session without its large parts."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SESSION_FIELD_NUMBER: _builtins.int
+    WORKFLOW_FIELD_NUMBER: _builtins.int
+    MESSAGE_COUNT_FIELD_NUMBER: _builtins.int
+    LAST_MESSAGE_FIELD_NUMBER: _builtins.int
+    TITLE_GIVEN_FIELD_NUMBER: _builtins.int
+    AGENT_HAD_LAST_WORD_FIELD_NUMBER: _builtins.int
+    TURN_FIELD_NUMBER: _builtins.int
+    message_count: _builtins.int
+    """How many messages there are in all."""
+    last_message: _builtins.str
+    """The beginning of the newest message."""
+    title_given: _builtins.bool
+    """Whether a user gave the title; otherwise the first user message did."""
+    agent_had_last_word: _builtins.bool
+    """Whether the newest message or decision is an agent's message."""
+    @_builtins.property
+    def session(self) -> _session_pb2.Session:
+        """The session; inputs, outputs and history are empty here and come as parts of their own."""
+
+    @_builtins.property
+    def workflow(self) -> _event_pb2.Workflow:
+        """The workflow that it follows."""
+
+    @_builtins.property
+    def turn(self) -> Global___RunningTurn:
+        """The turn that runs, without its text; absent where none does."""
+
+    def __init__(
+        self,
+        *,
+        session: _session_pb2.Session | None = ...,
+        workflow: _event_pb2.Workflow | None = ...,
+        message_count: _builtins.int = ...,
+        last_message: _builtins.str = ...,
+        title_given: _builtins.bool = ...,
+        agent_had_last_word: _builtins.bool = ...,
+        turn: Global___RunningTurn | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_turn", b"_turn", "session", b"session", "turn", b"turn", "workflow", b"workflow"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_turn", b"_turn", "agent_had_last_word", b"agent_had_last_word", "last_message", b"last_message", "message_count", b"message_count", "session", b"session", "title_given", b"title_given", "turn", b"turn", "workflow", b"workflow"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__turn: _TypeAlias = _typing.Literal["turn"]  # noqa: Y015
+    _WhichOneofArgType__turn: _TypeAlias = _typing.Literal["_turn", b"_turn"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__turn) -> _WhichOneofReturnType__turn | None: ...
+
+Global___SessionState: _TypeAlias = SessionState  # noqa: Y015
+
+@_typing.final
+class RunningTurn(_message.Message):
+    """A turn that runs, as the state names it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TURN_ID_FIELD_NUMBER: _builtins.int
+    AGENT_ID_FIELD_NUMBER: _builtins.int
+    SEQ_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    OP_ID_FIELD_NUMBER: _builtins.int
+    turn_id: _builtins.str
+    """Names the turn."""
+    agent_id: _builtins.str
+    """The agent that speaks; absent where no agent is the current one."""
+    seq: _builtins.int
+    """The seq of the event that began it."""
+    op_id: _builtins.str
+    """The operation id of its begin."""
+    @_builtins.property
+    def actor(self) -> _event_pb2.Actor:
+        """Whose it is."""
+
+    def __init__(
+        self,
+        *,
+        turn_id: _builtins.str = ...,
+        agent_id: _builtins.str | None = ...,
+        seq: _builtins.int = ...,
+        actor: _event_pb2.Actor | None = ...,
+        op_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_agent_id", b"_agent_id", "actor", b"actor", "agent_id", b"agent_id"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_agent_id", b"_agent_id", "actor", b"actor", "agent_id", b"agent_id", "op_id", b"op_id", "seq", b"seq", "turn_id", b"turn_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__agent_id: _TypeAlias = _typing.Literal["agent_id"]  # noqa: Y015
+    _WhichOneofArgType__agent_id: _TypeAlias = _typing.Literal["_agent_id", b"_agent_id"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__agent_id) -> _WhichOneofReturnType__agent_id | None: ...
+
+Global___RunningTurn: _TypeAlias = RunningTurn  # noqa: Y015
+
+@_typing.final
+class SnapshotOutput(_message.Message):
+    """One output in a snapshot."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OUTPUT_ID_FIELD_NUMBER: _builtins.int
+    OUTPUT_FIELD_NUMBER: _builtins.int
+    output_id: _builtins.str
+    """Its id."""
+    @_builtins.property
+    def output(self) -> _session_pb2.Output:
+        """The output."""
+
+    def __init__(
+        self,
+        *,
+        output_id: _builtins.str = ...,
+        output: _session_pb2.Output | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["output", b"output"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["output", b"output", "output_id", b"output_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SnapshotOutput: _TypeAlias = SnapshotOutput  # noqa: Y015
+
+@_typing.final
+class SnapshotMessages(_message.Message):
+    """Messages in a snapshot."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MESSAGES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def messages(self) -> _containers.RepeatedCompositeFieldContainer[_session_pb2.Message]:
+        """Oldest first."""
+
+    def __init__(
+        self,
+        *,
+        messages: _abc.Iterable[_session_pb2.Message] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["messages", b"messages"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SnapshotMessages: _TypeAlias = SnapshotMessages  # noqa: Y015
+
+@_typing.final
+class CaughtUp(_message.Message):
+    """The present is reached."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SESSION_ID_FIELD_NUMBER: _builtins.int
+    SEQ_FIELD_NUMBER: _builtins.int
+    session_id: _builtins.str
+    """In which session."""
+    seq: _builtins.int
+    """Everything up to this seq has been shown."""
+    def __init__(
+        self,
+        *,
+        session_id: _builtins.str = ...,
+        seq: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["seq", b"seq", "session_id", b"session_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CaughtUp: _TypeAlias = CaughtUp  # noqa: Y015
+
+@_typing.final
+class Reply(_message.Message):
+    """Answers a change."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SESSION_ID_FIELD_NUMBER: _builtins.int
+    OP_ID_FIELD_NUMBER: _builtins.int
+    SEQ_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    TURN_FIELD_NUMBER: _builtins.int
+    session_id: _builtins.str
+    """Of which session."""
+    op_id: _builtins.str
+    """The operation id of the change."""
+    seq: _builtins.int
+    """The seq of its event; the session's revision when nothing changed; 0 with an error."""
+    @_builtins.property
+    def error(self) -> Global___Error:
+        """Why it was refused. Then nothing was changed, unless the code says that it is not known."""
+
+    @_builtins.property
+    def turn(self) -> Global___TurnProgress:
+        """For a begin: the turn."""
+
+    def __init__(
+        self,
+        *,
+        session_id: _builtins.str = ...,
+        op_id: _builtins.str = ...,
+        seq: _builtins.int = ...,
+        error: Global___Error | None = ...,
+        turn: Global___TurnProgress | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_error", b"_error", "_turn", b"_turn", "error", b"error", "turn", b"turn"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_error", b"_error", "_turn", b"_turn", "error", b"error", "op_id", b"op_id", "seq", b"seq", "session_id", b"session_id", "turn", b"turn"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__error: _TypeAlias = _typing.Literal["error"]  # noqa: Y015
+    _WhichOneofArgType__error: _TypeAlias = _typing.Literal["_error", b"_error"]  # noqa: Y015
+    _WhichOneofReturnType__turn: _TypeAlias = _typing.Literal["turn"]  # noqa: Y015
+    _WhichOneofArgType__turn: _TypeAlias = _typing.Literal["_turn", b"_turn"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__error) -> _WhichOneofReturnType__error | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__turn) -> _WhichOneofReturnType__turn | None: ...
+
+Global___Reply: _TypeAlias = Reply  # noqa: Y015
+
+@_typing.final
+class TurnProgress(_message.Message):
+    """What a worker learns of its turn."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TURN_ID_FIELD_NUMBER: _builtins.int
+    OFFSET_FIELD_NUMBER: _builtins.int
+    ENDED_FIELD_NUMBER: _builtins.int
+    turn_id: _builtins.str
+    """Names the turn."""
+    offset: _builtins.int
+    """How many characters (Unicode code points) of its text are there: where to go on."""
+    ended: _builtins.bool
+    """Whether the turn has ended meanwhile: then there is nothing to go on with."""
+    def __init__(
+        self,
+        *,
+        turn_id: _builtins.str = ...,
+        offset: _builtins.int = ...,
+        ended: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ended", b"ended", "offset", b"offset", "turn_id", b"turn_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TurnProgress: _TypeAlias = TurnProgress  # noqa: Y015
+
+@_typing.final
+class Error(_message.Message):
+    """A failure, as REST's problem+json names it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    DETAIL_FIELD_NUMBER: _builtins.int
+    RETRYABLE_FIELD_NUMBER: _builtins.int
+    RETRY_AFTER_MS_FIELD_NUMBER: _builtins.int
+    ERRORS_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    code: _builtins.str
+    """Its name. Example: "TURN_ACTIVE"."""
+    detail: _builtins.str
+    """One sentence for a person."""
+    retryable: _builtins.bool
+    """Whether the same frame may pass later."""
+    retry_after_ms: _builtins.int
+    """When to try again, in milliseconds; 0 where that is not known."""
+    revision: _builtins.int
+    """With STALE_REVISION: the session's revision."""
+    @_builtins.property
+    def errors(self) -> _containers.RepeatedCompositeFieldContainer[Global___FieldError]:
+        """Every bad field."""
+
+    def __init__(
+        self,
+        *,
+        code: _builtins.str = ...,
+        detail: _builtins.str = ...,
+        retryable: _builtins.bool = ...,
+        retry_after_ms: _builtins.int = ...,
+        errors: _abc.Iterable[Global___FieldError] | None = ...,
+        revision: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_revision", b"_revision", "revision", b"revision"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_revision", b"_revision", "code", b"code", "detail", b"detail", "errors", b"errors", "retry_after_ms", b"retry_after_ms", "retryable", b"retryable", "revision", b"revision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__revision: _TypeAlias = _typing.Literal["revision"]  # noqa: Y015
+    _WhichOneofArgType__revision: _TypeAlias = _typing.Literal["_revision", b"_revision"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__revision) -> _WhichOneofReturnType__revision | None: ...
+
+Global___Error: _TypeAlias = Error  # noqa: Y015
+
+@_typing.final
+class FieldError(_message.Message):
+    """One bad field."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIELD_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    field: _builtins.str
+    """Which."""
+    message: _builtins.str
+    """What was expected."""
+    def __init__(
+        self,
+        *,
+        field: _builtins.str = ...,
+        message: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["field", b"field", "message", b"message"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FieldError: _TypeAlias = FieldError  # noqa: Y015
+
+@_typing.final
+class Token(_message.Message):
+    """A part of a running turn's text. A reader that has more than `offset` characters drops what it
+    has. It is provisional: the text of the event that ends the turn is what counts.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SESSION_ID_FIELD_NUMBER: _builtins.int
+    TURN_ID_FIELD_NUMBER: _builtins.int
+    OFFSET_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    session_id: _builtins.str
+    """Of which session."""
+    turn_id: _builtins.str
+    """Which turn."""
+    offset: _builtins.int
+    """How many characters (Unicode code points) of the turn stand before it."""
+    text: _builtins.str
+    """The text."""
+    def __init__(
+        self,
+        *,
+        session_id: _builtins.str = ...,
+        turn_id: _builtins.str = ...,
+        offset: _builtins.int = ...,
+        text: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["offset", b"offset", "session_id", b"session_id", "text", b"text", "turn_id", b"turn_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Token: _TypeAlias = Token  # noqa: Y015
+
+@_typing.final
+class Presence(_message.Message):
+    """Who is in a session, all of them: best effort, and right again within 5 seconds of a crash."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SESSION_ID_FIELD_NUMBER: _builtins.int
+    MEMBERS_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    session_id: _builtins.str
+    """Which session."""
+    count: _builtins.int
+    """How many callers are here in all."""
+    @_builtins.property
+    def members(self) -> _containers.RepeatedCompositeFieldContainer[Global___PresentMember]:
+        """Those who are here, one for each caller, at most 50 of them."""
+
+    def __init__(
+        self,
+        *,
+        session_id: _builtins.str = ...,
+        members: _abc.Iterable[Global___PresentMember] | None = ...,
+        count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "members", b"members", "session_id", b"session_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Presence: _TypeAlias = Presence  # noqa: Y015
+
+@_typing.final
+class PresentMember(_message.Message):
+    """Somebody who is here."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    ROLE_FIELD_NUMBER: _builtins.int
+    ACTING_FOR_FIELD_NUMBER: _builtins.int
+    TYPING_FIELD_NUMBER: _builtins.int
+    subject: _builtins.str
+    """The token's subject."""
+    role: _builtins.str
+    """The token's role."""
+    acting_for: _builtins.str
+    """The user that a service acts for; "" for everyone else."""
+    typing: _builtins.bool
+    """Whether the person types."""
+    def __init__(
+        self,
+        *,
+        subject: _builtins.str = ...,
+        role: _builtins.str = ...,
+        acting_for: _builtins.str = ...,
+        typing: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acting_for", b"acting_for", "role", b"role", "subject", b"subject", "typing", b"typing"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PresentMember: _TypeAlias = PresentMember  # noqa: Y015
+
+@_typing.final
+class Reset(_message.Message):
+    """What the client holds of a session is void."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SESSION_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    session_id: _builtins.str
+    """Which session."""
+    reason: _builtins.str
+    """Why: the name of a failure, or "LOG_CHANGED", "CURSOR_INVALID", "CURSOR_TOO_OLD"."""
+    def __init__(
+        self,
+        *,
+        session_id: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason", "session_id", b"session_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Reset: _TypeAlias = Reset  # noqa: Y015
+
+@_typing.final
+class Goaway(_message.Message):
+    """An attachment, or the stream, ends; nothing comes after it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SESSION_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    RECONNECT_FIELD_NUMBER: _builtins.int
+    RETRY_AFTER_MS_FIELD_NUMBER: _builtins.int
+    CURSOR_FIELD_NUMBER: _builtins.int
+    DETAIL_FIELD_NUMBER: _builtins.int
+    session_id: _builtins.str
+    """Which attachment; absent where it is the stream."""
+    reason: _builtins.str
+    """Why: the name of a failure. Example: "SESSION_MOVED"."""
+    reconnect: _builtins.bool
+    """Whether to come back: attach again, and send again what has no reply."""
+    retry_after_ms: _builtins.int
+    """How long to wait before that, in milliseconds."""
+    cursor: _builtins.str
+    """Up to where events have been sent; a client that applied less resumes from there."""
+    detail: _builtins.str
+    """One sentence for a person."""
+    def __init__(
+        self,
+        *,
+        session_id: _builtins.str | None = ...,
+        reason: _builtins.str = ...,
+        reconnect: _builtins.bool = ...,
+        retry_after_ms: _builtins.int = ...,
+        cursor: _builtins.str | None = ...,
+        detail: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_cursor", b"_cursor", "_session_id", b"_session_id", "cursor", b"cursor", "session_id", b"session_id"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cursor", b"_cursor", "_session_id", b"_session_id", "cursor", b"cursor", "detail", b"detail", "reason", b"reason", "reconnect", b"reconnect", "retry_after_ms", b"retry_after_ms", "session_id", b"session_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__cursor: _TypeAlias = _typing.Literal["cursor"]  # noqa: Y015
+    _WhichOneofArgType__cursor: _TypeAlias = _typing.Literal["_cursor", b"_cursor"]  # noqa: Y015
+    _WhichOneofReturnType__session_id: _TypeAlias = _typing.Literal["session_id"]  # noqa: Y015
+    _WhichOneofArgType__session_id: _TypeAlias = _typing.Literal["_session_id", b"_session_id"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__cursor) -> _WhichOneofReturnType__cursor | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__session_id) -> _WhichOneofReturnType__session_id | None: ...
+
+Global___Goaway: _TypeAlias = Goaway  # noqa: Y015
+
+@_typing.final
+class Pong(_message.Message):
+    """Answers a `ping`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAYLOAD_FIELD_NUMBER: _builtins.int
+    payload: _builtins.str
+    """As in the ping."""
+    def __init__(
+        self,
+        *,
+        payload: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["payload", b"payload"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Pong: _TypeAlias = Pong  # noqa: Y015

@@ -33,8 +33,6 @@ class LiveServiceStub:
     change was not applied, or is unknown (OUTCOME_UNKNOWN, DEADLINE_EXCEEDED, INTERNAL), and an
     unknown one is always safe to repeat under the same operation id: for at least the last 1000
     changes of a session, the same caller, operation id and request give the original answer.
-
-    The streaming call, Connect, joins this service with the live streams.
     """
 
     def __init__(self, channel):
@@ -43,6 +41,11 @@ class LiveServiceStub:
         Args:
             channel: A grpc.Channel.
         """
+        self.Connect = channel.stream_stream(
+                '/sessiond.v1.LiveService/Connect',
+                request_serializer=sessiond_dot_v1_dot_live__pb2.ClientFrame.SerializeToString,
+                response_deserializer=sessiond_dot_v1_dot_live__pb2.ServerFrame.FromString,
+                _registered_method=True)
         self.AppendMessage = channel.unary_unary(
                 '/sessiond.v1.LiveService/AppendMessage',
                 request_serializer=sessiond_dot_v1_dot_live__pb2.AppendMessageRequest.SerializeToString,
@@ -93,9 +96,28 @@ class LiveServiceServicer:
     change was not applied, or is unknown (OUTCOME_UNKNOWN, DEADLINE_EXCEEDED, INTERNAL), and an
     unknown one is always safe to repeat under the same operation id: for at least the last 1000
     changes of a session, the same caller, operation id and request give the original answer.
-
-    The streaming call, Connect, joins this service with the live streams.
     """
+
+    def Connect(self, request_iterator, context):
+        """Follows and changes many sessions over one stream.
+
+        The client says `hello`, hears `welcome`, and attaches sessions; everything it says about a
+        session needs an attachment. The server answers an attach with `attached`, then either every
+        event after the cursor (`recovered`), or a snapshot and every event after that; `caught_up`
+        says that the present is reached. From then on each change of the session comes as an `event`
+        once etcd has committed it, whoever made it, in order of seq and without a gap.
+
+        Each change that the client sends gets one `reply` under its operation id. What has no reply
+        when an attachment or the stream ends (`goaway`, or a broken connection) is unknown: the client
+        attaches again by its cursor and sends the same again, with the same operation id and `since`.
+        A reply and the event that it speaks of may come in either order.
+
+        Frames that wait together travel together, as a `batch`. Presence and tokens are best effort:
+        a slow reader gets them merged. One that cannot keep up with events is sent away with a cursor.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
 
     def AppendMessage(self, request, context):
         """Appends a message to the conversation.
@@ -165,6 +187,11 @@ class LiveServiceServicer:
 
 def add_LiveServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
+            'Connect': grpc.stream_stream_rpc_method_handler(
+                    servicer.Connect,
+                    request_deserializer=sessiond_dot_v1_dot_live__pb2.ClientFrame.FromString,
+                    response_serializer=sessiond_dot_v1_dot_live__pb2.ServerFrame.SerializeToString,
+            ),
             'AppendMessage': grpc.unary_unary_rpc_method_handler(
                     servicer.AppendMessage,
                     request_deserializer=sessiond_dot_v1_dot_live__pb2.AppendMessageRequest.FromString,
@@ -221,9 +248,34 @@ class LiveService:
     change was not applied, or is unknown (OUTCOME_UNKNOWN, DEADLINE_EXCEEDED, INTERNAL), and an
     unknown one is always safe to repeat under the same operation id: for at least the last 1000
     changes of a session, the same caller, operation id and request give the original answer.
-
-    The streaming call, Connect, joins this service with the live streams.
     """
+
+    @staticmethod
+    def Connect(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/sessiond.v1.LiveService/Connect',
+            sessiond_dot_v1_dot_live__pb2.ClientFrame.SerializeToString,
+            sessiond_dot_v1_dot_live__pb2.ServerFrame.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
 
     @staticmethod
     def AppendMessage(request,

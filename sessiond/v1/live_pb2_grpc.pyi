@@ -36,14 +36,29 @@ class LiveServiceStub:
     change was not applied, or is unknown (OUTCOME_UNKNOWN, DEADLINE_EXCEEDED, INTERNAL), and an
     unknown one is always safe to repeat under the same operation id: for at least the last 1000
     changes of a session, the same caller, operation id and request give the original answer.
-
-    The streaming call, Connect, joins this service with the live streams.
     """
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> LiveServiceAsyncStub: ...
+    Connect: _grpc.StreamStreamMultiCallable[_live_pb2.ClientFrame, _live_pb2.ServerFrame]
+    """Follows and changes many sessions over one stream.
+
+    The client says `hello`, hears `welcome`, and attaches sessions; everything it says about a
+    session needs an attachment. The server answers an attach with `attached`, then either every
+    event after the cursor (`recovered`), or a snapshot and every event after that; `caught_up`
+    says that the present is reached. From then on each change of the session comes as an `event`
+    once etcd has committed it, whoever made it, in order of seq and without a gap.
+
+    Each change that the client sends gets one `reply` under its operation id. What has no reply
+    when an attachment or the stream ends (`goaway`, or a broken connection) is unknown: the client
+    attaches again by its cursor and sends the same again, with the same operation id and `since`.
+    A reply and the event that it speaks of may come in either order.
+
+    Frames that wait together travel together, as a `batch`. Presence and tokens are best effort:
+    a slow reader gets them merged. One that cannot keep up with events is sent away with a cursor.
+    """
     AppendMessage: _grpc.UnaryUnaryMultiCallable[_live_pb2.AppendMessageRequest, _live_pb2.AppendMessageResponse]
     """Appends a message to the conversation."""
     UpdateSession: _grpc.UnaryUnaryMultiCallable[_live_pb2.UpdateSessionRequest, _live_pb2.UpdateSessionResponse]
@@ -82,11 +97,26 @@ class LiveServiceAsyncStub(LiveServiceStub):
     change was not applied, or is unknown (OUTCOME_UNKNOWN, DEADLINE_EXCEEDED, INTERNAL), and an
     unknown one is always safe to repeat under the same operation id: for at least the last 1000
     changes of a session, the same caller, operation id and request give the original answer.
-
-    The streaming call, Connect, joins this service with the live streams.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
+    Connect: _aio.StreamStreamMultiCallable[_live_pb2.ClientFrame, _live_pb2.ServerFrame]  # type: ignore[assignment]
+    """Follows and changes many sessions over one stream.
+
+    The client says `hello`, hears `welcome`, and attaches sessions; everything it says about a
+    session needs an attachment. The server answers an attach with `attached`, then either every
+    event after the cursor (`recovered`), or a snapshot and every event after that; `caught_up`
+    says that the present is reached. From then on each change of the session comes as an `event`
+    once etcd has committed it, whoever made it, in order of seq and without a gap.
+
+    Each change that the client sends gets one `reply` under its operation id. What has no reply
+    when an attachment or the stream ends (`goaway`, or a broken connection) is unknown: the client
+    attaches again by its cursor and sends the same again, with the same operation id and `since`.
+    A reply and the event that it speaks of may come in either order.
+
+    Frames that wait together travel together, as a `batch`. Presence and tokens are best effort:
+    a slow reader gets them merged. One that cannot keep up with events is sent away with a cursor.
+    """
     AppendMessage: _aio.UnaryUnaryMultiCallable[_live_pb2.AppendMessageRequest, _live_pb2.AppendMessageResponse]  # type: ignore[assignment]
     """Appends a message to the conversation."""
     UpdateSession: _aio.UnaryUnaryMultiCallable[_live_pb2.UpdateSessionRequest, _live_pb2.UpdateSessionResponse]  # type: ignore[assignment]
@@ -124,9 +154,30 @@ class LiveServiceServicer(metaclass=_abc_1.ABCMeta):
     change was not applied, or is unknown (OUTCOME_UNKNOWN, DEADLINE_EXCEEDED, INTERNAL), and an
     unknown one is always safe to repeat under the same operation id: for at least the last 1000
     changes of a session, the same caller, operation id and request give the original answer.
-
-    The streaming call, Connect, joins this service with the live streams.
     """
+
+    @_abc_1.abstractmethod
+    def Connect(
+        self,
+        request_iterator: _MaybeAsyncIterator[_live_pb2.ClientFrame],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_live_pb2.ServerFrame], _abc.AsyncIterator[_live_pb2.ServerFrame]]:
+        """Follows and changes many sessions over one stream.
+
+        The client says `hello`, hears `welcome`, and attaches sessions; everything it says about a
+        session needs an attachment. The server answers an attach with `attached`, then either every
+        event after the cursor (`recovered`), or a snapshot and every event after that; `caught_up`
+        says that the present is reached. From then on each change of the session comes as an `event`
+        once etcd has committed it, whoever made it, in order of seq and without a gap.
+
+        Each change that the client sends gets one `reply` under its operation id. What has no reply
+        when an attachment or the stream ends (`goaway`, or a broken connection) is unknown: the client
+        attaches again by its cursor and sends the same again, with the same operation id and `since`.
+        A reply and the event that it speaks of may come in either order.
+
+        Frames that wait together travel together, as a `batch`. Presence and tokens are best effort:
+        a slow reader gets them merged. One that cannot keep up with events is sent away with a cursor.
+        """
 
     @_abc_1.abstractmethod
     def AppendMessage(

@@ -221,6 +221,7 @@ class AcquireResponse(_message.Message):
         HEAD_FIELD_NUMBER: _builtins.int
         OUTPUTS_FIELD_NUMBER: _builtins.int
         RECORDS_FIELD_NUMBER: _builtins.int
+        DRAFTS_FIELD_NUMBER: _builtins.int
         head: _builtins.bytes
         """The head as it now stands."""
         outputs: _builtins.bytes
@@ -231,16 +232,21 @@ class AcquireResponse(_message.Message):
             newest message, and the newest ones.
             """
 
+        @_builtins.property
+        def drafts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+            """What is stored of the running turn's text, in order; none when no turn runs."""
+
         def __init__(
             self,
             *,
             head: _builtins.bytes = ...,
             outputs: _builtins.bytes = ...,
             records: _abc.Iterable[_builtins.bytes] | None = ...,
+            drafts: _abc.Iterable[_builtins.bytes] | None = ...,
         ) -> None: ...
         _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["head", b"head", "outputs", b"outputs", "records", b"records"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["drafts", b"drafts", "head", b"head", "outputs", b"outputs", "records", b"records"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -362,6 +368,8 @@ class Commit(_message.Message):
     OUTPUTS_FIELD_NUMBER: _builtins.int
     INDEX_FIELD_NUMBER: _builtins.int
     AWAITED_FIELD_NUMBER: _builtins.int
+    DRAFTS_FIELD_NUMBER: _builtins.int
+    ENDED_TURN_FIELD_NUMBER: _builtins.int
     tag: _builtins.int
     """Chosen by the caller, given back in the outcome."""
     session_id: _builtins.str
@@ -369,11 +377,13 @@ class Commit(_message.Message):
     expected_head: _builtins.bytes
     """The head that must stand there."""
     head: _builtins.bytes
-    """The head that shall stand there."""
+    """The head that shall stand there; empty where it stays, in a commit of drafts alone."""
     first_seq: _builtins.int
     """The seq of the first record."""
     outputs: _builtins.bytes
     """The new table of outputs; absent when it stays."""
+    ended_turn: _builtins.str
+    """The turn that ends: all its drafts are removed; "" for none. It has none in `drafts`."""
     @_builtins.property
     def records(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
         """New records, with consecutive seqs."""
@@ -385,6 +395,10 @@ class Commit(_message.Message):
     @_builtins.property
     def awaited(self) -> Global___AwaitedWrite:
         """The session among those that await an agent; absent when that stays."""
+
+    @_builtins.property
+    def drafts(self) -> _containers.RepeatedCompositeFieldContainer[Global___DraftWrite]:
+        """More of the running turn's text."""
 
     def __init__(
         self,
@@ -398,16 +412,48 @@ class Commit(_message.Message):
         outputs: _builtins.bytes | None = ...,
         index: Global___IndexWrite | None = ...,
         awaited: Global___AwaitedWrite | None = ...,
+        drafts: _abc.Iterable[Global___DraftWrite] | None = ...,
+        ended_turn: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_outputs", b"_outputs", "awaited", b"awaited", "index", b"index", "outputs", b"outputs"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_outputs", b"_outputs", "awaited", b"awaited", "expected_head", b"expected_head", "first_seq", b"first_seq", "head", b"head", "index", b"index", "outputs", b"outputs", "records", b"records", "session_id", b"session_id", "tag", b"tag"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_outputs", b"_outputs", "awaited", b"awaited", "drafts", b"drafts", "ended_turn", b"ended_turn", "expected_head", b"expected_head", "first_seq", b"first_seq", "head", b"head", "index", b"index", "outputs", b"outputs", "records", b"records", "session_id", b"session_id", "tag", b"tag"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__outputs: _TypeAlias = _typing.Literal["outputs"]  # noqa: Y015
     _WhichOneofArgType__outputs: _TypeAlias = _typing.Literal["_outputs", b"_outputs"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType__outputs) -> _WhichOneofReturnType__outputs | None: ...
 
 Global___Commit: _TypeAlias = Commit  # noqa: Y015
+
+@_typing.final
+class DraftWrite(_message.Message):
+    """A piece of a running turn's text."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TURN_ID_FIELD_NUMBER: _builtins.int
+    NUMBER_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    turn_id: _builtins.str
+    """Which turn."""
+    number: _builtins.int
+    """Its place among the pieces of the turn: 1, 2, ..."""
+    value: _builtins.bytes
+    """The piece."""
+    def __init__(
+        self,
+        *,
+        turn_id: _builtins.str = ...,
+        number: _builtins.int = ...,
+        value: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["number", b"number", "turn_id", b"turn_id", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DraftWrite: _TypeAlias = DraftWrite  # noqa: Y015
 
 @_typing.final
 class IndexWrite(_message.Message):

@@ -97,6 +97,7 @@ class Head(_message.Message):
     INDEX_MS_FIELD_NUMBER: _builtins.int
     AWAITED_AGENT_FIELD_NUMBER: _builtins.int
     LAST_WORD_FIELD_NUMBER: _builtins.int
+    TURN_FIELD_NUMBER: _builtins.int
     format: _builtins.int
     """The format of this session's records: 1."""
     log_id: _builtins.int
@@ -147,6 +148,10 @@ class Head(_message.Message):
     def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """The user's own notes."""
 
+    @_builtins.property
+    def turn(self) -> Global___RunningTurn:
+        """The turn that runs, if one does."""
+
     def __init__(
         self,
         *,
@@ -173,14 +178,83 @@ class Head(_message.Message):
         index_ms: _builtins.int = ...,
         awaited_agent: _builtins.str = ...,
         last_word: Global___LastWord.ValueType = ...,
+        turn: Global___RunningTurn | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["tombstone", b"tombstone"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["tombstone", b"tombstone", "turn", b"turn"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["awaited_agent", b"awaited_agent", "commit_id", b"commit_id", "created_ms", b"created_ms", "current_agent", b"current_agent", "current_step", b"current_step", "epoch", b"epoch", "format", b"format", "index_ms", b"index_ms", "inputs_seq", b"inputs_seq", "last_active_ms", b"last_active_ms", "last_message_seq", b"last_message_seq", "last_word", b"last_word", "log_id", b"log_id", "message_count", b"message_count", "metadata", b"metadata", "owner", b"owner", "seq", b"seq", "size", b"size", "status", b"status", "title", b"title", "title_given", b"title_given", "tombstone", b"tombstone", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["awaited_agent", b"awaited_agent", "commit_id", b"commit_id", "created_ms", b"created_ms", "current_agent", b"current_agent", "current_step", b"current_step", "epoch", b"epoch", "format", b"format", "index_ms", b"index_ms", "inputs_seq", b"inputs_seq", "last_active_ms", b"last_active_ms", "last_message_seq", b"last_message_seq", "last_word", b"last_word", "log_id", b"log_id", "message_count", b"message_count", "metadata", b"metadata", "owner", b"owner", "seq", b"seq", "size", b"size", "status", b"status", "title", b"title", "title_given", b"title_given", "tombstone", b"tombstone", "turn", b"turn", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Head: _TypeAlias = Head  # noqa: Y015
+
+@_typing.final
+class RunningTurn(_message.Message):
+    """A turn that runs."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TURN_ID_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    OP_ID_FIELD_NUMBER: _builtins.int
+    AGENT_ID_FIELD_NUMBER: _builtins.int
+    SEQ_FIELD_NUMBER: _builtins.int
+    turn_id: _builtins.str
+    """Its id."""
+    op_id: _builtins.str
+    """Under which operation id."""
+    agent_id: _builtins.str
+    """The agent that speaks."""
+    seq: _builtins.int
+    """The seq of the event that began it."""
+    @_builtins.property
+    def actor(self) -> Global___Actor:
+        """Whose it is: who began it."""
+
+    def __init__(
+        self,
+        *,
+        turn_id: _builtins.str = ...,
+        actor: Global___Actor | None = ...,
+        op_id: _builtins.str = ...,
+        agent_id: _builtins.str | None = ...,
+        seq: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_agent_id", b"_agent_id", "actor", b"actor", "agent_id", b"agent_id"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_agent_id", b"_agent_id", "actor", b"actor", "agent_id", b"agent_id", "op_id", b"op_id", "seq", b"seq", "turn_id", b"turn_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__agent_id: _TypeAlias = _typing.Literal["agent_id"]  # noqa: Y015
+    _WhichOneofArgType__agent_id: _TypeAlias = _typing.Literal["_agent_id", b"_agent_id"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__agent_id) -> _WhichOneofReturnType__agent_id | None: ...
+
+Global___RunningTurn: _TypeAlias = RunningTurn  # noqa: Y015
+
+@_typing.final
+class Draft(_message.Message):
+    """A piece of a running turn's text, at `session:{sid}:draft:{turn}:{n}`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OFFSET_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    offset: _builtins.int
+    """How many characters of the turn stand before it."""
+    text: _builtins.str
+    """The text."""
+    def __init__(
+        self,
+        *,
+        offset: _builtins.int = ...,
+        text: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["offset", b"offset", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Draft: _TypeAlias = Draft  # noqa: Y015
 
 @_typing.final
 class Tombstone(_message.Message):
@@ -270,6 +344,8 @@ class Record(_message.Message):
     OUTPUT_DECIDED_FIELD_NUMBER: _builtins.int
     SESSION_PAUSED_FIELD_NUMBER: _builtins.int
     SESSION_RESUMED_FIELD_NUMBER: _builtins.int
+    TURN_BEGUN_FIELD_NUMBER: _builtins.int
+    TURN_ENDED_FIELD_NUMBER: _builtins.int
     seq: _builtins.int
     """Its place in the session's one sequence."""
     epoch: _builtins.int
@@ -320,6 +396,14 @@ class Record(_message.Message):
     def session_resumed(self) -> Global___SessionResumed:
         """The session was resumed."""
 
+    @_builtins.property
+    def turn_begun(self) -> Global___TurnBegun:
+        """An agent began a turn."""
+
+    @_builtins.property
+    def turn_ended(self) -> Global___TurnEnded:
+        """The running turn ended."""
+
     def __init__(
         self,
         *,
@@ -339,12 +423,14 @@ class Record(_message.Message):
         output_decided: Global___OutputDecided | None = ...,
         session_paused: Global___SessionPaused | None = ...,
         session_resumed: Global___SessionResumed | None = ...,
+        turn_begun: Global___TurnBegun | None = ...,
+        turn_ended: Global___TurnEnded | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "event", b"event", "message_appended", b"message_appended", "output_decided", b"output_decided", "output_edited", b"output_edited", "output_submitted", b"output_submitted", "session_created", b"session_created", "session_paused", b"session_paused", "session_resumed", b"session_resumed", "session_updated", b"session_updated"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "event", b"event", "message_appended", b"message_appended", "output_decided", b"output_decided", "output_edited", b"output_edited", "output_submitted", b"output_submitted", "session_created", b"session_created", "session_paused", b"session_paused", "session_resumed", b"session_resumed", "session_updated", b"session_updated", "turn_begun", b"turn_begun", "turn_ended", b"turn_ended"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "commit_id", b"commit_id", "epoch", b"epoch", "event", b"event", "hash", b"hash", "instance", b"instance", "message_appended", b"message_appended", "op_id", b"op_id", "output_decided", b"output_decided", "output_edited", b"output_edited", "output_submitted", b"output_submitted", "seq", b"seq", "session_created", b"session_created", "session_paused", b"session_paused", "session_resumed", b"session_resumed", "session_updated", b"session_updated", "time_ms", b"time_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "commit_id", b"commit_id", "epoch", b"epoch", "event", b"event", "hash", b"hash", "instance", b"instance", "message_appended", b"message_appended", "op_id", b"op_id", "output_decided", b"output_decided", "output_edited", b"output_edited", "output_submitted", b"output_submitted", "seq", b"seq", "session_created", b"session_created", "session_paused", b"session_paused", "session_resumed", b"session_resumed", "session_updated", b"session_updated", "time_ms", b"time_ms", "turn_begun", b"turn_begun", "turn_ended", b"turn_ended"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["session_created", "message_appended", "session_updated", "output_submitted", "output_edited", "output_decided", "session_paused", "session_resumed"]  # noqa: Y015
+    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["session_created", "message_appended", "session_updated", "output_submitted", "output_edited", "output_decided", "session_paused", "session_resumed", "turn_begun", "turn_ended"]  # noqa: Y015
     _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
 
@@ -824,6 +910,83 @@ class SessionResumed(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SessionResumed: _TypeAlias = SessionResumed  # noqa: Y015
+
+@_typing.final
+class TurnBegun(_message.Message):
+    """An agent began a turn."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TURN_ID_FIELD_NUMBER: _builtins.int
+    AGENT_ID_FIELD_NUMBER: _builtins.int
+    turn_id: _builtins.str
+    """The turn's id."""
+    agent_id: _builtins.str
+    """The agent that speaks."""
+    def __init__(
+        self,
+        *,
+        turn_id: _builtins.str = ...,
+        agent_id: _builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_agent_id", b"_agent_id", "agent_id", b"agent_id"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_agent_id", b"_agent_id", "agent_id", b"agent_id", "turn_id", b"turn_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__agent_id: _TypeAlias = _typing.Literal["agent_id"]  # noqa: Y015
+    _WhichOneofArgType__agent_id: _TypeAlias = _typing.Literal["_agent_id", b"_agent_id"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__agent_id) -> _WhichOneofReturnType__agent_id | None: ...
+
+Global___TurnBegun: _TypeAlias = TurnBegun  # noqa: Y015
+
+@_typing.final
+class TurnEnded(_message.Message):
+    """The running turn ended: the agent's message."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TURN_ID_FIELD_NUMBER: _builtins.int
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    MESSAGE_ID_FIELD_NUMBER: _builtins.int
+    AGENT_ID_FIELD_NUMBER: _builtins.int
+    CONTENT_FIELD_NUMBER: _builtins.int
+    METADATA_FIELD_NUMBER: _builtins.int
+    turn_id: _builtins.str
+    """Which turn."""
+    outcome: _builtins.int
+    """As sessiond.v1.TurnOutcome."""
+    message_id: _builtins.str
+    """The message's id; "" where there is none, since nothing was written."""
+    agent_id: _builtins.str
+    """The agent it speaks for."""
+    content: _builtins.str
+    """The whole text."""
+    metadata: _builtins.str
+    """A JSON object's text."""
+    def __init__(
+        self,
+        *,
+        turn_id: _builtins.str = ...,
+        outcome: _builtins.int = ...,
+        message_id: _builtins.str = ...,
+        agent_id: _builtins.str | None = ...,
+        content: _builtins.str = ...,
+        metadata: _builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_agent_id", b"_agent_id", "_metadata", b"_metadata", "agent_id", b"agent_id", "metadata", b"metadata"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_agent_id", b"_agent_id", "_metadata", b"_metadata", "agent_id", b"agent_id", "content", b"content", "message_id", b"message_id", "metadata", b"metadata", "outcome", b"outcome", "turn_id", b"turn_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__agent_id: _TypeAlias = _typing.Literal["agent_id"]  # noqa: Y015
+    _WhichOneofArgType__agent_id: _TypeAlias = _typing.Literal["_agent_id", b"_agent_id"]  # noqa: Y015
+    _WhichOneofReturnType__metadata: _TypeAlias = _typing.Literal["metadata"]  # noqa: Y015
+    _WhichOneofArgType__metadata: _TypeAlias = _typing.Literal["_metadata", b"_metadata"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__agent_id) -> _WhichOneofReturnType__agent_id | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__metadata) -> _WhichOneofReturnType__metadata | None: ...
+
+Global___TurnEnded: _TypeAlias = TurnEnded  # noqa: Y015
 
 @_typing.final
 class OutputTable(_message.Message):
