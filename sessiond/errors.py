@@ -154,6 +154,34 @@ class SessionCompleted(SessiondError):
     default_detail = "The session is completed."
 
 
+class TurnActive(SessiondError):
+    """Another turn runs in the session."""
+
+    reason = "TURN_ACTIVE"
+    default_detail = "Another turn runs in this session."
+
+
+class TurnNotFound(SessiondError):
+    """No such turn runs, or this stream is not its worker's: it has to begin it first."""
+
+    reason = "TURN_NOT_FOUND"
+    default_detail = "No such turn of yours runs in this session."
+
+
+class NotAttached(SessiondError):
+    """The stream has not attached the session."""
+
+    reason = "NOT_ATTACHED"
+    default_detail = "Attach the session on this stream first."
+
+
+class TooManyAttached(SessiondError):
+    """The stream has attached as many sessions as one may."""
+
+    reason = "TOO_MANY_ATTACHED"
+    default_detail = "This stream has attached as many sessions as one may."
+
+
 class StaleRevision(SessiondError):
     """The session has moved on since the revision that the caller expected."""
 
@@ -209,6 +237,20 @@ class PageTokenExpired(SessiondError):
 
     reason = "PAGE_TOKEN_EXPIRED"
     default_detail = "This page token has expired; start from the first page."
+
+
+class SlowReader(SessiondError):
+    """The client does not read as fast as things happen; it resumes by its cursor."""
+
+    reason = "SLOW_READER"
+    default_detail = "Events come faster than they are read; resume from the cursor."
+
+
+class Draining(SessiondError):
+    """This replica is about to stop; another one goes on."""
+
+    reason = "DRAINING"
+    default_detail = "This replica is about to stop; connect again."
 
 
 class SessionMoved(SessiondError):
@@ -293,11 +335,17 @@ CARRIED: Mapping[type[SessiondError], Carriage] = {
     TooManySessions: Carriage("RESOURCE_EXHAUSTED", 429, 4518, False, "Too many sessions"),
     PayloadTooLarge: Carriage("RESOURCE_EXHAUSTED", 413, 4519, False, "Request too large"),
     PageTokenExpired: Carriage("FAILED_PRECONDITION", 410, 4520, False, "Page token expired"),
+    TurnActive: Carriage("FAILED_PRECONDITION", 409, 4521, False, "Turn active"),
+    TurnNotFound: Carriage("NOT_FOUND", 404, 4522, False, "Turn not found"),
+    NotAttached: Carriage("FAILED_PRECONDITION", 409, 4523, False, "Not attached"),
+    TooManyAttached: Carriage("RESOURCE_EXHAUSTED", 429, 4524, False, "Too many attached"),
     RateLimited: Carriage("RESOURCE_EXHAUSTED", 429, 4001, True, "Too many requests"),
     SessionMoved: Carriage("UNAVAILABLE", 503, 4002, True, "Session moved"),
     Unavailable: Carriage("UNAVAILABLE", 503, 4003, True, "Service unavailable"),
     OutcomeUnknown: Carriage("UNAVAILABLE", 503, 4004, True, "Outcome unknown"),
     DeadlineExceeded: Carriage("DEADLINE_EXCEEDED", 504, 4005, True, "Deadline exceeded"),
+    SlowReader: Carriage("UNAVAILABLE", 503, 4007, True, "Slow reader"),
+    Draining: Carriage("UNAVAILABLE", 503, 4008, True, "Draining"),
     Internal: Carriage("INTERNAL", 500, 4006, False, "Internal error"),
 }
 

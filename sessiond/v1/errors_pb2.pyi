@@ -78,6 +78,18 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The caller's time is over; a change may or may not have been stored."""
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 26
     """A fault of ours; a change may or may not have been stored."""
+    ERROR_REASON_TURN_ACTIVE: _ErrorReason.ValueType  # 27
+    """Another turn runs in the session. Example: two workers that answer the same message."""
+    ERROR_REASON_TURN_NOT_FOUND: _ErrorReason.ValueType  # 28
+    """No such turn runs, or it is not this stream's: begin it, or begin it again."""
+    ERROR_REASON_NOT_ATTACHED: _ErrorReason.ValueType  # 29
+    """The stream has not attached the session."""
+    ERROR_REASON_TOO_MANY_ATTACHED: _ErrorReason.ValueType  # 30
+    """The stream has attached as many sessions as one may."""
+    ERROR_REASON_SLOW_READER: _ErrorReason.ValueType  # 31
+    """The client does not read as fast as things happen; it resumes by its cursor."""
+    ERROR_REASON_DRAINING: _ErrorReason.ValueType  # 32
+    """This replica is about to stop; another one goes on."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """The name of a failure: `google.rpc.ErrorInfo.reason` in gRPC and `code` in problem+json, in both
@@ -140,4 +152,16 @@ ERROR_REASON_DEADLINE_EXCEEDED: ErrorReason.ValueType  # 25
 """The caller's time is over; a change may or may not have been stored."""
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 26
 """A fault of ours; a change may or may not have been stored."""
+ERROR_REASON_TURN_ACTIVE: ErrorReason.ValueType  # 27
+"""Another turn runs in the session. Example: two workers that answer the same message."""
+ERROR_REASON_TURN_NOT_FOUND: ErrorReason.ValueType  # 28
+"""No such turn runs, or it is not this stream's: begin it, or begin it again."""
+ERROR_REASON_NOT_ATTACHED: ErrorReason.ValueType  # 29
+"""The stream has not attached the session."""
+ERROR_REASON_TOO_MANY_ATTACHED: ErrorReason.ValueType  # 30
+"""The stream has attached as many sessions as one may."""
+ERROR_REASON_SLOW_READER: ErrorReason.ValueType  # 31
+"""The client does not read as fast as things happen; it resumes by its cursor."""
+ERROR_REASON_DRAINING: ErrorReason.ValueType  # 32
+"""This replica is about to stop; another one goes on."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
