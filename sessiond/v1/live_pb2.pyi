@@ -1957,6 +1957,7 @@ class Goaway(_message.Message):
     RETRY_AFTER_MS_FIELD_NUMBER: _builtins.int
     CURSOR_FIELD_NUMBER: _builtins.int
     DETAIL_FIELD_NUMBER: _builtins.int
+    OWNER_FIELD_NUMBER: _builtins.int
     session_id: _builtins.str
     """Which attachment; absent where it is the stream."""
     reason: _builtins.str
@@ -1969,6 +1970,10 @@ class Goaway(_message.Message):
     """Up to where events have been sent; a client that applied less resumes from there."""
     detail: _builtins.str
     """One sentence for a person."""
+    owner: _builtins.str
+    """With SESSION_MOVED: where the owner is now, as host:port, where that is known. Not over a
+    WebSocket.
+    """
     def __init__(
         self,
         *,
@@ -1978,17 +1983,22 @@ class Goaway(_message.Message):
         retry_after_ms: _builtins.int = ...,
         cursor: _builtins.str | None = ...,
         detail: _builtins.str = ...,
+        owner: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_cursor", b"_cursor", "_session_id", b"_session_id", "cursor", b"cursor", "session_id", b"session_id"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_cursor", b"_cursor", "_owner", b"_owner", "_session_id", b"_session_id", "cursor", b"cursor", "owner", b"owner", "session_id", b"session_id"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cursor", b"_cursor", "_session_id", b"_session_id", "cursor", b"cursor", "detail", b"detail", "reason", b"reason", "reconnect", b"reconnect", "retry_after_ms", b"retry_after_ms", "session_id", b"session_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cursor", b"_cursor", "_owner", b"_owner", "_session_id", b"_session_id", "cursor", b"cursor", "detail", b"detail", "owner", b"owner", "reason", b"reason", "reconnect", b"reconnect", "retry_after_ms", b"retry_after_ms", "session_id", b"session_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__cursor: _TypeAlias = _typing.Literal["cursor"]  # noqa: Y015
     _WhichOneofArgType__cursor: _TypeAlias = _typing.Literal["_cursor", b"_cursor"]  # noqa: Y015
+    _WhichOneofReturnType__owner: _TypeAlias = _typing.Literal["owner"]  # noqa: Y015
+    _WhichOneofArgType__owner: _TypeAlias = _typing.Literal["_owner", b"_owner"]  # noqa: Y015
     _WhichOneofReturnType__session_id: _TypeAlias = _typing.Literal["session_id"]  # noqa: Y015
     _WhichOneofArgType__session_id: _TypeAlias = _typing.Literal["_session_id", b"_session_id"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__cursor) -> _WhichOneofReturnType__cursor | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__owner) -> _WhichOneofReturnType__owner | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__session_id) -> _WhichOneofReturnType__session_id | None: ...
 
