@@ -1,0 +1,1 @@
+"""The client library: sessions followed, changed and listed, over connections that come and go."""

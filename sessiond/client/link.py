@@ -1,0 +1,479 @@
+"""One attached session as a client sees it, without I/O: what to say, hand on and drop.
+
+                 attach()              attached
+      AWAY -----------------> ATTACHING -------> ATTACHED --gap--> LEAVING
+       ^                          |                 |                 |
+       +--- goaway, lost() -------+-----------------+---- goaway -----+      ENDED: any final goaway
+
+A link outlives the streams that carry it. Whoever reads what it hands on sees one conversation:
+
+- The first `attached` is handed on, and each later one whose cursor was not served; then comes a
+  `reset` before it, unless the reader holds nothing. An `attached` whose cursor was served is
+  hidden, with its `caught_up`: the reader only sees that events go on.
+- Each event once, in order of seq, without a gap. A snapshot that was cut begins anew, after
+  another `attached`.
+- Tokens by offset, each character once. Text that was written while nobody was attached comes as
+  one token; it can come before the event that begins its turn.
+- One reply to each change. A begin is kept until its turn has ended and is said again on each new
+  attachment, since that is how a worker takes its turn up again; each time its reply is handed on,
+  with the offset to go on from.
+- A `goaway` only when it is final. Presence as it comes.
+
+Frames belong to the link once given to it: it writes session id and `since` into them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, NamedTuple
+
+from sessiond.errors import (
+    IdempotencyMismatch,
+    InvalidArgument,
+    NotAttached,
+    RateLimited,
+    SessionNotFound,
+)
+from sessiond.v1.live_pb2 import (
+    Attach,
+    Attached,
+    ClientFrame,
+    Detach,
+    Error,
+    Reply,
+    Reset,
+    ServerFrame,
+    Token,
+)
+
+CAPACITY = 1000
+"""Changes without a reply. As many are answered from a session's memory when they are repeated."""
+
+FAULT_SECONDS = 1.0
+"""The pause after a server's fault, so that one that does not pass costs little."""
+
+CHANGES = frozenset(
+    {
+        "append",
+        "update",
+        "submit_output",
+        "edit_output",
+        "approve",
+        "pause",
+        "resume",
+        "begin_turn",
+        "end_turn",
+        "cancel",
+    }
+)
+"""The frames that get a reply, by their names in the oneof."""
+
+_CURSOR = re.compile(r"([0-9a-f]{16})\.(0|[1-9][0-9]{0,18})")
+
+
+class State(Enum):
+    """How a link stands on the stream that there is."""
+
+    AWAY = "away"
+    ATTACHING = "attaching"
+    ATTACHED = "attached"
+    LEAVING = "leaving"
+    ENDED = "ended"
+
+
+class Heard(NamedTuple):
+    """What follows from a frame.
+
+    Attributes:
+        frames: what to hand on to the reader, in order.
+        writes: what to say to the server, in order.
+        again: seconds after which to say `attach()` again; None unless the attachment has ended.
+    """
+
+    frames: Sequence[ServerFrame] = ()
+    writes: Sequence[ClientFrame] = ()
+    again: float | None = None
+
+
+NOTHING = Heard()
+
+
+@dataclass(slots=True, eq=False)
+class _Change:
+    frame: ClientFrame
+    kind: str
+    message: Any
+    written: bool = False  # on the present attachment
+    turn: _Turn | None = None  # of a begin
+
+
+@dataclass(slots=True, eq=False)
+class _Turn:
+    """A turn that this client writes."""
+
+    id: str = ""
+    live: bool = False  # its begin was answered on the present attachment
+    resumed: bool = False  # the text may have shrunk to what was stored
+    length: int = 0
+
+
+def frames_in(frame: ServerFrame) -> Sequence[ServerFrame]:
+    """Return the single frames that a server's message holds, in order."""
+    return frame.batch or (frame,)
+
+
+class Link:
+    """One session, followed and changed over one stream after another.
+
+    `cursor` is where the reader stands already; `tail` is how many messages a snapshot shall hold.
+    """
+
+    def __init__(self, session_id: str, *, cursor: str | None = None, tail: int | None = None):
+        self.session_id = session_id
+        self.state = State.AWAY
+        self._tail = tail
+        self._given = cursor or None
+        parsed = _CURSOR.fullmatch(cursor) if cursor else None
+        self._log_id = parsed[1] if parsed else ""
+        self._seq = int(parsed[2]) if parsed else 0
+        self._log_changed_from = self._log_id
+        # Whether the reader holds no whole session: a snapshot must come before events do.
+        self._void = cursor is None
+        self._snapshot_at: tuple[str, int] | None = None
+        self._introduced = False
+        self._caught_up = False
+        self._head_seq = 0
+        self._lengths: dict[str, int] = {}
+        self._changes: dict[str, _Change] = {}
+        self._turns: dict[str, _Turn] = {}
+
+    @property
+    def cursor(self) -> str | None:
+        """`<logId>.<seq>` of the last thing that was handed on; None while that is nothing."""
+        return f"{self._log_id}.{self._seq}" if self._log_id else self._given
+
+    @property
+    def seq(self) -> int:
+        """The seq of the last event or snapshot that was handed on; 0 while that is nothing."""
+        return self._seq
+
+    @property
+    def unanswered(self) -> list[ClientFrame]:
+        """The changes that have no reply yet, in order; of begins those whose turn may run."""
+        return [change.frame for change in self._changes.values()]
+
+    def attach(self) -> ClientFrame:
+        """Return what to say first on a new stream, and after each `Heard.again`.
+
+        Raises:
+            ValueError: the link has ended.
+        """
+        if self.state is State.ENDED:
+            raise ValueError("the link has ended")
+        self.lost()
+        self.state = State.ATTACHING
+        return ClientFrame(
+            attach=Attach(session_id=self.session_id, cursor=self.cursor, tail=self._tail)
+        )
+
+    def detach(self) -> Sequence[ClientFrame]:
+        """End the link, and return what to say to the server."""
+        said = self.state in (State.ATTACHING, State.ATTACHED)
+        self.state = State.ENDED
+        return [ClientFrame(detach=Detach(session_id=self.session_id))] if said else ()
+
+    def lost(self) -> None:
+        """Note that the stream is gone, in whatever way."""
+        if self.state is not State.ENDED:
+            self.state = State.AWAY
+        for turn in self._turns.values():
+            turn.live = False
+
+    def send(self, frame: ClientFrame) -> Sequence[ClientFrame]:
+        """Take a change, token or presence, and return what to write now.
+
+        A change waits until it has a reply, over any number of streams; one under an operation id
+        that waits already is the same change. Presence is dropped while the session is not
+        attached. So is a token, and one that would leave a hole after the turn was taken up again:
+        the begin's next reply says where to go on.
+
+        Raises:
+            InvalidArgument: a change without an operation id, or another session's frame.
+            IdempotencyMismatch: another change waits under this operation id.
+            RateLimited: too many changes wait.
+            ValueError: it is none of these frames.
+        """
+        kind = frame.WhichOneof("frame")
+        if kind is None or (kind not in CHANGES and kind not in ("token", "presence")):
+            raise ValueError(f"not for a session: {kind}")
+        message = getattr(frame, kind)
+        if not message.session_id:
+            message.session_id = self.session_id
+        elif message.session_id != self.session_id:
+            raise InvalidArgument.of("session_id", "must be the session that is attached")
+        if kind == "token":
+            return self._send_token(frame)
+        if kind == "presence":
+            return (frame,) if self.state is State.ATTACHED else ()
+        return self._send_change(frame, kind, message)
+
+    def receive(self, frame: ServerFrame) -> Heard:
+        """Take one frame, no batch, of this session or about its stream, and say what follows."""
+        kind = frame.WhichOneof("frame")
+        if kind == "event":
+            return self._event(frame)
+        if kind == "reply":
+            return self._reply(frame)
+        if kind == "goaway":
+            return self._goaway(frame)
+        if self.state is State.ATTACHING:
+            return self._attached(frame) if kind == "attached" else self._reset(frame, kind)
+        if self.state is not State.ATTACHED:
+            return NOTHING
+        match kind:
+            case "token":
+                return self._token(frame.token)
+            case "snapshot":
+                return self._snapshot(frame)
+            case "caught_up":
+                if self._void or self._caught_up:
+                    return NOTHING
+                self._caught_up = True
+                return Heard((frame,))
+            case "presence":
+                return Heard((frame,))
+        return self._reset(frame, kind)
+
+    # What the client says.
+
+    def _send_change(self, frame: ClientFrame, kind: str, message: Any) -> Sequence[ClientFrame]:
+        if not message.op_id:
+            raise InvalidArgument.of("op_id", "must not be empty on a stream")
+        known = self._changes.get(message.op_id)
+        if known is not None:
+            if known.kind != kind or known.message != message:
+                raise IdempotencyMismatch
+            if known.turn is None or not known.turn.id:
+                return ()
+            known.turn.live = False
+            return self._written(known)
+        if len(self._changes) >= CAPACITY:
+            raise RateLimited(f"{CAPACITY} changes of this session have no reply yet.")
+        change = _Change(frame, kind, message)
+        if kind == "begin_turn":
+            change.turn = _Turn()
+        self._changes[message.op_id] = change
+        return self._written(change)
+
+    def _send_token(self, frame: ClientFrame) -> Sequence[ClientFrame]:
+        if self.state is not State.ATTACHED:
+            return ()
+        token = frame.token
+        turn = self._turns.get(token.turn_id)
+        if turn is None:
+            return (frame,)
+        if not turn.live or (turn.resumed and token.offset > turn.length):
+            return ()
+        turn.length = max(turn.length, token.offset + len(token.text))
+        return (frame, *self._ends(turn)) if turn.resumed else (frame,)
+
+    def _written(self, change: _Change) -> Sequence[ClientFrame]:
+        if self.state is not State.ATTACHED or self._waits_for_text(change):
+            return ()
+        if not change.frame.since:
+            # Before a snapshot is whole, what the server said of its head does as well: the change
+            # is sent only now, so its event can only come after that.
+            change.frame.since = self._seq or self._head_seq
+        change.written = True
+        return (change.frame,)
+
+    def _waits_for_text(self, change: _Change) -> bool:
+        """Whether it ends a turn some of whose text the worker has yet to say again."""
+        if change.kind != "end_turn":
+            return False
+        turn = self._turns.get(change.message.turn_id)
+        if turn is None:
+            return False
+        return not turn.live or (turn.resumed and turn.length < change.message.length)
+
+    def _ends(self, turn: _Turn) -> Iterator[ClientFrame]:
+        """Yield the ends of a turn that waited and need to wait no longer."""
+        for change in self._changes.values():
+            if change.kind != "end_turn" or change.written:
+                continue
+            if change.message.turn_id == turn.id:
+                yield from self._written(change)
+
+    # What the server says.
+
+    def _attached(self, frame: ServerFrame) -> Heard:
+        attached = frame.attached
+        frames: list[ServerFrame] = []
+        if attached.recovered and (self._void or attached.log_id != self._log_id):
+            return self._fault()
+        self.state = State.ATTACHED
+        self._head_seq = attached.head_seq
+        if not attached.recovered and not self._void:
+            frames.append(self._voided(self._why_not_served(attached)))
+        if self._log_changed_from and self._log_changed_from != attached.log_id:
+            frames.extend(self._refused())
+        self._log_changed_from = attached.log_id
+        if attached.recovered and self._introduced:
+            frames.extend(self._grown(attached))
+        else:
+            frames.append(frame)
+            self._introduced = True
+            self._caught_up = False
+            self._snapshot_at = None
+            self._lengths = {turn.turn_id: len(turn.text) for turn in attached.turns}
+        writes: list[ClientFrame] = []
+        for change in self._changes.values():
+            change.written = False
+        for change in self._changes.values():
+            writes.extend(self._written(change))
+        return Heard(frames, writes)
+
+    def _why_not_served(self, attached: Attached) -> str:
+        if not self._log_id:
+            return "CURSOR_INVALID"
+        return "CURSOR_TOO_OLD" if attached.log_id == self._log_id else "LOG_CHANGED"
+
+    def _grown(self, attached: Attached) -> Iterator[ServerFrame]:
+        """Yield what running turns have gained since the reader last saw them."""
+        for turn in attached.turns:
+            have = self._lengths.get(turn.turn_id, 0)
+            self._lengths[turn.turn_id] = max(have, len(turn.text))
+            if len(turn.text) > have:
+                yield self._piece(turn.turn_id, have, turn.text[have:])
+
+    def _refused(self) -> Iterator[ServerFrame]:
+        """Yield replies to what was meant for a session that is gone: another has its id now."""
+        error = Error(code=SessionNotFound.reason, detail=SessionNotFound.default_detail)
+        for op_id in self._changes:
+            yield ServerFrame(reply=Reply(session_id=self.session_id, op_id=op_id, error=error))
+        self._changes.clear()
+        self._turns.clear()
+
+    def _event(self, frame: ServerFrame) -> Heard:
+        event = frame.event
+        seq = event.seq
+        if self.state is not State.ATTACHED:
+            return NOTHING
+        if seq != self._seq + 1 or self._void:
+            return self._fault() if seq > self._seq else NOTHING
+        self._seq = seq
+        kind = event.WhichOneof("event")
+        if kind == "turn_begun":
+            self._lengths.setdefault(event.turn_begun.turn_id, 0)
+        elif kind == "turn_ended":
+            turn_id = event.turn_ended.turn_id
+            self._lengths.pop(turn_id, None)
+            if turn_id in self._turns:
+                return Heard((frame,), self._over(self._turns[turn_id]))
+        return Heard((frame,))
+
+    def _snapshot(self, frame: ServerFrame) -> Heard:
+        part = frame.snapshot
+        if not self._void:
+            return NOTHING
+        at = (part.log_id, part.seq)
+        if part.WhichOneof("part") == "state":
+            self._snapshot_at = at
+        elif self._snapshot_at != at:
+            return self._fault()
+        if part.last:
+            self._log_id, self._seq = at
+            self._void = False
+            self._snapshot_at = None
+        return Heard((frame,))
+
+    def _token(self, token: Token) -> Heard:
+        have = self._lengths.get(token.turn_id)
+        if have is None:
+            return NOTHING  # of a turn that has ended
+        if token.offset > have:
+            return self._fault()
+        end = token.offset + len(token.text)
+        if end <= have:
+            return NOTHING
+        self._lengths[token.turn_id] = end
+        return Heard((self._piece(token.turn_id, have, token.text[have - token.offset :]),))
+
+    def _reset(self, frame: ServerFrame, kind: str | None) -> Heard:
+        if kind != "reset" or self._void:
+            return NOTHING
+        return Heard((self._voided(frame.reset.reason),))
+
+    def _reply(self, frame: ServerFrame) -> Heard:
+        reply = frame.reply
+        change = self._changes.get(reply.op_id)
+        failed = reply.HasField("error")
+        if failed and reply.error.code == NotAttached.reason:
+            # It crossed with the end of the attachment, and is said again on the next one.
+            return self._away(0.0) if self.state is State.ATTACHED else NOTHING
+        if change is None:
+            return NOTHING if reply.op_id else Heard((frame,))
+        if change.turn is not None:
+            return self._begun(frame, change.turn, failed=failed)
+        del self._changes[reply.op_id]
+        if change.kind == "end_turn" and not failed and change.message.turn_id in self._turns:
+            return Heard((frame,), self._over(self._turns[change.message.turn_id]))
+        return Heard((frame,))
+
+    def _begun(self, frame: ServerFrame, turn: _Turn, *, failed: bool) -> Heard:
+        reply = frame.reply
+        if failed or reply.turn.ended:
+            turn.id = turn.id or reply.turn.turn_id
+            del self._changes[reply.op_id]
+            return Heard((frame,), self._over(turn))
+        turn.resumed = turn.id != ""
+        turn.id = reply.turn.turn_id
+        turn.live = self.state is State.ATTACHED
+        turn.length = reply.turn.offset
+        self._turns[turn.id] = turn
+        return Heard((frame,), list(self._ends(turn)))
+
+    def _over(self, turn: _Turn) -> list[ClientFrame]:
+        """Forget a turn of one's own; what was to end it still gets its reply."""
+        self._turns.pop(turn.id, None)
+        for op_id, change in self._changes.items():
+            if change.turn is turn:
+                del self._changes[op_id]
+                break
+        return list(self._ends(turn))
+
+    def _goaway(self, frame: ServerFrame) -> Heard:
+        goaway = frame.goaway
+        if self.state is State.ENDED:
+            return NOTHING
+        if self.state is State.LEAVING:
+            return self._away(FAULT_SECONDS)
+        if goaway.reconnect:
+            return self._away(goaway.retry_after_ms / 1000)
+        self.lost()
+        self.state = State.ENDED
+        return Heard((frame,))
+
+    def _away(self, seconds: float) -> Heard:
+        self.lost()
+        return Heard(again=seconds)
+
+    def _fault(self) -> Heard:
+        """Leave, to come back by the cursor: the server left something out."""
+        self.lost()
+        self.state = State.LEAVING
+        return Heard((), (ClientFrame(detach=Detach(session_id=self.session_id)),))
+
+    def _voided(self, reason: str) -> ServerFrame:
+        self._void = True
+        self._log_id, self._seq, self._given = "", 0, None
+        self._caught_up = False
+        return ServerFrame(reset=Reset(session_id=self.session_id, reason=reason))
+
+    def _piece(self, turn_id: str, offset: int, text: str) -> ServerFrame:
+        return ServerFrame(
+            token=Token(session_id=self.session_id, turn_id=turn_id, offset=offset, text=text)
+        )
