@@ -26,17 +26,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from enum import Enum
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from sessiond.errors import (
-    IdempotencyMismatch,
-    InvalidArgument,
-    NotAttached,
-    RateLimited,
-    SessionNotFound,
-)
+from sessiond.client.unanswered import Unanswered
+from sessiond.errors import InvalidArgument, NotAttached, SessionNotFound
 from sessiond.v1.live_pb2 import (
     Attach,
     Attached,
@@ -48,9 +42,6 @@ from sessiond.v1.live_pb2 import (
     ServerFrame,
     Token,
 )
-
-CAPACITY = 1000
-"""Changes without a reply. As many are answered from a session's memory when they are repeated."""
 
 FAULT_SECONDS = 1.0
 """The pause after a server's fault, so that one that does not pass costs little."""
@@ -101,25 +92,6 @@ class Heard(NamedTuple):
 NOTHING = Heard()
 
 
-@dataclass(slots=True, eq=False)
-class _Change:
-    frame: ClientFrame
-    kind: str
-    message: Any
-    written: bool = False  # on the present attachment
-    turn: _Turn | None = None  # of a begin
-
-
-@dataclass(slots=True, eq=False)
-class _Turn:
-    """A turn that this client writes."""
-
-    id: str = ""
-    live: bool = False  # its begin was answered on the present attachment
-    resumed: bool = False  # the text may have shrunk to what was stored
-    length: int = 0
-
-
 def frames_in(frame: ServerFrame) -> Sequence[ServerFrame]:
     """Return the single frames that a server's message holds, in order."""
     return frame.batch or (frame,)
@@ -139,16 +111,15 @@ class Link:
         parsed = _CURSOR.fullmatch(cursor) if cursor else None
         self._log_id = parsed[1] if parsed else ""
         self._seq = int(parsed[2]) if parsed else 0
-        self._log_changed_from = self._log_id
+        self._changes_log_id = self._log_id
         # Whether the reader holds no whole session: a snapshot must come before events do.
-        self._void = cursor is None
+        self._void = not cursor
         self._snapshot_at: tuple[str, int] | None = None
         self._introduced = False
         self._caught_up = False
         self._head_seq = 0
         self._lengths: dict[str, int] = {}
-        self._changes: dict[str, _Change] = {}
-        self._turns: dict[str, _Turn] = {}
+        self._said = Unanswered()
 
     @property
     def cursor(self) -> str | None:
@@ -163,7 +134,7 @@ class Link:
     @property
     def unanswered(self) -> list[ClientFrame]:
         """The changes that have no reply yet, in order; of begins those whose turn may run."""
-        return [change.frame for change in self._changes.values()]
+        return self._said.frames
 
     def attach(self) -> ClientFrame:
         """Return what to say first on a new stream, and after each `Heard.again`.
@@ -189,8 +160,7 @@ class Link:
         """Note that the stream is gone, in whatever way."""
         if self.state is not State.ENDED:
             self.state = State.AWAY
-        for turn in self._turns.values():
-            turn.live = False
+        self._said.lost()
 
     def send(self, frame: ClientFrame) -> Sequence[ClientFrame]:
         """Take a change, token or presence, and return what to write now.
@@ -215,10 +185,10 @@ class Link:
         elif message.session_id != self.session_id:
             raise InvalidArgument.of("session_id", "must be the session that is attached")
         if kind == "token":
-            return self._send_token(frame)
+            return self._said.write_token(frame)
         if kind == "presence":
             return (frame,) if self.state is State.ATTACHED else ()
-        return self._send_change(frame, kind, message)
+        return tuple(self._said.add(frame, kind, self._seen))
 
     def receive(self, frame: ServerFrame) -> Heard:
         """Take one frame, no batch, of this session or about its stream, and say what follows."""
@@ -247,68 +217,6 @@ class Link:
                 return Heard((frame,))
         return self._reset(frame, kind)
 
-    # What the client says.
-
-    def _send_change(self, frame: ClientFrame, kind: str, message: Any) -> Sequence[ClientFrame]:
-        if not message.op_id:
-            raise InvalidArgument.of("op_id", "must not be empty on a stream")
-        known = self._changes.get(message.op_id)
-        if known is not None:
-            if known.kind != kind or known.message != message:
-                raise IdempotencyMismatch
-            if known.turn is None or not known.turn.id:
-                return ()
-            known.turn.live = False
-            return self._written(known)
-        if len(self._changes) >= CAPACITY:
-            raise RateLimited(f"{CAPACITY} changes of this session have no reply yet.")
-        change = _Change(frame, kind, message)
-        if kind == "begin_turn":
-            change.turn = _Turn()
-        self._changes[message.op_id] = change
-        return self._written(change)
-
-    def _send_token(self, frame: ClientFrame) -> Sequence[ClientFrame]:
-        if self.state is not State.ATTACHED:
-            return ()
-        token = frame.token
-        turn = self._turns.get(token.turn_id)
-        if turn is None:
-            return (frame,)
-        if not turn.live or (turn.resumed and token.offset > turn.length):
-            return ()
-        turn.length = max(turn.length, token.offset + len(token.text))
-        return (frame, *self._ends(turn)) if turn.resumed else (frame,)
-
-    def _written(self, change: _Change) -> Sequence[ClientFrame]:
-        if self.state is not State.ATTACHED or self._waits_for_text(change):
-            return ()
-        if not change.frame.since:
-            # Before a snapshot is whole, what the server said of its head does as well: the change
-            # is sent only now, so its event can only come after that.
-            change.frame.since = self._seq or self._head_seq
-        change.written = True
-        return (change.frame,)
-
-    def _waits_for_text(self, change: _Change) -> bool:
-        """Whether it ends a turn some of whose text the worker has yet to say again."""
-        if change.kind != "end_turn":
-            return False
-        turn = self._turns.get(change.message.turn_id)
-        if turn is None:
-            return False
-        return not turn.live or (turn.resumed and turn.length < change.message.length)
-
-    def _ends(self, turn: _Turn) -> Iterator[ClientFrame]:
-        """Yield the ends of a turn that waited and need to wait no longer."""
-        for change in self._changes.values():
-            if change.kind != "end_turn" or change.written:
-                continue
-            if change.message.turn_id == turn.id:
-                yield from self._written(change)
-
-    # What the server says.
-
     def _attached(self, frame: ServerFrame) -> Heard:
         attached = frame.attached
         frames: list[ServerFrame] = []
@@ -318,9 +226,9 @@ class Link:
         self._head_seq = attached.head_seq
         if not attached.recovered and not self._void:
             frames.append(self._voided(self._why_not_served(attached)))
-        if self._log_changed_from and self._log_changed_from != attached.log_id:
+        if self._changes_log_id and self._changes_log_id != attached.log_id:
             frames.extend(self._refused())
-        self._log_changed_from = attached.log_id
+        self._changes_log_id = attached.log_id
         if attached.recovered and self._introduced:
             frames.extend(self._grown(attached))
         else:
@@ -329,12 +237,13 @@ class Link:
             self._caught_up = False
             self._snapshot_at = None
             self._lengths = {turn.turn_id: len(turn.text) for turn in attached.turns}
-        writes: list[ClientFrame] = []
-        for change in self._changes.values():
-            change.written = False
-        for change in self._changes.values():
-            writes.extend(self._written(change))
-        return Heard(frames, writes)
+        return Heard(frames, self._said.attached(self._seen))
+
+    @property
+    def _seen(self) -> int:
+        # Before a snapshot is whole, what the server said of its head does as well: what is said
+        # only now can only come after that.
+        return self._seq or self._head_seq
 
     def _why_not_served(self, attached: Attached) -> str:
         if not self._log_id:
@@ -352,10 +261,8 @@ class Link:
     def _refused(self) -> Iterator[ServerFrame]:
         """Yield replies to what was meant for a session that is gone: another has its id now."""
         error = Error(code=SessionNotFound.reason, detail=SessionNotFound.default_detail)
-        for op_id in self._changes:
+        for op_id in self._said.clear():
             yield ServerFrame(reply=Reply(session_id=self.session_id, op_id=op_id, error=error))
-        self._changes.clear()
-        self._turns.clear()
 
     def _event(self, frame: ServerFrame) -> Heard:
         event = frame.event
@@ -371,8 +278,7 @@ class Link:
         elif kind == "turn_ended":
             turn_id = event.turn_ended.turn_id
             self._lengths.pop(turn_id, None)
-            if turn_id in self._turns:
-                return Heard((frame,), self._over(self._turns[turn_id]))
+            return Heard((frame,), self._said.turn_ended(turn_id))
         return Heard((frame,))
 
     def _snapshot(self, frame: ServerFrame) -> Heard:
@@ -409,41 +315,13 @@ class Link:
 
     def _reply(self, frame: ServerFrame) -> Heard:
         reply = frame.reply
-        change = self._changes.get(reply.op_id)
-        failed = reply.HasField("error")
-        if failed and reply.error.code == NotAttached.reason:
+        if reply.error.code == NotAttached.reason:
             # It crossed with the end of the attachment, and is said again on the next one.
             return self._away(0.0) if self.state is State.ATTACHED else NOTHING
-        if change is None:
-            return NOTHING if reply.op_id else Heard((frame,))
-        if change.turn is not None:
-            return self._begun(frame, change.turn, failed=failed)
-        del self._changes[reply.op_id]
-        if change.kind == "end_turn" and not failed and change.message.turn_id in self._turns:
-            return Heard((frame,), self._over(self._turns[change.message.turn_id]))
-        return Heard((frame,))
-
-    def _begun(self, frame: ServerFrame, turn: _Turn, *, failed: bool) -> Heard:
-        reply = frame.reply
-        if failed or reply.turn.ended:
-            turn.id = turn.id or reply.turn.turn_id
-            del self._changes[reply.op_id]
-            return Heard((frame,), self._over(turn))
-        turn.resumed = turn.id != ""
-        turn.id = reply.turn.turn_id
-        turn.live = self.state is State.ATTACHED
-        turn.length = reply.turn.offset
-        self._turns[turn.id] = turn
-        return Heard((frame,), list(self._ends(turn)))
-
-    def _over(self, turn: _Turn) -> list[ClientFrame]:
-        """Forget a turn of one's own; what was to end it still gets its reply."""
-        self._turns.pop(turn.id, None)
-        for op_id, change in self._changes.items():
-            if change.turn is turn:
-                del self._changes[op_id]
-                break
-        return list(self._ends(turn))
+        writes = self._said.answered(reply)
+        if writes is None and reply.op_id:
+            return NOTHING
+        return Heard((frame,), writes or ())
 
     def _goaway(self, frame: ServerFrame) -> Heard:
         goaway = frame.goaway
