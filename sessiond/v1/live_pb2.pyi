@@ -952,7 +952,10 @@ Global___Hello: _TypeAlias = Hello  # noqa: Y015
 
 @_typing.final
 class Attach(_message.Message):
-    """Asks to follow a session. At most 1,000 sessions a stream: TOO_MANY_ATTACHED."""
+    """Asks to follow a session: the answer is `attached`, or a `goaway` for the session that says why
+    not. At most 1,000 sessions a stream: TOO_MANY_ATTACHED. For one that is attached already the
+    answer is a `reply` without an operation id, and the attachment stays as it is.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
