@@ -1,0 +1,332 @@
+"""Sessions as a Live keeps them, as small as the client's tests allow, and one stream's side of it.
+
+Nothing here decides: every change is taken. What is real are seqs, cursors, operation ids, turns,
+and how attachments begin and end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from sessiond.errors import CARRIED, SessiondError, SessionNotFound
+from sessiond.v1 import event_pb2, live_pb2, session_pb2
+from sessiond.v1.live_pb2 import ClientFrame, ServerFrame
+
+LOG_ID = "00000000000000aa"
+OWNER = event_pb2.Actor(subject="alice", role="user")
+Say = Callable[[ServerFrame], None]
+
+
+@dataclass(eq=False)
+class RunningTurn:
+    id: str
+    op_id: str
+    seq: int
+    worker: Attachment
+    text: str = ""
+    stored: int = 0
+
+
+@dataclass(eq=False)
+class Attachment:
+    """One session on one stream."""
+
+    session: StoredSession
+    say: Say
+    leave: Callable[[], None]
+    shown: int = 0
+
+
+@dataclass(eq=False)
+class StoredSession:
+    """One session. A cursor before `oldest` is not served."""
+
+    id: str
+    log_id: str = LOG_ID
+    events: list[event_pb2.Event] = field(default_factory=list)
+    answers: dict[str, live_pb2.Reply] = field(default_factory=dict)
+    sinces: dict[str, set[int]] = field(default_factory=dict)
+    attachments: list[Attachment] = field(default_factory=list)
+    turn: RunningTurn | None = None
+    oldest: int = 0
+    refuse: dict[str, list[SessiondError]] = field(default_factory=dict)
+    presence: list[bool] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        created = event_pb2.SessionCreated(
+            user_id="alice",
+            workflow=event_pb2.Workflow(id="chat", name="Chat", agent="assistant"),
+            user_inputs=session_pb2.JsonObject(text="{}"),
+        )
+        self.happen(event_pb2.Event(session_created=created))
+
+    @property
+    def head(self) -> int:
+        return len(self.events)
+
+    def happen(self, event: event_pb2.Event, op_id: str = "") -> int:
+        """Give an event its seq, and show it to everyone."""
+        event.session_id = self.id
+        event.seq = self.head + 1
+        event.time.FromMilliseconds(1_700_000_000_000 + event.seq)
+        event.actor.CopyFrom(OWNER)
+        event.op_id = op_id
+        self.events.append(event)
+        for attachment in self.attachments:
+            attachment.say(ServerFrame(event=event))
+        return event.seq
+
+    def append(self, content: str, op_id: str = "") -> int:
+        message = session_pb2.Message(
+            id=f"m{self.head + 1}",
+            session_id=self.id,
+            sender=session_pb2.SENDER_USER,
+            type=session_pb2.MESSAGE_TYPE_TEXT,
+            content=content,
+            seq=self.head + 1,
+        )
+        message.timestamp.FromMilliseconds(1_700_000_000_000 + self.head + 1)
+        appended = event_pb2.MessageAppended(message=message)
+        return self.happen(event_pb2.Event(message_appended=appended), op_id)
+
+    def write(self, text: str) -> None:
+        """Let the running turn's text grow, as every reader sees it."""
+        assert self.turn is not None
+        offset = len(self.turn.text)
+        self.turn.text += text
+        for attachment in self.attachments:
+            attachment.say(
+                ServerFrame(
+                    token=live_pb2.Token(
+                        session_id=self.id, turn_id=self.turn.id, offset=offset, text=text
+                    )
+                )
+            )
+
+    def end_turn(self, outcome: event_pb2.TurnOutcome.ValueType, op_id: str = "") -> int:
+        turn, self.turn = self.turn, None
+        assert turn is not None
+        ended = event_pb2.TurnEnded(turn_id=turn.id, outcome=outcome)
+        if turn.text:
+            ended.message.id = f"m{self.head + 1}"
+            ended.message.session_id = self.id
+            ended.message.sender = session_pb2.SENDER_AGENT
+            ended.message.agent_id = "assistant"
+            ended.message.type = session_pb2.MESSAGE_TYPE_TEXT
+            ended.message.content = turn.text
+            ended.message.seq = self.head + 1
+            ended.message.timestamp.FromMilliseconds(1_700_000_000_000 + self.head + 1)
+        return self.happen(event_pb2.Event(turn_ended=ended), op_id)
+
+    def move(self) -> None:
+        """Let the owner die: what is not stored is gone, and everyone is told to come back."""
+        if self.turn is not None:
+            self.turn.text = self.turn.text[: self.turn.stored]
+        for attachment in tuple(self.attachments):
+            attachment.leave()
+            attachment.say(
+                ServerFrame(
+                    goaway=live_pb2.Goaway(
+                        session_id=self.id,
+                        reason="SESSION_MOVED",
+                        reconnect=True,
+                        retry_after_ms=0,
+                    )
+                )
+            )
+
+    def snapshot(self, tail: int) -> Iterable[ServerFrame]:
+        def part() -> live_pb2.Snapshot:
+            return live_pb2.Snapshot(session_id=self.id, log_id=self.log_id, seq=self.head)
+
+        state = part()
+        state.state.session.id = self.id
+        state.state.session.user_id = "alice"
+        state.state.session.workflow_id = "chat"
+        state.state.session.status = session_pb2.SESSION_STATUS_ACTIVE
+        state.state.session.current_agent = "assistant"
+        state.state.session.revision = self.head
+        state.state.session.created_at.FromMilliseconds(1_700_000_000_001)
+        state.state.session.last_active.FromMilliseconds(1_700_000_000_000 + self.head)
+        state.state.workflow.CopyFrom(self.events[0].session_created.workflow)
+        messages = [
+            event.turn_ended.message
+            if event.HasField("turn_ended")
+            else event.message_appended.message
+            for event in self.events
+            if event.HasField("message_appended") or event.turn_ended.HasField("message")
+        ]
+        state.state.message_count = len(messages)
+        if messages:
+            state.state.last_message = messages[-1].content[:140]
+        if self.turn is not None:
+            state.state.turn.turn_id = self.turn.id
+            state.state.turn.agent_id = "assistant"
+            state.state.turn.seq = self.turn.seq
+            state.state.turn.op_id = self.turn.op_id
+            state.state.turn.actor.CopyFrom(OWNER)
+        inputs = part()
+        inputs.user_inputs.text = "{}"
+        last = part()
+        last.messages.messages.extend(messages[-tail:] if tail else [])
+        last.last = True
+        return [ServerFrame(snapshot=each) for each in (state, inputs, last)]
+
+
+class Conversation:
+    """One stream: what the server does with what it hears."""
+
+    def __init__(self, sessions: dict[str, StoredSession], say: Say) -> None:
+        self._sessions = sessions
+        self._say = say
+        self._attached: dict[str, Attachment] = {}
+
+    def end(self) -> None:
+        for attachment in tuple(self._attached.values()):
+            attachment.leave()
+
+    def hear(self, frame: ClientFrame) -> None:
+        for each in frame.batch or (frame,):
+            kind = each.WhichOneof("frame")
+            if kind == "hello":
+                self._say(ServerFrame(welcome=live_pb2.Welcome()))
+            elif kind == "ping":
+                self._say(ServerFrame(pong=live_pb2.Pong(payload=each.ping.payload)))
+            elif kind == "attach":
+                self._attach(each.attach)
+            elif kind == "detach":
+                attachment = self._attached.get(each.detach.session_id)
+                if attachment is not None:
+                    attachment.leave()
+                    self._say(
+                        ServerFrame(
+                            goaway=live_pb2.Goaway(
+                                session_id=each.detach.session_id, reason="DETACHED"
+                            )
+                        )
+                    )
+            elif kind == "presence":
+                self._sessions[each.presence.session_id].presence.append(each.presence.typing)
+            elif kind == "token":
+                self._token(each.token)
+            elif kind is not None and kind != "close":
+                self._change(each, kind)
+
+    def _attach(self, attach: live_pb2.Attach) -> None:
+        session = self._sessions.get(attach.session_id)
+        if session is None:
+            goaway = live_pb2.Goaway(session_id=attach.session_id, reason=SessionNotFound.reason)
+            self._say(ServerFrame(goaway=goaway))
+            return
+
+        def leave() -> None:
+            session.attachments.remove(attachment)
+            del self._attached[session.id]
+
+        attachment = Attachment(session, self._say, leave)
+        log_id, _, seq = attach.cursor.partition(".")
+        recovered = log_id == session.log_id and session.oldest <= int(seq) <= session.head
+        attached = live_pb2.Attached(
+            session_id=session.id,
+            recovered=recovered,
+            log_id=session.log_id,
+            head_seq=session.head,
+        )
+        if session.turn is not None:
+            attached.turns.add(
+                turn_id=session.turn.id,
+                agent_id="assistant",
+                seq=session.turn.seq,
+                text=session.turn.text,
+            )
+        self._say(ServerFrame(attached=attached))
+        if recovered:
+            for event in session.events[int(seq) :]:
+                self._say(ServerFrame(event=event))
+        else:
+            for part in session.snapshot(attach.tail if attach.HasField("tail") else 50):
+                self._say(part)
+        caught_up = live_pb2.CaughtUp(session_id=session.id, seq=session.head)
+        self._say(ServerFrame(caught_up=caught_up))
+        session.attachments.append(attachment)
+        self._attached[session.id] = attachment
+
+    def _token(self, token: live_pb2.WriteToken) -> None:
+        attachment = self._attached.get(token.session_id)
+        if attachment is None:
+            return
+        session = attachment.session
+        turn = session.turn
+        if turn is None or turn.id != token.turn_id or turn.worker is not attachment:
+            return
+        assert token.offset <= len(turn.text), "a token leaves a hole"
+        new = token.text[len(turn.text) - token.offset :]
+        if new:
+            session.write(new)
+
+    def _change(self, frame: ClientFrame, kind: str) -> None:
+        message = getattr(frame, kind)
+        op_id = message.op_id
+        reply = live_pb2.Reply(session_id=message.session_id, op_id=op_id)
+        attachment = self._attached.get(message.session_id)
+        if attachment is None:
+            reply.error.code = "NOT_ATTACHED"
+            self._say(ServerFrame(reply=reply))
+            return
+        session = attachment.session
+        session.sinces.setdefault(op_id, set()).add(frame.since)
+        if session.refuse.get(kind):
+            error = session.refuse[kind].pop(0)
+            reply.error.code = error.reason
+            reply.error.detail = error.detail
+            reply.error.retryable = CARRIED[type(error)].retryable
+            self._say(ServerFrame(reply=reply))
+            return
+        if op_id not in session.answers:
+            session.answers[op_id] = self._do(attachment, frame, kind, reply)
+        reply = session.answers[op_id]
+        if kind == "begin_turn":
+            turn = session.turn
+            if turn is not None and turn.op_id == op_id:
+                turn.worker = attachment
+                reply.turn.offset = len(turn.text)
+            else:
+                reply.turn.ended = True
+        again = live_pb2.Reply()
+        again.CopyFrom(reply)
+        self._say(ServerFrame(reply=again))
+
+    def _do(
+        self, attachment: Attachment, frame: ClientFrame, kind: str, reply: live_pb2.Reply
+    ) -> live_pb2.Reply:
+        session = attachment.session
+        if kind == "append":
+            reply.seq = session.append(frame.append.content, reply.op_id)
+        elif kind == "begin_turn":
+            turn_id = f"t{session.head + 1}"
+            session.turn = RunningTurn(turn_id, reply.op_id, session.head + 1, attachment)
+            begun = event_pb2.TurnBegun(turn_id=turn_id, agent_id="assistant")
+            reply.seq = session.happen(event_pb2.Event(turn_begun=begun), reply.op_id)
+            reply.turn.turn_id = turn_id
+        elif kind == "end_turn":
+            end = frame.end_turn
+            assert session.turn is not None
+            assert len(session.turn.text) == end.length, "not all of the text came"
+            failed = event_pb2.TURN_OUTCOME_FAILED
+            completed = event_pb2.TURN_OUTCOME_COMPLETED
+            reply.seq = session.end_turn(failed if end.failed else completed, reply.op_id)
+        elif kind == "cancel":
+            reply.seq = session.end_turn(event_pb2.TURN_OUTCOME_CANCELLED, reply.op_id)
+        elif kind == "update":
+            updated = event_pb2.SessionUpdated(title=frame.update.title, title_given=True)
+            reply.seq = session.happen(event_pb2.Event(session_updated=updated), reply.op_id)
+        elif kind == "pause":
+            paused = event_pb2.Event(session_paused=event_pb2.SessionPaused())
+            reply.seq = session.happen(paused, reply.op_id)
+        elif kind == "resume":
+            resumed = event_pb2.Event(session_resumed=event_pb2.SessionResumed())
+            reply.seq = session.happen(resumed, reply.op_id)
+        else:
+            raise AssertionError(kind)
+        return reply
