@@ -1,15 +1,16 @@
 """One attached session as a client sees it, without I/O: what to say, hand on and drop.
 
-                 attach()              attached
-      AWAY -----------------> ATTACHING -------> ATTACHED --gap--> LEAVING
-       ^                          |                 |                 |
-       +--- goaway, lost() -------+-----------------+---- goaway -----+      ENDED: any final goaway
+              attach()              attached               goaway that is final
+      AWAY ------------> ATTACHING ----------> ATTACHED ----------------------------> ENDED
+       ^                     |                     |
+       +---------------------+-- goaway, lost(), --+
+                                 a gap
 
 A link outlives the streams that carry it. Whoever reads what it hands on sees one conversation:
 
-- The first `attached` is handed on, and each later one whose cursor was not served; then comes a
-  `reset` before it, unless the reader holds nothing. An `attached` whose cursor was served is
-  hidden, with its `caught_up`: the reader only sees that events go on.
+- The first `attached` is handed on, and each later one whose cursor was not served; a reader that
+  held something then hears `reset` before the snapshot. A later `attached` whose cursor was served
+  is hidden, with its `caught_up`: the reader only sees that events go on.
 - Each event once, in order of seq, without a gap. A snapshot that was cut begins anew, after
   another `attached`.
 - Tokens by offset, each character once. Text that was written while nobody was attached comes as
@@ -71,7 +72,6 @@ class State(Enum):
     AWAY = "away"
     ATTACHING = "attaching"
     ATTACHED = "attached"
-    LEAVING = "leaving"
     ENDED = "ended"
 
 
@@ -114,6 +114,7 @@ class Link:
         self._changes_log_id = self._log_id
         # Whether the reader holds no whole session: a snapshot must come before events do.
         self._void = not cursor
+        self._reset_owed = ""
         self._snapshot_at: tuple[str, int] | None = None
         self._introduced = False
         self._caught_up = False
@@ -155,6 +156,19 @@ class Link:
         said = self.state in (State.ATTACHING, State.ATTACHED)
         self.state = State.ENDED
         return [ClientFrame(detach=Detach(session_id=self.session_id))] if said else ()
+
+    def rewind(self, seq: int) -> Sequence[ClientFrame]:
+        """Go back, so that events after `seq` come once more, and return what to say to the server.
+
+        Nothing happens where the reader holds no whole session, or is not that far.
+        """
+        if self._void or not self._log_id or seq >= self._seq:
+            return ()
+        self._seq = seq
+        if self.state is State.AWAY:
+            return ()
+        detach = ClientFrame(detach=Detach(session_id=self.session_id))
+        return (detach, self.attach())
 
     def lost(self) -> None:
         """Note that the stream is gone, in whatever way."""
@@ -225,7 +239,8 @@ class Link:
         self.state = State.ATTACHED
         self._head_seq = attached.head_seq
         if not attached.recovered and not self._void:
-            frames.append(self._voided(self._why_not_served(attached)))
+            self._reset_owed = self._why_not_served(attached)
+            self._forget()
         if self._changes_log_id and self._changes_log_id != attached.log_id:
             frames.extend(self._refused())
         self._changes_log_id = attached.log_id
@@ -288,13 +303,15 @@ class Link:
         at = (part.log_id, part.seq)
         if part.WhichOneof("part") == "state":
             self._snapshot_at = at
+            running = part.state.turn.turn_id if part.state.HasField("turn") else ""
+            self._lengths = {running: self._lengths.get(running, 0)} if running else {}
         elif self._snapshot_at != at:
             return self._fault()
         if part.last:
             self._log_id, self._seq = at
             self._void = False
             self._snapshot_at = None
-        return Heard((frame,))
+        return Heard((*self._owed(), frame))
 
     def _token(self, token: Token) -> Heard:
         have = self._lengths.get(token.turn_id)
@@ -309,9 +326,11 @@ class Link:
         return Heard((self._piece(token.turn_id, have, token.text[have - token.offset :]),))
 
     def _reset(self, frame: ServerFrame, kind: str | None) -> Heard:
-        if kind != "reset" or self._void:
+        if kind != "reset" or (self._void and not self._reset_owed):
             return NOTHING
-        return Heard((self._voided(frame.reset.reason),))
+        self._reset_owed = frame.reset.reason
+        self._forget()
+        return Heard(self._owed())
 
     def _reply(self, frame: ServerFrame) -> Heard:
         reply = frame.reply
@@ -327,8 +346,8 @@ class Link:
         goaway = frame.goaway
         if self.state is State.ENDED:
             return NOTHING
-        if self.state is State.LEAVING:
-            return self._away(FAULT_SECONDS)
+        if goaway.HasField("session_id") and goaway.reason == NotAttached.reason:
+            return NOTHING  # answers a detach, and perhaps after the session was attached again
         if goaway.reconnect:
             return self._away(goaway.retry_after_ms / 1000)
         self.lost()
@@ -342,14 +361,20 @@ class Link:
     def _fault(self) -> Heard:
         """Leave, to come back by the cursor: the server left something out."""
         self.lost()
-        self.state = State.LEAVING
-        return Heard((), (ClientFrame(detach=Detach(session_id=self.session_id)),))
+        detach = ClientFrame(detach=Detach(session_id=self.session_id))
+        return Heard((), (detach,), FAULT_SECONDS)
 
-    def _voided(self, reason: str) -> ServerFrame:
+    def _forget(self) -> None:
         self._void = True
         self._log_id, self._seq, self._given = "", 0, None
         self._caught_up = False
-        return ServerFrame(reset=Reset(session_id=self.session_id, reason=reason))
+
+    def _owed(self) -> Sequence[ServerFrame]:
+        """Return the reset that the reader must hear before the snapshot, unless it has."""
+        reason, self._reset_owed = self._reset_owed, ""
+        if not reason:
+            return ()
+        return (ServerFrame(reset=Reset(session_id=self.session_id, reason=reason)),)
 
     def _piece(self, turn_id: str, offset: int, text: str) -> ServerFrame:
         return ServerFrame(

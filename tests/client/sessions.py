@@ -202,7 +202,7 @@ class Conversation:
                     self._say(
                         ServerFrame(
                             goaway=live_pb2.Goaway(
-                                session_id=each.detach.session_id, reason="DETACHED"
+                                session_id=each.detach.session_id, reason="NOT_ATTACHED"
                             )
                         )
                     )
@@ -226,7 +226,11 @@ class Conversation:
 
         attachment = Attachment(session, self._say, leave)
         log_id, _, seq = attach.cursor.partition(".")
-        recovered = log_id == session.log_id and session.oldest <= int(seq) <= session.head
+        recovered = (
+            log_id == session.log_id
+            and seq.isdecimal()
+            and session.oldest <= int(seq) <= session.head
+        )
         attached = live_pb2.Attached(
             session_id=session.id,
             recovered=recovered,

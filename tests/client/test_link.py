@@ -136,9 +136,9 @@ def test_a_cursor_that_is_not_served_is_told_as_a_reset_and_a_snapshot(wire: Wir
     wire.connect()
     wire.settle()
     assert wire.kinds()[5:] == [
-        "reset", "attached", "snapshot", "snapshot", "snapshot", "caught_up"
+        "attached", "reset", "snapshot", "snapshot", "snapshot", "caught_up"
     ]  # fmt: skip
-    assert wire.seen[5].reset.reason == "CURSOR_TOO_OLD"
+    assert wire.seen[6].reset.reason == "CURSOR_TOO_OLD"
     assert wire.link.cursor == f"{LOG_ID}.2"
 
 
@@ -148,10 +148,31 @@ def test_a_reset_that_the_server_tells_is_told_once(wire: Wire) -> None:
     wire.cut()
     wire.session.oldest = 9
     wire.connect()
-    wire.hear(ServerFrame(reset=live_pb2.Reset(session_id="s", reason="CURSOR_TOO_OLD")))
+    wire.carry_up()
+    wire.carry_down(1)
+    wire.hear(ServerFrame(reset=live_pb2.Reset(session_id="s", reason="CURSOR_INVALID")))
     wire.settle()
-    assert wire.kinds()[5:7] == ["reset", "attached"]
+    assert wire.kinds()[5:8] == ["attached", "reset", "snapshot"]
     assert wire.kinds().count("reset") == 1
+    assert wire.seen[6].reset.reason == "CURSOR_INVALID"
+
+
+def test_a_reset_in_the_middle_voids_what_came_before(wire: Wire) -> None:
+    wire.connect()
+    wire.settle()
+    worker = Wire(wire.session, Link("s"))
+    worker.connect()
+    worker.settle()
+    wire.session.attachments[0].leave()  # a reader that was overtaken hears no more events
+    worker.send(begin())
+    worker.settle()
+    wire.hear(ServerFrame(reset=live_pb2.Reset(session_id="s", reason="SLOW_READER")))
+    assert not wire.link.cursor
+    for part in wire.session.snapshot(50):
+        wire.hear(part)
+    assert wire.link.cursor == f"{LOG_ID}.2"
+    text = live_pb2.Token(session_id="s", turn_id="t2", offset=0, text="since the beginning")
+    assert len(wire.hear(ServerFrame(token=text)).frames) == 1
 
 
 def test_a_reader_with_a_cursor_resumes_on_a_new_link() -> None:
@@ -167,11 +188,13 @@ def test_a_reader_with_a_cursor_resumes_on_a_new_link() -> None:
 
 @pytest.mark.parametrize("cursor", ["nonsense", f"{LOG_ID}.x", "00000000000000bb.1"])
 def test_a_damaged_or_foreign_cursor_ends_in_a_snapshot(cursor: str) -> None:
-    link = Link("s", cursor=cursor)
-    assert link.attach().attach.cursor == cursor
-    attached = live_pb2.Attached(session_id="s", log_id=LOG_ID, head_seq=4)
-    heard = link.receive(ServerFrame(attached=attached))
-    assert [each.WhichOneof("frame") for each in heard.frames] == ["reset", "attached"]
+    session = StoredSession("s", oldest=1)
+    wire = Wire(session, Link("s", cursor=cursor))
+    assert wire.link.attach().attach.cursor == cursor
+    wire.connect()
+    wire.settle()
+    assert wire.kinds()[:3] == ["attached", "reset", "snapshot"]
+    assert wire.link.cursor == f"{LOG_ID}.1"
 
 
 def test_a_snapshot_that_was_cut_begins_anew(wire: Wire) -> None:
@@ -212,18 +235,10 @@ def test_a_gap_makes_the_link_leave_and_come_back_by_its_cursor(wire: Wire) -> N
     wire.down.popleft()
     heard = wire.hear(wire.down.popleft())
     assert heard.frames == ()
-    assert wire.link.state is State.LEAVING
-    assert [each.WhichOneof("frame") for each in wire.up] == ["detach"]
+    assert heard.again == FAULT_SECONDS
+    assert [each.WhichOneof("frame") for each in wire.up] == ["detach", "attach"]
     wire.settle()
     assert wire.seqs() == [2, 3]
-
-
-def test_after_a_gap_the_link_waits_before_it_attaches_again(wire: Wire) -> None:
-    wire.connect()
-    wire.settle()
-    wire.hear(ServerFrame(event=event_pb2.Event(session_id="s", seq=9)))
-    goaway = live_pb2.Goaway(session_id="s", reason="DETACHED")
-    assert wire.link.receive(ServerFrame(goaway=goaway)).again == FAULT_SECONDS
 
 
 def test_a_goaway_that_says_come_back_is_hidden(wire: Wire) -> None:
@@ -327,9 +342,9 @@ def test_changes_meant_for_a_session_whose_id_is_another_now_are_refused(wire: W
     wire.connect()
     wire.settle()
     assert wire.session.head == 1
-    assert wire.kinds()[5:8] == ["reset", "reply", "attached"]
-    assert wire.seen[5].reset.reason == "LOG_CHANGED"
-    assert wire.seen[6].reply.error.code == "SESSION_NOT_FOUND"
+    assert wire.kinds()[5:8] == ["reply", "attached", "reset"]
+    assert wire.seen[5].reply.error.code == "SESSION_NOT_FOUND"
+    assert wire.seen[7].reset.reason == "LOG_CHANGED"
 
 
 def test_an_operation_id_that_waits_is_joined_and_not_reused(wire: Wire) -> None:
@@ -382,7 +397,7 @@ def test_a_token_that_leaves_a_hole_is_a_gap(wire: Wire) -> None:
     wire.settle()
     hole = live_pb2.Token(session_id="s", turn_id="t2", offset=3, text="x")
     assert wire.hear(ServerFrame(token=hole)).frames == ()
-    assert wire.link.state is State.LEAVING
+    assert wire.up[0].HasField("detach")
 
 
 def test_a_token_of_a_turn_that_ended_is_dropped(wire: Wire) -> None:
@@ -521,6 +536,24 @@ def test_a_link_that_was_left_hears_nothing(wire: Wire) -> None:
     assert wire.link.detach() == ()
 
 
+def test_a_link_that_is_rewound_hears_events_once_more(wire: Wire) -> None:
+    wire.connect()
+    wire.settle()
+    for content in ("one", "two", "three"):
+        wire.session.append(content)
+    wire.settle()
+    wire.session.append("under way")
+    wire.up.extend(wire.link.rewind(2))
+    wire.settle()
+    assert wire.seqs() == [2, 3, 4, 3, 4, 5]
+    assert wire.link.rewind(5) == ()
+    wire.cut()
+    assert wire.link.rewind(4) == ()
+    wire.connect()
+    wire.settle()
+    assert wire.seqs()[-1:] == [5]
+
+
 def test_a_batch_holds_its_frames_in_order() -> None:
     one = ServerFrame(pong=live_pb2.Pong(payload="1"))
     two = ServerFrame(pong=live_pb2.Pong(payload="2"))
@@ -613,7 +646,7 @@ def test_however_streams_are_cut_each_event_and_each_reply_comes_once(
                     wire.session.turn.stored = len(wire.session.turn.text)
             case "end":
                 worker.end()
-    if wire.link.state in (State.AWAY, State.LEAVING):
+    if wire.link.state is State.AWAY:
         wire.connect()
     wire.settle()
     if begun:
@@ -633,6 +666,7 @@ def _check(wire: Wire, changes: list[str], *, begun: bool) -> None:
             case "reset":
                 whole = False
             case "attached":
+                whole = whole and frame.attached.recovered
                 text = {turn.turn_id: turn.text for turn in frame.attached.turns}
             case "snapshot" if frame.snapshot.last:
                 at, whole = frame.snapshot.seq, True
