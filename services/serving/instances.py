@@ -103,15 +103,17 @@ class Instances:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        tasks = [*self._reports.values()]
+        # Who makes reports ends before the reports do.
         if self._watching is not None:
-            tasks.append(self._watching)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+            self._watching.cancel()
+            await asyncio.wait((self._watching,))
         connections = [*self._connections.values()]
         self._connections.clear()
         await asyncio.gather(*(connection.close() for connection in connections))
+        reports = [*self._reports.values()]
+        for report in reports:
+            report.cancel()
+        await asyncio.gather(*reports, return_exceptions=True)
         await self._resources.aclose()
 
     # --- who there is ------------------------------------------------------------------------
@@ -237,6 +239,9 @@ class Instances:
                     reason = from_rpc_error(error, mutating=False).reason
                 except SessiondError as error:
                     reason = error.reason
+                except Exception:
+                    _log.exception("following the instances broke")
+                    reason = "broke"
                 _log.info("instances are not followed", store=str(address), reason=reason)
                 failures += 1
                 if failures > 1:
