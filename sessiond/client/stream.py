@@ -1,0 +1,418 @@
+"""One gRPC stream that carries many attached sessions, kept up over addresses that come and go.
+
+    connecting --welcome--> carrying --goaway, broken--> a pause --> connecting (next address)
+         |                     |
+         +------ a failure that no address and no token mends: every session is told, over
+
+One task carries the stream: it reads, and beside it one writes and one renews the token while the
+call stands. Nothing waits here that has to survive the call: changes without a reply wait in their
+links, text that was not sent in its turn. What waits to be written is bounded by `room()`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Protocol
+
+import grpc
+
+from sessiond.client.backoff import Backoff
+from sessiond.client.channels import MIB, metadata_of
+from sessiond.client.failures import from_goaway
+from sessiond.client.link import Link, State
+from sessiond.client.tokens import Tokens
+from sessiond.errors import CARRIED, Internal, RateLimited, SessiondError, Unauthenticated
+from sessiond.status import from_rpc_error
+from sessiond.v1.live_pb2 import ClientFrame, Close, Goaway, Hello, ServerFrame
+
+CONNECT_SECONDS = 5.0
+"""How long an address may take until its welcome; then the next one is tried."""
+
+FAREWELL_SECONDS = 1.0
+"""How long leaving may take."""
+
+STEADY_SECONDS = 1.0
+"""A call that stood so long was a success: pauses begin small again."""
+
+WRITE_BYTES = 256 * 1024
+"""About how much one write carries, a quarter of what a server reads at most."""
+
+WAITING_BYTES = MIB
+"""About how much may wait to be written before changes and tokens wait themselves."""
+
+_COME_BACK = range(4000, 4500)
+
+_log = logging.getLogger("sessiond.client")
+
+Call = grpc.aio.StreamStreamCall[bytes, ServerFrame]
+Connect = Callable[..., Call]
+
+
+class Follower(Protocol):
+    """A session that a stream carries."""
+
+    link: Link
+
+    def hear(self, frame: ServerFrame) -> None:
+        """Take a frame that the link handed on."""
+
+    def fail(self, failure: SessiondError) -> None:
+        """Learn that the session can be followed no longer."""
+
+
+class Source(Protocol):
+    """Something with text to write whenever there is room."""
+
+    def pull(self) -> tuple[Sequence[ClientFrame], bool]:
+        """Return the next frames to write, and whether there is more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What all streams of a client have in common.
+
+    Attributes:
+        connects: opens a call at one address each.
+        tokens: who calls.
+        acting_for: the user that a service acts for.
+        chance: gives numbers from 0 to 1, for pauses and for the first address.
+    """
+
+    connects: Sequence[Connect]
+    tokens: Tokens
+    acting_for: str | None
+    chance: Callable[[], float]
+
+
+@dataclass(slots=True, eq=False)
+class _Place:
+    follower: Follower
+    backoff: Backoff
+    timer: asyncio.TimerHandle | None = None
+
+
+def connector(channel: grpc.aio.Channel) -> Connect:
+    """Return what opens a call of Connect; frames go out as bytes, and are decoded once."""
+    return channel.stream_stream(
+        "/sessiond.v1.LiveService/Connect",
+        request_serializer=None,
+        response_deserializer=ServerFrame.FromString,
+    )
+
+
+def in_batch(frame: ClientFrame) -> bytes:
+    """Return the frame as a batch of one; batches put one after the other are one batch."""
+    data = frame.SerializeToString()
+    size = len(data)
+    head = bytearray(b"\x0a")  # field 1, with a length
+    while size > 0x7F:
+        head.append(size & 0x7F | 0x80)
+        size >>= 7
+    head.append(size)
+    return bytes(head) + data
+
+
+class Stream:
+    """Carries up to `capacity` sessions. It begins with the first one, and ends with `close`."""
+
+    def __init__(self, around: Surroundings) -> None:
+        self.capacity = 1000
+        self.frame_bytes = MIB
+        self._around = around
+        self._places: dict[str, _Place] = {}
+        self._outbox: deque[bytes] = deque()
+        self._waiting_bytes = 0
+        self._sources: dict[Source, None] = {}
+        self._something = asyncio.Event()
+        self._roomy = asyncio.Event()
+        self._roomy.set()
+        self._connected = False
+        self._closing = False
+        self._task: asyncio.Task[None] | None = None
+
+    def __contains__(self, session_id: str) -> bool:
+        return session_id in self._places
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    @property
+    def over(self) -> bool:
+        """Whether it carries nothing any more."""
+        return self._closing or (self._task is not None and self._task.done())
+
+    def follow(self, follower: Follower) -> None:
+        """Carry one more session."""
+        place = _Place(follower, Backoff(self._around.chance))
+        self._places[follower.link.session_id] = place
+        if self._task is None:
+            self._task = asyncio.create_task(self._run(), name="sessiond-stream")
+        elif self._connected:
+            self._attach(place)
+
+    def leave(self, session_id: str) -> None:
+        """Carry a session no longer."""
+        place = self._places.pop(session_id, None)
+        if place is not None:
+            self._disarm(place)
+            self.say(place.follower.link.detach())
+
+    def say(self, frames: Iterable[ClientFrame]) -> None:
+        """Write frames after those that wait. While there is no connection nothing is kept."""
+        if not self._connected:
+            return
+        for frame in frames:
+            data = in_batch(frame)
+            self._outbox.append(data)
+            self._waiting_bytes += len(data)
+        if self._waiting_bytes > WAITING_BYTES:
+            self._roomy.clear()
+        self._something.set()
+
+    def mark(self, source: Source) -> None:
+        """Ask a source for its text when there is room."""
+        self._sources[source] = None
+        self._something.set()
+
+    async def room(self) -> None:
+        """Wait while too much waits to be written."""
+        if not self._roomy.is_set():
+            await self._roomy.wait()
+
+    async def close(self) -> None:
+        """Say goodbye, and leave nothing behind."""
+        self._closing = True
+        self._roomy.set()
+        task = self._task
+        if task is None:
+            return
+        if self._connected:
+            self.say([ClientFrame(close=Close())])
+            await asyncio.wait([task], timeout=FAREWELL_SECONDS)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    # --- one call after the other ------------------------------------------------------------
+
+    async def _run(self) -> None:
+        try:
+            await self._carry_on()
+        except SessiondError as failure:
+            self._fail(failure)
+        except Exception:
+            _log.exception("a stream broke")
+            self._fail(Internal("The client library failed; its log says more."))
+
+    async def _carry_on(self) -> None:
+        connects = self._around.connects
+        index = int(self._around.chance() * len(connects)) % len(connects)
+        backoff = Backoff(self._around.chance)
+        clock = asyncio.get_running_loop().time
+        refused = ""
+        while True:
+            began = clock()
+            least = 0.0
+            token = ""
+            try:
+                token = await self._token()
+                least = await self._carry(connects[index], token)
+            except TimeoutError:
+                pass
+            except Unauthenticated:
+                # Once more with another token, if there is one.
+                if not self._around.tokens.renewable or token == refused:
+                    raise
+                refused = token
+                await self._token(other_than=token)
+            finally:
+                self._lost()
+            if self._closing:
+                return
+            if clock() - began > STEADY_SECONDS:
+                backoff.reset()
+            index = (index + 1) % len(connects)
+            await asyncio.sleep(backoff.pause(least))
+
+    async def _token(self, other_than: str | None = None) -> str:
+        tokens = self._around.tokens
+        while True:
+            try:
+                if other_than is None:
+                    return await tokens.current()
+                return await tokens.another(other_than)
+            except SessiondError:
+                raise
+            except Exception:
+                _log.warning("no token can be had; trying again", exc_info=True)
+                await asyncio.sleep(STEADY_SECONDS)
+
+    async def _carry(self, connect: Connect, token: str) -> float:
+        """Carry one call to its end, and return how long its server asks to wait.
+
+        Raises:
+            TimeoutError: it did not come to a welcome in time.
+            SessiondError: coming back is of no use.
+        """
+        call = connect(metadata=metadata_of(token, self._around.acting_for))
+        beside: list[asyncio.Task[None]] = []
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS) as patience:
+                await call.write(in_batch(ClientFrame(hello=Hello())))
+                while True:
+                    message = await call.read()
+                    if not isinstance(message, ServerFrame):
+                        return 0.0
+                    for frame in message.batch or (message,):
+                        kind = frame.WhichOneof("frame")
+                        if kind == "welcome":
+                            if not self._connected:
+                                patience.reschedule(None)
+                                self._greeted(frame)
+                                beside.append(asyncio.create_task(self._write(call)))
+                                beside.append(asyncio.create_task(self._renew(token)))
+                        elif kind == "goaway" and not frame.goaway.HasField("session_id"):
+                            return _pause(frame.goaway)
+                        elif kind is not None and kind != "pong":
+                            self._hear(frame, getattr(frame, kind).session_id)
+        except (grpc.aio.AioRpcError, asyncio.InvalidStateError) as error:
+            return await _ended(call, error)
+        finally:
+            self._connected = False
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
+            call.cancel()
+
+    def _greeted(self, frame: ServerFrame) -> None:
+        limits = frame.welcome.limits
+        self.capacity = limits.attached_sessions or self.capacity
+        self.frame_bytes = limits.frame_bytes or self.frame_bytes
+        self._connected = True
+        for place in self._places.values():
+            self._attach(place)
+
+    def _hear(self, frame: ServerFrame, session_id: str) -> None:
+        place = self._places.get(session_id)
+        if place is None:
+            return
+        follower = place.follower
+        link = follower.link
+        try:
+            heard = link.receive(frame)
+            for each in heard.frames:
+                follower.hear(each)
+        except Exception:
+            _log.exception("a frame cannot be understood")
+            self.leave(session_id)
+            follower.fail(Internal("A frame of the server cannot be understood."))
+            return
+        if heard.writes:
+            self.say(heard.writes)
+        if heard.again is not None:
+            again = place.backoff.pause(heard.again)
+            self._disarm(place)
+            loop = asyncio.get_running_loop()
+            place.timer = loop.call_later(again, self._attach, place)
+        elif link.state is State.ENDED:
+            self._places.pop(session_id, None)
+        elif frame.HasField("caught_up"):
+            place.backoff.reset()
+
+    def _attach(self, place: _Place) -> None:
+        self._disarm(place)
+        if self._connected:
+            self.say([place.follower.link.attach()])
+
+    def _disarm(self, place: _Place) -> None:
+        if place.timer is not None:
+            place.timer.cancel()
+            place.timer = None
+
+    def _lost(self) -> None:
+        self._outbox.clear()
+        self._waiting_bytes = 0
+        self._roomy.set()
+        for place in self._places.values():
+            self._disarm(place)
+            place.follower.link.lost()
+
+    def _fail(self, failure: SessiondError) -> None:
+        places, self._places = self._places, {}
+        for place in places.values():
+            place.follower.fail(failure)
+
+    # --- beside the reading ------------------------------------------------------------------
+
+    async def _write(self, call: Call) -> None:
+        with suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
+            while True:
+                while data := self._next():
+                    await call.write(data)
+                if self._closing:
+                    await call.done_writing()
+                    return
+                self._something.clear()
+                await self._something.wait()
+
+    def _next(self) -> bytes:
+        """Return what to write now: what waits, and when nothing waits, new text."""
+        taken: list[bytes] = []
+        size = 0
+        outbox = self._outbox
+        while size < WRITE_BYTES:
+            while not outbox and self._sources:
+                source = next(iter(self._sources))
+                del self._sources[source]
+                frames, more = source.pull()
+                if more:
+                    self._sources[source] = None
+                self.say(frames)
+            if not outbox or (taken and size + len(outbox[0]) > self.frame_bytes):
+                break
+            taken.append(outbox.popleft())
+            size += len(taken[-1])
+        self._waiting_bytes -= size
+        if self._waiting_bytes <= WAITING_BYTES // 2:
+            self._roomy.set()
+        return b"".join(taken)
+
+    async def _renew(self, used: str) -> None:
+        """Say hello with a fresh token before the one in use ends."""
+        tokens = self._around.tokens
+        while tokens.renewable:
+            left = tokens.seconds_left()
+            if left is None:
+                return
+            # When the provider has no other one yet, it is asked again soon.
+            await asyncio.sleep(max(left, STEADY_SECONDS if left == 0 else 0.0))
+            token = await self._token()
+            if token != used:
+                used = token
+                self.say([ClientFrame(hello=Hello(token=token))])
+
+
+def _pause(goaway: Goaway) -> float:
+    if not goaway.reconnect:
+        raise from_goaway(goaway)
+    return goaway.retry_after_ms / 1000
+
+
+async def _ended(call: Call, error: Exception) -> float:
+    """Return how long to wait after a call that broke, or raise what coming back cannot mend."""
+    if not isinstance(error, grpc.aio.AioRpcError):
+        error = grpc.aio.AioRpcError(
+            await call.code(),
+            await call.initial_metadata(),
+            await call.trailing_metadata(),
+            details=await call.details(),
+        )
+    failure = from_rpc_error(error, mutating=False)
+    if CARRIED[type(failure)].close not in _COME_BACK:
+        raise failure
+    # A broken connection names no time: the next address may serve at once.
+    return failure.retry_after or 0.0 if isinstance(failure, RateLimited) else 0.0
