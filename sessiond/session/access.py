@@ -71,6 +71,9 @@ class Operation(StrEnum):
     PAUSE = "pause or resume"
     DECIDE_OUTPUT = "approve or reject"
     DELETE = "delete"
+    TURN = "begin or end a turn"
+    CANCEL_TURN = "cancel a turn"
+    ABANDON_TURN = "abandon a turn"
 
 
 class Relation(StrEnum):
@@ -78,13 +81,16 @@ class Relation(StrEnum):
 
     OWNER = "owner"
     AGENT = "agent"
+    LIVE = "live"
 
 
 ROLE_TABLE: Mapping[Relation, frozenset[Operation]] = {
-    Relation.OWNER: frozenset(Operation),
+    Relation.OWNER: frozenset(Operation) - {Operation.ABANDON_TURN},
     Relation.AGENT: frozenset(
-        {Operation.READ, Operation.APPEND_MESSAGE, Operation.SUBMIT_OUTPUT},
+        {Operation.READ, Operation.APPEND_MESSAGE, Operation.SUBMIT_OUTPUT, Operation.TURN},
     ),
+    # A Live ends the turn of a worker that stayed away. It reads nobody's sessions.
+    Relation.LIVE: frozenset({Operation.ABANDON_TURN}),
 }
 
 
@@ -99,6 +105,8 @@ def relation(
             current_agent != "" and current_agent in identity.agents
         )
         return Relation.AGENT if enters else None
+    if identity.role is Role.LIVE:
+        return Relation.LIVE
     if identity.role in (Role.USER, Role.SERVICE) and identity.user_id == owner:
         return Relation.OWNER
     return None
@@ -121,5 +129,8 @@ def check_access(
     related = relation(identity, session_id=session_id, owner=owner, current_agent=current_agent)
     if related is None:
         raise SessionNotFound
-    if operation not in ROLE_TABLE[related]:
-        raise PermissionDenied
+    if operation in ROLE_TABLE[related]:
+        return
+    if Operation.READ not in ROLE_TABLE[related]:
+        raise SessionNotFound
+    raise PermissionDenied

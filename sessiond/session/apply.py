@@ -15,16 +15,20 @@ from sessiond.session.events import (
     SessionPaused,
     SessionResumed,
     SessionUpdated,
+    TurnBegun,
+    TurnEnded,
 )
 from sessiond.session.state import (
     Decision,
     LastWord,
     Message,
+    MessageType,
     Output,
     OutputStatus,
     Sender,
     Session,
     Status,
+    Turn,
 )
 
 LAST_MESSAGE_CHARACTERS = 140
@@ -62,6 +66,11 @@ def apply(session: Session | None, record: Record) -> Session:
             return replace(session, status=Status.PAUSED)
         case SessionResumed():
             return replace(session, status=Status.ACTIVE)
+        case TurnBegun(turn_id, agent_id):
+            turn = Turn(turn_id, record.actor, record.op_id, agent_id, record.seq)
+            return replace(session, turn=turn)
+        case TurnEnded():
+            return _turn_ended(session, record, event)
         case SessionCreated():
             raise ValueError(f"record {record.seq} creates a session that exists")
         case _:  # pragma: no cover
@@ -69,8 +78,13 @@ def apply(session: Session | None, record: Record) -> Session:
 
 
 def message_of(record: Record) -> Message | None:
-    """Return the message that the record appended, or None when it did something else."""
+    """Return the message that the record appended, or None when it did something else.
+
+    The end of a turn appends one, unless nothing was written.
+    """
     event = record.event
+    if isinstance(event, TurnEnded):
+        return _message_of_turn(record, event) if event.message_id else None
     if not isinstance(event, MessageAppended):
         return None
     return Message(
@@ -128,6 +142,32 @@ def _message_appended(
         last_message=event.content[:LAST_MESSAGE_CHARACTERS],
         last_word=LastWord.AGENT if event.sender is Sender.AGENT else LastWord.OTHER,
         title=session.title if event.title is None else event.title,
+    )
+
+
+def _message_of_turn(record: Record, event: TurnEnded) -> Message:
+    return Message(
+        id=event.message_id,
+        sender=Sender.AGENT,
+        type=MessageType.TEXT,
+        content=event.content,
+        time_ms=record.time_ms,
+        seq=record.seq,
+        agent_id=event.agent_id,
+        metadata=event.metadata,
+    )
+
+
+def _turn_ended(session: Session, record: Record, event: TurnEnded) -> Session:
+    if not event.message_id:
+        return replace(session, turn=None)
+    return replace(
+        session,
+        turn=None,
+        message_count=session.message_count + 1,
+        last_message_seq=record.seq,
+        last_message=event.content[:LAST_MESSAGE_CHARACTERS],
+        last_word=LastWord.AGENT,
     )
 
 

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from sessiond.session.state import Decision, MessageType, Sender
+from sessiond.session.state import Decision, MessageType, Sender, TurnOutcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +88,42 @@ class ResumeSession:
 
 
 @dataclass(frozen=True, slots=True)
+class BeginTurn:
+    """Asks to begin a turn; without an agent, as the current one."""
+
+    agent_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EndTurn:
+    """Asks to end a turn: its text becomes the agent's message.
+
+    `length` is how many Unicode code points the whole text has, and `failed` whether the agent gave
+    up.
+    """
+
+    turn_id: str
+    length: int
+    failed: bool = False
+    metadata: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CancelTurn:
+    """Asks that a turn end now, with the text that there is."""
+
+    turn_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class AbandonTurn:
+    """Ends a turn by the server itself: its worker stayed away, or its text became too long."""
+
+    turn_id: str
+    outcome: TurnOutcome
+
+
+@dataclass(frozen=True, slots=True)
 class DeleteSession:
     """Asks to delete the session and all that belongs to it."""
 
@@ -100,6 +136,10 @@ Change = (
     | EditOutput
     | PauseSession
     | ResumeSession
+    | BeginTurn
+    | EndTurn
+    | CancelTurn
+    | AbandonTurn
     | DeleteSession
 )
 

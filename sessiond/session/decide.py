@@ -13,12 +13,16 @@ from typing import assert_never
 from sessiond.errors import PermissionDenied, SessionCompleted, SessionFull, Violations
 from sessiond.session.access import Identity
 from sessiond.session.changes import (
+    AbandonTurn,
     AppendMessage,
     ApproveOutput,
+    BeginTurn,
+    CancelTurn,
     Change,
     CreateSession,
     DeleteSession,
     EditOutput,
+    EndTurn,
     PauseSession,
     ResumeSession,
     SubmitOutput,
@@ -26,26 +30,24 @@ from sessiond.session.changes import (
 )
 from sessiond.session.checks import (
     check_metadata,
-    check_name,
     check_session_id,
-    check_text,
     check_title,
     check_user_id,
 )
 from sessiond.session.events import (
     Event,
-    MessageAppended,
     SessionCreated,
     SessionPaused,
     SessionResumed,
     SessionUpdated,
+    TurnEnded,
 )
 from sessiond.session.jsontext import check_object, merge_patch, same_object
 from sessiond.session.limits import Limits
+from sessiond.session.messages import append_message
 from sessiond.session.outputs import approve_output, edit_output, submit_output
-from sessiond.session.senders import check_sender, sender_of, speaking_agent
-from sessiond.session.state import MessageType, Sender, Session, Status
-from sessiond.session.title import title_of
+from sessiond.session.state import Session, Status, TurnOutcome
+from sessiond.session.turns import begin_turn, end_turn, stop_turn
 from sessiond.session.workflow import Workflow
 
 
@@ -97,6 +99,7 @@ def decide(
     now_ms: int,
     new_id: Callable[[], str],
     limits: Limits,
+    text: str = "",
 ) -> tuple[Event, ...]:
     """Return what the change does to the session; () when it leaves it as it is.
 
@@ -107,15 +110,19 @@ def decide(
 
     Args:
         now_ms: when an output that the change makes was generated.
-        new_id: gives the ids of messages and outputs; not called for a refused change.
+        new_id: gives the ids of messages, outputs and turns; not called for a refused change.
+        text: everything written so far in the turn that runs; "" where none does.
 
     Raises:
         SessiondError: why not; the session stays as it is.
     """
     events = _decide(
-        session, change, identity=identity, now_ms=now_ms, new_id=new_id, limits=limits
+        session, change, identity=identity, now_ms=now_ms, new_id=new_id, limits=limits, text=text
     )
-    if events and session.seq + len(events) > limits.events:
+    # A full session must not keep its turn running: each turn had room to begin, so one event at
+    # most stands beyond the limit.
+    ends_turn = isinstance(events[-1], TurnEnded) if events else False
+    if not ends_turn and session.seq + len(events) > limits.events:
         raise SessionFull(f"The session has {session.seq} changes and may have {limits.events}.")
     return events
 
@@ -138,10 +145,11 @@ def _decide(
     now_ms: int,
     new_id: Callable[[], str],
     limits: Limits,
+    text: str,
 ) -> tuple[Event, ...]:
     match change:
         case AppendMessage():
-            return _append_message(session, change, identity=identity, new_id=new_id, limits=limits)
+            return append_message(session, change, identity=identity, new_id=new_id, limits=limits)
         case UpdateSession():
             return _update_session(session, change, limits=limits)
         case SubmitOutput():
@@ -158,54 +166,20 @@ def _decide(
             return () if session.status is Status.PAUSED else (SessionPaused(),)
         case ResumeSession():
             return (SessionResumed(),) if session.status is Status.PAUSED else ()
+        case BeginTurn():
+            return begin_turn(session, change, identity=identity, new_id=new_id, limits=limits)
+        case EndTurn():
+            return end_turn(
+                session, change, identity=identity, text=text, new_id=new_id, limits=limits
+            )
+        case CancelTurn(turn_id):
+            return stop_turn(session, turn_id, TurnOutcome.CANCELLED, text=text, new_id=new_id)
+        case AbandonTurn(turn_id, outcome):
+            return stop_turn(session, turn_id, outcome, text=text, new_id=new_id)
         case DeleteSession():
             return ()
         case _:  # pragma: no cover
             assert_never(change)
-
-
-def _append_message(
-    session: Session,
-    change: AppendMessage,
-    *,
-    identity: Identity,
-    new_id: Callable[[], str],
-    limits: Limits,
-) -> tuple[MessageAppended]:
-    sender = sender_of(identity, change.sender)
-    found = Violations()
-    check_text(change.content, "content", found, limit=limits.content)
-    if change.agent_id is not None:
-        if sender is Sender.USER:
-            found.add("agent_id", "must not be given for a user's message")
-        check_name(change.agent_id, "agent_id", found, limit=limits.agent_id)
-    if change.metadata is not None:
-        check_object(
-            change.metadata,
-            "metadata",
-            found,
-            limit=limits.message_metadata,
-            depth=limits.json_depth,
-        )
-    found.check()
-    check_sender(identity, sender)
-    agent = change.agent_id
-    if sender is Sender.AGENT:
-        agent = speaking_agent(identity, session, agent)
-    title = None
-    if sender is Sender.USER and not session.title:
-        title = title_of(change.content) or None
-    return (
-        MessageAppended(
-            id=new_id(),
-            sender=sender,
-            type=change.type or MessageType.TEXT,
-            content=change.content,
-            agent_id=agent,
-            metadata=change.metadata,
-            title=title,
-        ),
-    )
 
 
 def _update_session(

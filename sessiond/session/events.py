@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sessiond.session.access import Actor
-from sessiond.session.state import Decision, MessageType, OutputBody, Sender
+from sessiond.session.state import Decision, MessageType, OutputBody, Sender, TurnOutcome
 from sessiond.session.workflow import Workflow
 
 
@@ -82,6 +82,30 @@ class SessionResumed:
     """The session was resumed."""
 
 
+@dataclass(frozen=True, slots=True)
+class TurnBegun:
+    """An agent began a turn. The record's actor and operation id are whose it is."""
+
+    turn_id: str
+    agent_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TurnEnded:
+    """The running turn ended, and became the agent's message.
+
+    There is no message where nothing was written: then nothing but the turn and the outcome is
+    given.
+    """
+
+    turn_id: str
+    outcome: TurnOutcome
+    message_id: str = ""
+    agent_id: str | None = None
+    content: str = ""
+    metadata: str | None = None
+
+
 Event = (
     SessionCreated
     | MessageAppended
@@ -91,6 +115,8 @@ Event = (
     | OutputDecided
     | SessionPaused
     | SessionResumed
+    | TurnBegun
+    | TurnEnded
 )
 
 

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 
 from sessiond.errors import Violations
 from sessiond.session.checks import utf8_length
+from sessiond.session.limits import Limits
 
 # Strings and all else that is no bracket. The possessive quantifiers and the optional closing
 # quote keep the scan linear, also over a text that is no JSON.
@@ -45,6 +46,13 @@ def check_object(text: str, field: str, found: Violations, *, limit: int, depth:
             _refuse_surrogates(value)
     except _Refused as refused:
         found.add(field, str(refused))
+
+
+def check_message_metadata(text: str | None, found: Violations, limits: Limits) -> None:
+    """Check the metadata of a message or an output. None, for no metadata, is good."""
+    if text is not None:
+        limit, depth = limits.message_metadata, limits.json_depth
+        check_object(text, "metadata", found, limit=limit, depth=depth)
 
 
 def deeper_than(text: str, depth: int) -> bool:

@@ -13,7 +13,8 @@ class Limits:
     """How large things may be. Sizes are bytes of UTF-8 unless said otherwise.
 
     The defaults keep a head under 4 KiB, an outputs table under 64 KiB and any one commit far
-    under etcd's 1.5 MiB for a transaction.
+    under etcd's 1.5 MiB for a transaction. `content` bounds a message, an output, and all the text
+    of a turn.
     """
 
     user_id: int = 128

@@ -21,7 +21,7 @@ from sessiond.session.access import Identity
 from sessiond.session.changes import ApproveOutput, EditOutput, SubmitOutput
 from sessiond.session.checks import check_name, check_session_id, check_text
 from sessiond.session.events import OutputDecided, OutputEdited, OutputSubmitted
-from sessiond.session.jsontext import check_object
+from sessiond.session.jsontext import check_message_metadata
 from sessiond.session.limits import Limits
 from sessiond.session.senders import speaking_agent
 from sessiond.session.state import Output, OutputBody, OutputStatus, Session, Status
@@ -45,7 +45,7 @@ def submit_output(
         check_name(change.agent_id, "agent_id", found, limit=limits.agent_id)
     if change.quality_score is not None and not math.isfinite(change.quality_score):
         found.add("quality_score", "must be a finite number")
-    _check_metadata(change.metadata, found, limits)
+    check_message_metadata(change.metadata, found, limits)
     found.check()
     agent = speaking_agent(identity, session, change.agent_id)
     _refuse_unless_active(session)
@@ -81,7 +81,7 @@ def edit_output(
     check_session_id(change.output_id, "output_id", found)
     if change.content is not None:
         check_text(change.content, "content", found, limit=limits.content)
-    _check_metadata(change.metadata, found, limits)
+    check_message_metadata(change.metadata, found, limits)
     found.check()
     output = _named(session, change.output_id)
     if output.status is not OutputStatus.PENDING:
@@ -139,10 +139,3 @@ def _refuse_unless_active(session: Session) -> None:
         raise SessionPaused
     if session.status is Status.COMPLETED:
         raise SessionCompleted
-
-
-def _check_metadata(metadata: str | None, found: Violations, limits: Limits) -> None:
-    if metadata is not None:
-        check_object(
-            metadata, "metadata", found, limit=limits.message_metadata, depth=limits.json_depth
-        )

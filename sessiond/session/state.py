@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from sessiond.session.access import Actor
 from sessiond.session.workflow import Progress, Workflow, progress
 
 
@@ -49,6 +50,15 @@ class Decision(StrEnum):
 
     APPROVED = "approved"
     REJECTED = "rejected"
+
+
+class TurnOutcome(StrEnum):
+    """How a turn ended."""
+
+    COMPLETED = "completed"
+    CANCELLED = "cancelled"
+    INTERRUPTED = "interrupted"
+    FAILED = "failed"
 
 
 class LastWord(StrEnum):
@@ -104,10 +114,26 @@ class Output:
 
 
 @dataclass(frozen=True, slots=True)
+class Turn:
+    """A turn that runs: an agent's answer in progress.
+
+    It belongs to the actor and the operation id that began it, by the event `seq`. `agent_id` is
+    None where no agent is the current one.
+    """
+
+    id: str
+    actor: Actor
+    op_id: str
+    agent_id: str | None
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
 class Session:
     """The state of a session after the event `seq`, without its messages.
 
-    `user_inputs` is a JSON object's text. How many bytes the records take is the log keeper's to
+    `user_inputs` is a JSON object's text. `turn` is the one that runs; its text is its owner's to
+    keep until the event that ends it. How many bytes the records take is the log keeper's to
     add up; `decide.check_room` compares it with the limit.
     """
 
@@ -129,6 +155,7 @@ class Session:
     last_message_seq: int = 0
     last_message: str = ""
     last_word: LastWord = LastWord.NOBODY
+    turn: Turn | None = None
 
     @property
     def current_agent(self) -> str:
@@ -157,13 +184,13 @@ class Session:
     def awaited_agent(self) -> str:
         """The agent whose turn it is; "" for none.
 
-        An active session without a pending output awaits its current agent when the newest
-        message or decision is not the agent's. Before the first message, a workflow awaits the
-        agent of its first step, and a plain conversation awaits nobody.
+        An active session without a running turn or a pending output awaits its current agent when
+        the newest message or decision is not the agent's. Before the first message, a workflow
+        awaits the agent of its first step, and a plain conversation awaits nobody.
         """
         if self.status is not Status.ACTIVE or self.pending_output is not None:
             return ""
-        if self.last_word is LastWord.AGENT:
+        if self.turn is not None or self.last_word is LastWord.AGENT:
             return ""
         if self.last_word is LastWord.NOBODY and not self.workflow.steps:
             return ""

@@ -14,9 +14,15 @@ import yaml
 from sessiond.errors import FieldViolation, InvalidArgument
 from sessiond.session.access import Identity, Role
 from sessiond.session.apply import apply, message_of
-from sessiond.session.changes import Change, CreateSession, SubmitOutput, fingerprint
+from sessiond.session.changes import (
+    BeginTurn,
+    Change,
+    CreateSession,
+    SubmitOutput,
+    fingerprint,
+)
 from sessiond.session.decide import create, decide
-from sessiond.session.events import Event, Record
+from sessiond.session.events import Event, Record, TurnEnded
 from sessiond.session.limits import DEFAULT_LIMITS, Limits
 from sessiond.session.state import Message, Session
 from sessiond.session.workflow import Workflow, parse
@@ -59,12 +65,16 @@ def created(
 
 @dataclass
 class Story:
-    """One session from its creation on. `now_ms` moves a second with every change."""
+    """One session from its creation on. `now_ms` moves a second with every change.
+
+    `text` is what has been written in the running turn; a turn that ends leaves none.
+    """
 
     workflow: Workflow = MASTER
     limits: Limits = DEFAULT_LIMITS
     asked: dict[str, Any] = field(default_factory=dict)
     now_ms: int = 1_700_000_000_000
+    text: str = ""
     session: Session = field(init=False)
     records: list[Record] = field(init=False)
     ids: Iterator[int] = field(init=False)
@@ -84,6 +94,7 @@ class Story:
             now_ms=self.now_ms,
             new_id=lambda: f"id-{next(self.ids)}",
             limits=self.limits,
+            text=self.text,
         )
 
     def make(
@@ -106,7 +117,16 @@ class Story:
             )
             self.records.append(record)
             self.session = apply(self.session, record)
+            if isinstance(event, TurnEnded):
+                self.text = ""
         return events
+
+    def begin(self, identity: Identity = CONSULTANT, text: str = "") -> str:
+        """Begin a turn, write a text in it, and return its id."""
+        self.make(BeginTurn(), identity)
+        self.text = text
+        assert self.session.turn is not None
+        return self.session.turn.id
 
     def submit(self, output_id: str, **asked: Any) -> None:
         """Submit an output for the current step, as a service."""

@@ -27,6 +27,9 @@ TABLE = {
     Operation.PAUSE: (True, False),
     Operation.DECIDE_OUTPUT: (True, False),
     Operation.DELETE: (True, False),
+    Operation.TURN: (True, True),
+    Operation.CANCEL_TURN: (True, False),
+    Operation.ABANDON_TURN: (False, False),
 }
 
 
@@ -57,9 +60,19 @@ STRANGERS = [
     Identity("alice", Role.AGENT),
     Identity("w", Role.AGENT, agents=frozenset({"growth-hacker"})),
     Identity("w", Role.AGENT, sessions=frozenset({"s-2"})),
-    Identity("alice", Role.LIVE),
     Identity("alice", Role.GATEWAY),
 ]
+
+
+@pytest.mark.parametrize("operation", Operation)
+def test_a_live_abandons_turns_and_does_nothing_else(operation: Operation) -> None:
+    """Every session looks absent to it otherwise, whatever its own name."""
+    for live in (Identity("sessiond", Role.LIVE), Identity("alice", Role.LIVE)):
+        if operation is Operation.ABANDON_TURN:
+            check_access(live, operation, **OF_ALICE)
+            continue
+        with pytest.raises(SessionNotFound):
+            check_access(live, operation, **OF_ALICE)
 
 
 @pytest.mark.parametrize("identity", STRANGERS, ids=repr)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sessiond.session.changes import (
     AppendMessage,
     ApproveOutput,
+    CancelTurn,
     DeleteSession,
     PauseSession,
     ResumeSession,
@@ -65,6 +66,19 @@ def test_a_paused_session_awaits_nobody() -> None:
         "gtm-consultant",
     )
     assert story.make(ResumeSession()) == ()
+
+
+def test_nobody_is_awaited_while_a_turn_runs() -> None:
+    """Its text is the agent's word; a turn without text leaves the session as it awaited before."""
+    story = Story()
+    turn_id = story.begin()
+    story.make(AppendMessage("Are you there?"))
+    assert story.session.awaited_agent == ""
+    story.make(CancelTurn(turn_id))
+    assert story.session.awaited_agent == "gtm-consultant"
+    turn_id = story.begin(text="Yes")
+    story.make(CancelTurn(turn_id))
+    assert story.session.awaited_agent == ""
 
 
 def test_an_update_awaits_nobody_new() -> None:

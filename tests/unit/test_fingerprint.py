@@ -9,19 +9,23 @@ from typing import Any
 import pytest
 
 from sessiond.session.changes import (
+    AbandonTurn,
     AppendMessage,
     ApproveOutput,
+    BeginTurn,
+    CancelTurn,
     Change,
     CreateSession,
     DeleteSession,
     EditOutput,
+    EndTurn,
     PauseSession,
     ResumeSession,
     SubmitOutput,
     UpdateSession,
     fingerprint,
 )
-from sessiond.session.state import Decision, MessageType, Sender
+from sessiond.session.state import Decision, MessageType, Sender, TurnOutcome
 
 # They stand in etcd beside every record. A new value here breaks retries across an upgrade.
 GOLDEN: list[tuple[CreateSession | Change, str]] = [
@@ -41,6 +45,12 @@ GOLDEN: list[tuple[CreateSession | Change, str]] = [
     (EditOutput("o-1", content="x"), "e1b94b4a1bb4846408fc257447457eb6"),
     (PauseSession(), "f8a749474a160989b0452369e28fffe6"),
     (ResumeSession(), "eb3bb34218611084e8737ab7e1e48177"),
+    (BeginTurn(), "00ce21aeafc529ae40052b6852e81042"),
+    (BeginTurn("a"), "d989b3860c677745ec1f5619b6ecb349"),
+    (EndTurn("t", 5), "62ed90b1ae4cb46d862f2b220418762a"),
+    (EndTurn("t", 5, failed=True, metadata="{}"), "bcb743f905385cb8949b3ad2f4625282"),
+    (CancelTurn("t"), "02c27b6f449833d702320c949506b19a"),
+    (AbandonTurn("t", TurnOutcome.INTERRUPTED), "12f4ae139dea621378190dbecca65a5b"),
     (DeleteSession(), "ce76d4f7ff81d63c6d48322f43aa32c8"),
 ]
 
@@ -74,6 +84,10 @@ DIFFERENT = [
     ApproveOutput(feedback="o-1"),
     SubmitOutput("x", quality_score=0.1 + 2**-56),
     EditOutput("o-1", metadata="x"),
+    EndTurn("t", 6),
+    EndTurn("u", 5),
+    CancelTurn("u"),
+    AbandonTurn("t", TurnOutcome.FAILED),
 ]
 
 
