@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
+from services.live.audience import Later
 from services.live.operations import REMEMBERED
 from services.live.registration import Instance
 from services.live.request import Request
@@ -22,6 +23,7 @@ from sessiond.session.events import Record
 from sessiond.session.limits import Limits
 from sessiond.store.codec import (
     Tombstone,
+    decode_draft,
     decode_head,
     decode_outputs,
     decode_record,
@@ -60,12 +62,14 @@ class Acquirer:
         self,
         store: StoreClient,
         *,
+        later: Later,
         limits: Limits,
         now_ms: Callable[[], int],
         new_id: Callable[[], str],
         new_commit_id: Callable[[], bytes],
     ) -> None:
         self._store = store
+        self._later = later
         self._limits = limits
         self._now_ms = now_ms
         self._new_id = new_id
@@ -112,6 +116,8 @@ class Acquirer:
             head.meta,
             acquired.head,
             newest(records),
+            drafts=[decode_draft(draft) for draft in acquired.drafts],
+            later=self._later,
             limits=self._limits,
             now_ms=self._now_ms,
             new_id=self._new_id,

@@ -16,6 +16,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
 import structlog
 
@@ -65,6 +66,12 @@ class Instance:
         if self.is_alive():
             self._deadline = max(self._deadline, deadline)
 
+    async def pause(self, seconds: float) -> None:
+        """Wait so long, or until it dies."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(min(seconds, self.seconds_left)):
+                await self.died.wait()
+
     def die(self) -> None:
         """End it."""
         self.died.set()
@@ -89,7 +96,7 @@ class Registration:
         self._heartbeats_per_life = heartbeats_per_life
         self._instance: Instance | None = None
         self._born = asyncio.Event()
-        self._draining = False
+        self._draining = asyncio.Event()
 
     @property
     def instance(self) -> Instance | None:
@@ -104,9 +111,14 @@ class Registration:
             await self._born.wait()
         return instance
 
+    @property
+    def draining(self) -> bool:
+        """Whether this process takes no more sessions."""
+        return self._draining.is_set()
+
     def drain(self) -> None:
-        """Say with the next heartbeat that this process takes no more sessions."""
-        self._draining = True
+        """Say, by a heartbeat at once, that this process takes no more sessions."""
+        self._draining.set()
 
     async def run(self, on_death: Callable[[Instance], None]) -> None:
         """Register, keep the instance alive, and be born again when it died; until cancelled.
@@ -153,20 +165,19 @@ class Registration:
         )
 
     async def _keep_alive(self, instance: Instance) -> None:
-        pause = self._life / self._heartbeats_per_life
+        pause, told = self._life / self._heartbeats_per_life, False
         while instance.is_alive():
-            # Whichever is first: the next heartbeat is due, or somebody saw the instance dead.
-            with suppress(TimeoutError):
-                async with asyncio.timeout(min(pause, instance.seconds_left)):
-                    await instance.died.wait()
+            # Whichever is first: the next heartbeat is due, or somebody saw the instance dead, or
+            # there is something to tell.
+            await self._wait(instance, pause, watch_drain=not told)
             if not instance.is_alive():
                 return
-            sent = self._clock()
+            sent, told = self._clock(), self.draining
             try:
                 alive = await self._store.heartbeat(
                     instance.id,
                     instance.lease,
-                    draining=self._draining,
+                    draining=told,
                     seconds=min(instance.seconds_left, self._life / 4),
                 )
             except SessiondError as error:
@@ -177,3 +188,13 @@ class Registration:
                 return
             instance.prolong(sent + self._life - MARGIN_SECONDS)
             pause = self._life / self._heartbeats_per_life
+
+    async def _wait(self, instance: Instance, pause: float, *, watch_drain: bool) -> None:
+        waiting: list[asyncio.Task[Any]] = [asyncio.create_task(instance.pause(pause))]
+        if watch_drain:
+            waiting.append(asyncio.create_task(self._draining.wait()))
+        try:
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for each in waiting:
+                each.cancel()

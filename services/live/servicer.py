@@ -7,11 +7,13 @@ from typing import Any
 import grpc
 
 from services.live.changes import Changes
+from services.live.history import History
 from services.live.registration import Registration
+from services.live.request import Answer
 from services.live.room import Room
 from sessiond import wire
 from sessiond.session.apply import message_of
-from sessiond.session.changes import PauseSession, ResumeSession
+from sessiond.session.changes import DeleteSession, PauseSession, ResumeSession
 from sessiond.session.events import OutputSubmitted
 from sessiond.v1 import live_pb2, live_pb2_grpc, ownership_pb2, ownership_pb2_grpc, session_pb2
 
@@ -21,93 +23,119 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class LiveServicer(live_pb2_grpc.LiveServiceServicer):
     """Changes of sessions, one method each."""
 
-    def __init__(self, changes: Changes) -> None:
+    def __init__(self, changes: Changes, history: History) -> None:
         self._changes = changes
+        self._history = history
 
     async def AppendMessage(
         self, request: live_pb2.AppendMessageRequest, context: Context
     ) -> live_pb2.AppendMessageResponse:
         """Append a message."""
-        room, answer = await self._changes.change(
-            request, wire.append_message_from_wire(request), context
-        )
-        record = answer.record or await self._changes.rooms.record(room, answer.seq)
-        message = message_of(record)
-        assert message is not None  # an append is answered by the record of a message
-        return live_pb2.AppendMessageResponse(
-            message=wire.message_to_wire(message, request.session_id), seq=answer.seq
-        )
+
+        async def answered(room: Room, answer: Answer) -> live_pb2.AppendMessageResponse:
+            record = answer.record or await self._history.record(room, answer.seq)
+            message = message_of(record)
+            assert message is not None  # an append is answered by the record of a message
+            return live_pb2.AppendMessageResponse(
+                message=wire.message_to_wire(message, request.session_id), seq=answer.seq
+            )
+
+        change = wire.append_message_from_wire(request)
+        return await self._changes.carry(request, change, context, answered)
 
     async def UpdateSession(
         self, request: live_pb2.UpdateSessionRequest, context: Context
     ) -> live_pb2.UpdateSessionResponse:
         """Change title, metadata or inputs."""
-        room, answer = await self._changes.change(
-            request, wire.update_session_from_wire(request), context
-        )
-        return live_pb2.UpdateSessionResponse(session=await self._session(room), seq=answer.seq)
+
+        async def answered(room: Room, answer: Answer) -> live_pb2.UpdateSessionResponse:
+            session = await self._session(room)
+            return live_pb2.UpdateSessionResponse(session=session, seq=answer.seq)
+
+        change = wire.update_session_from_wire(request)
+        return await self._changes.carry(request, change, context, answered)
 
     async def ApproveOutput(
         self, request: live_pb2.ApproveOutputRequest, context: Context
     ) -> live_pb2.ApproveOutputResponse:
         """Approve or reject an output."""
-        room, answer = await self._changes.change(
-            request, wire.approve_output_from_wire(request), context
-        )
-        return live_pb2.ApproveOutputResponse(session=await self._session(room), seq=answer.seq)
+
+        async def answered(room: Room, answer: Answer) -> live_pb2.ApproveOutputResponse:
+            session = await self._session(room)
+            return live_pb2.ApproveOutputResponse(session=session, seq=answer.seq)
+
+        change = wire.approve_output_from_wire(request)
+        return await self._changes.carry(request, change, context, answered)
 
     async def SubmitOutput(
         self, request: live_pb2.SubmitOutputRequest, context: Context
     ) -> live_pb2.SubmitOutputResponse:
         """Submit an output for the current step."""
-        room, answer = await self._changes.change(
-            request, wire.submit_output_from_wire(request), context
-        )
-        record = answer.record or await self._changes.rooms.record(room, answer.seq)
-        assert isinstance(record.event, OutputSubmitted)
-        output_id = record.event.output.id
-        return live_pb2.SubmitOutputResponse(
-            output_id=output_id,
-            output=wire.output_to_wire(room.session.outputs[output_id]),
-            seq=answer.seq,
-        )
+
+        async def answered(room: Room, answer: Answer) -> live_pb2.SubmitOutputResponse:
+            record = answer.record or await self._history.record(room, answer.seq)
+            assert isinstance(record.event, OutputSubmitted)
+            output_id = record.event.output.id
+            return live_pb2.SubmitOutputResponse(
+                output_id=output_id,
+                output=wire.output_to_wire(room.session.outputs[output_id]),
+                seq=answer.seq,
+            )
+
+        change = wire.submit_output_from_wire(request)
+        return await self._changes.carry(request, change, context, answered)
 
     async def EditOutput(
         self, request: live_pb2.EditOutputRequest, context: Context
     ) -> live_pb2.EditOutputResponse:
         """Edit a pending output."""
-        room, answer = await self._changes.change(
-            request, wire.edit_output_from_wire(request), context
-        )
-        return live_pb2.EditOutputResponse(
-            output_id=request.output_id,
-            output=wire.output_to_wire(room.session.outputs[request.output_id]),
-            seq=answer.seq,
-        )
+
+        async def answered(room: Room, answer: Answer) -> live_pb2.EditOutputResponse:
+            return live_pb2.EditOutputResponse(
+                output_id=request.output_id,
+                output=wire.output_to_wire(room.session.outputs[request.output_id]),
+                seq=answer.seq,
+            )
+
+        change = wire.edit_output_from_wire(request)
+        return await self._changes.carry(request, change, context, answered)
 
     async def PauseSession(
         self, request: live_pb2.PauseSessionRequest, context: Context
     ) -> live_pb2.PauseSessionResponse:
         """Pause."""
-        room, answer = await self._changes.change(request, PauseSession(), context)
-        return live_pb2.PauseSessionResponse(session=await self._session(room), seq=answer.seq)
+
+        async def answered(room: Room, answer: Answer) -> live_pb2.PauseSessionResponse:
+            session = await self._session(room)
+            return live_pb2.PauseSessionResponse(session=session, seq=answer.seq)
+
+        return await self._changes.carry(request, PauseSession(), context, answered)
 
     async def ResumeSession(
         self, request: live_pb2.ResumeSessionRequest, context: Context
     ) -> live_pb2.ResumeSessionResponse:
         """Resume."""
-        room, answer = await self._changes.change(request, ResumeSession(), context)
-        return live_pb2.ResumeSessionResponse(session=await self._session(room), seq=answer.seq)
+
+        async def answered(room: Room, answer: Answer) -> live_pb2.ResumeSessionResponse:
+            session = await self._session(room)
+            return live_pb2.ResumeSessionResponse(session=session, seq=answer.seq)
+
+        return await self._changes.carry(request, ResumeSession(), context, answered)
 
     async def DeleteSession(
         self, request: live_pb2.DeleteSessionRequest, context: Context
     ) -> live_pb2.DeleteSessionResponse:
         """Delete."""
-        await self._changes.delete(request, context)
-        return live_pb2.DeleteSessionResponse()
+
+        async def answered(room: Room, answer: Answer) -> live_pb2.DeleteSessionResponse:
+            return live_pb2.DeleteSessionResponse()
+
+        return await self._changes.carry(
+            request, DeleteSession(), context, answered, once_deleted=live_pb2.DeleteSessionResponse
+        )
 
     async def _session(self, room: Room) -> session_pb2.Session:
-        session, messages = await self._changes.rooms.whole(room)
+        session, messages = await self._history.whole(room)
         return wire.session_to_wire(session, messages)
 
 

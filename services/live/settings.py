@@ -17,7 +17,11 @@ class LiveSettings(LimitedSettings):
         store_addresses: the Stores, in the order in which they are tried.
         advertise: where the other parts reach this one; where it listens, unless set.
         idle_seconds: how long a session that nobody uses stays in memory.
+        stale_seconds: how long one that nothing changes does, whoever is attached.
         answer_seconds: how long a change may take before its caller hears that it is not known.
+        rebalance_after_seconds: how long the living instances must be the same ones before sessions
+            move to where they are placed then.
+        rebalance_per_second: how many of them move in a second.
         changes_per_second, changes_burst: per user and process, before RATE_LIMITED.
         service_changes_per_second, service_changes_burst: the same for each service.
     """
@@ -27,7 +31,10 @@ class LiveSettings(LimitedSettings):
     store_addresses: Addresses = Field(min_length=1)
     advertise: Address | None = None
     idle_seconds: float = Field(default=300.0, gt=0, allow_inf_nan=False)
+    stale_seconds: float = Field(default=86_400.0, gt=0, allow_inf_nan=False)
     answer_seconds: float = Field(default=8.0, gt=0, allow_inf_nan=False)
+    rebalance_after_seconds: float = Field(default=2.0, ge=0, allow_inf_nan=False)
+    rebalance_per_second: float = Field(default=50.0, gt=0, allow_inf_nan=False)
     changes_per_second: float = Field(default=200.0, gt=0, allow_inf_nan=False)
     changes_burst: int = Field(default=400, gt=0)
     service_changes_per_second: float = Field(default=10_000.0, gt=0, allow_inf_nan=False)

@@ -128,6 +128,35 @@ class StoreClient:
         request = wire.ReleaseRequest(instance=instance, sessions=sessions)
         await self._call(lambda stub: stub.Release, request, mutating=True)
 
+    async def hand_over(self, request: wire.HandOverRequest) -> wire.HandOverResponse:
+        """Give a session to another instance; never raises for a Store that does not answer."""
+        try:
+            return await self._call(lambda stub: stub.HandOver, request, mutating=True)
+        except (Unavailable, OutcomeUnknown, DeadlineExceeded):
+            return wire.HandOverResponse(outcome=UNKNOWN)
+
+    async def read_head(self, session_id: str) -> bytes:
+        """Return a session's head, read through consensus.
+
+        Raises:
+            SessionNotFound: there is none.
+        """
+        return (await self._read_head(session_id)).head
+
+    async def read_owner(self, session_id: str) -> str:
+        """Return the address of a session's owner, read through consensus.
+
+        "" says that it has none, or that its owner is gone.
+
+        Raises:
+            SessionNotFound: there is no head.
+        """
+        return (await self._read_head(session_id)).owner_address
+
+    async def _read_head(self, session_id: str) -> wire.ReadHeadResponse:
+        request = wire.ReadHeadRequest(session_id=session_id)
+        return await self._call(lambda stub: stub.ReadHead, request, mutating=False)
+
     async def records(self, session_id: str, first_seq: int, last_seq: int) -> list[bytes]:
         """Return records in order of seq.
 

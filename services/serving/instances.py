@@ -128,14 +128,18 @@ class Instances:
         await self._known.wait()
         return self._living
 
+    async def change(self, known: tuple[Instance, ...]) -> tuple[Instance, ...]:
+        """Return the living instances as soon as they are others than these."""
+        while self._living == known:
+            await self._changed.wait()
+        return self._living
+
     async def follow(self) -> AsyncIterator[tuple[Instance, ...]]:
         """Yield the living instances, and again after each change; changes may come together."""
-        await self._known.wait()
+        living = await self.known()
         while True:
-            told, changed = self._living, self._changed
-            yield told
-            if self._living is told:
-                await changed.wait()
+            yield living
+            living = await self.change(living)
 
     def at(self, address: str) -> Instance | None:
         """Return the living instance at an address."""

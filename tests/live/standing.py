@@ -13,19 +13,30 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+from google.protobuf.message import Message
 from joserfc import jwt
 from joserfc.jwk import OctKey
 from prometheus_client import CollectorRegistry
 
+from services.live.acquisition import Acquirer
+from services.live.changes import Changes, Counts
+from services.live.history import History
+from services.live.hops import Hops
+from services.live.leaving import Leaving
+from services.live.rates import Rate, Rates
 from services.live.registration import Registration
 from services.live.request import Answer, Request
+from services.live.room import Room
 from services.live.rooms import Rooms
+from services.live.routing import Peer, Router
 from services.live.store import StoreClient
+from services.live.writing import Writing
 from services.serving.addresses import HostPort
 from services.serving.auth import authenticating
 from services.serving.channels import open_channel
 from services.serving.health import Health
 from services.serving.identity import PartIdentity
+from services.serving.instances import Instances
 from services.serving.interceptors import CallInterceptor
 from services.serving.metrics import CallMetrics
 from services.serving.server import GrpcServer
@@ -121,39 +132,69 @@ class House:
     ) -> AsyncIterator[Live]:
         """Hold rooms over these Stores, under an instance that is registered at the address."""
         settings = self.settings(ANYWHERE)
-        clock = Shifted()
+        clock, loop = Shifted(), asyncio.get_running_loop()
         identity = PartIdentity(self.folder / "live.jwt")
-        async with StoreClient(
-            stores, lambda store: open_channel(store, settings), identity
-        ) as store:
+        ids = count(1)
+
+        def open_to(where: HostPort) -> grpc.aio.Channel:
+            return open_channel(where, settings)
+
+        async with (
+            authenticating(settings) as authenticator,
+            StoreClient(stores, open_to, identity) as store,
+            Instances(stores, open_to, identity, own_address=address) as instances,
+        ):
             registration = Registration(
-                store,
-                address=address,
-                new_instance_id=lambda: secrets.token_bytes(16),
-                clock=clock,
+                store, address=address, new_instance_id=random_16_bytes, clock=clock
             )
-            ids = count(1)
-            rooms = Rooms(
+            acquirer = Acquirer(
                 store,
-                registration,
+                later=loop.call_later,
                 limits=DEFAULT_LIMITS,
-                idle_seconds=idle_seconds,
-                now_ms=lambda: time.time_ns() // 1_000_000,
+                now_ms=now_ms,
                 new_id=lambda: f"id-{next(ids)}",
-                new_commit_id=lambda: secrets.token_bytes(16),
+                new_commit_id=random_16_bytes,
+            )
+            writing = Writing(store)
+            rooms = Rooms(registration, acquirer, writing, clock=loop.time)
+            router = Router(rooms, registration, instances, store, own_address=address)
+            leaving = Leaving(
+                rooms, router, registration, store, writing, new_commit_id=random_16_bytes
+            )
+            every = Rates(Rate(1e6, 1_000_000), clock=time.monotonic)
+            changes = Changes(
+                router,
+                Hops(authenticator, identity),
+                Counts(users=every, services=every),
+                limits=DEFAULT_LIMITS,
+                new_op_id=lambda: secrets.token_hex(8),
+                answer_seconds=PATIENCE,
+            )
+            idling = leaving.release_idle(
+                idle_seconds=idle_seconds, stale_seconds=1e6, clock=loop.time, now_ms=now_ms
             )
             tasks = [
                 asyncio.create_task(registration.run(rooms.drop)),
-                asyncio.create_task(rooms.release_idle()),
+                asyncio.create_task(idling),
             ]
             try:
                 async with asyncio.timeout(PATIENCE):
                     await registration.living()
-                yield Live(rooms, registration, clock)
+                yield Live(
+                    rooms, registration, clock, store, router, leaving, changes, History(store)
+                )
             finally:
                 for task in tasks:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def random_16_bytes() -> bytes:
+    return secrets.token_bytes(16)
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 async def _proves_nothing(address: HostPort, instance: bytes) -> bool:
@@ -172,17 +213,31 @@ class Shifted:
 
 @dataclass
 class Live:
-    """Rooms, and the registration that they are held under."""
+    """Rooms, the registration that they are held under, and what they come and go by."""
 
     rooms: Rooms
     registration: Registration
     clock: Shifted
+    store: StoreClient
+    router: Router
+    leaving: Leaving
+    changes: Changes
+    history: History
 
     @property
     def instance(self) -> bytes:
         """The id of the living instance; empty for none."""
         instance = self.registration.instance
         return b"" if instance is None else instance.id
+
+    async def ask(
+        self, asked: Request, *, session_id: str = "s1", seconds: float = PATIENCE
+    ) -> tuple[Room, Answer] | None:
+        """Make a change here, or hear who owns the session: as if another Live passed it on."""
+        search = self.router.search(session_id, hops=1)
+        made = await self.changes.make(search, session_id, asked, _nowhere, seconds=seconds)
+        assert made is None or isinstance(made, tuple)
+        return made
 
     async def change(
         self,
@@ -194,15 +249,19 @@ class Live:
         seconds: float = PATIENCE,
     ) -> Answer:
         """Make a change."""
-        request = Request(change, identity, op_id or secrets.token_hex(8))
-        _, answer = await self.rooms.change(session_id, request, seconds=seconds)
-        return answer
+        asked = Request(change, identity, op_id or secrets.token_hex(8))
+        made = await self.ask(asked, session_id=session_id, seconds=seconds)
+        assert made is not None
+        return made[1]
 
     async def delete(self, op_id: str, *, identity: Identity = ALICE) -> None:
         """Delete the session s1."""
-        request = Request(DeleteSession(), identity, op_id)
-        await self.rooms.delete("s1", request, seconds=PATIENCE)
+        await self.ask(Request(DeleteSession(), identity, op_id))
 
     async def append(self, content: str, op_id: str = "", **more: Any) -> int:
         """Append a message and return its seq."""
         return (await self.change(AppendMessage(content), op_id, **more)).seq
+
+
+async def _nowhere(peer: Peer, seconds: float) -> Message:
+    raise AssertionError("what was passed on is not passed on again")

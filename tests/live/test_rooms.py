@@ -17,7 +17,7 @@ from sessiond.errors import (
     Unavailable,
 )
 from sessiond.session.changes import AppendMessage
-from tests.live.kept import PATIENCE, Gate, contents
+from tests.live.kept import Gate, contents
 from tests.live.rooms import ALICE, BOB
 from tests.live.standing import House
 
@@ -71,13 +71,13 @@ async def test_a_refusal_by_the_rules_reaches_the_caller(house: House) -> None:
     await house.kept.make()
     async with house.store() as (store, _), house.live(store) as live:
         asked = Request(AppendMessage("one"), ALICE, "op-1", expected_revision=1)
-        _, answer = await live.rooms.change("s1", asked, seconds=PATIENCE)
-        assert answer.seq == 2
-        _, again = await live.rooms.change("s1", asked, seconds=PATIENCE)
-        assert again.seq == 2
+        for _ in range(2):
+            made = await live.ask(asked)
+            assert made is not None
+            assert made[1].seq == 2
         stale = Request(AppendMessage("one"), ALICE, "op-2", expected_revision=1)
         with pytest.raises(StaleRevision) as refused:
-            await live.rooms.change("s1", stale, seconds=PATIENCE)
+            await live.ask(stale)
         assert refused.value.revision == 2
 
 
@@ -89,13 +89,13 @@ async def test_what_left_the_window_is_read_from_store(house: House) -> None:
     async with house.store() as (store, _), house.live(store) as live:
         for n, text in enumerate(texts):
             assert await live.append(text, f"op-{n}") == n + 2
-        room, answer = await live.rooms.change(
-            "s1", Request(AppendMessage(texts[0]), ALICE, "op-0"), seconds=PATIENCE
-        )
+        made = await live.ask(Request(AppendMessage(texts[0]), ALICE, "op-0"))
+        assert made is not None
+        room, answer = made
         assert answer.seq == 2
         assert room.window.record(2) is None
-        assert (await live.rooms.record(room, 2)).op_id == "op-0"
-        session, messages = await live.rooms.whole(room)
+        assert (await live.history.record(room, 2)).op_id == "op-0"
+        session, messages = await live.history.whole(room)
         assert [message.content for message in messages] == texts
         assert session.seq == 13
 

@@ -25,6 +25,7 @@ async def test_idle_sessions_leave_memory_and_load_again(house: House) -> None:
             return (await house.kept.head()).meta.owner == b""
 
         await house.kept.until(without_owner)
+        await live.rooms.left("s1")
         assert len(live.rooms) == 0
         assert await live.append("one", "op-1") == 2
         assert await live.append("two") == 3
@@ -67,7 +68,7 @@ async def test_draining_loses_nothing_while_writers_are_busy(house: House) -> No
             for name in names:
                 writers.create_task(write(name))
             await busy.wait()
-            await live.rooms.drain()
+            await live.leaving.drain()
         assert len(live.rooms) == 0
         for name in names:
             assert contents(await house.kept.log(name)) == acknowledged[name]
@@ -82,7 +83,7 @@ async def test_a_commit_in_flight_is_settled_before_the_drain_ends(house: House)
         house.kept.before_commit = gate = Gate()
         writing = asyncio.create_task(live.append("two"))
         await gate.reached.wait()
-        draining = asyncio.create_task(live.rooms.drain())
+        draining = asyncio.create_task(live.leaving.drain())
         gate.opened.set()
         await draining
         assert await writing == 3
