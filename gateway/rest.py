@@ -17,6 +17,7 @@ from gateway.annotations import Operation
 from gateway.callers import identify
 from gateway.conditional import HEADERS, Known, etag, known_tags
 from gateway.exchange import Exchange
+from gateway.mapping.parsing import parse
 from gateway.mapping.reading import ObjectReader, filler
 from gateway.mapping.showing import shower
 from gateway.mapping.spelling import header_of
@@ -117,7 +118,7 @@ class RestOperation:
         )
         if body and self._operation.body:
             bodies.check_type(http.headers, self._types)
-        found = bodies.parse(body, depth=JSON_DEPTH)
+        found = parse(body, depth=JSON_DEPTH)
         request, violations = self._request_class(), Violations()
         for name, shown in self._in_path:
             value = exchange.parameters[name]

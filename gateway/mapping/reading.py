@@ -38,10 +38,18 @@ class ObjectReader:
     """Reads JSON objects into messages of one kind.
 
     Fields in `elsewhere` (proto names) stand in the path or in headers, so in the object they are
-    unknown. Fields without presence are required, unless they are lists, maps or `null_of` another.
+    unknown. Fields without presence are required, unless they are lists, maps or `null_of` another;
+    those in `required` are as well, and those in `optional` are not.
     """
 
-    def __init__(self, message: Descriptor, *, elsewhere: Container[str] = ()) -> None:
+    def __init__(
+        self,
+        message: Descriptor,
+        *,
+        elsewhere: Container[str] = (),
+        required: Container[str] = (),
+        optional: Container[str] = (),
+    ) -> None:
         self._fills: dict[str, Fill] = {}
         self._when_null: dict[str, str] = {}
         self._required: list[str] = []
@@ -53,7 +61,7 @@ class ObjectReader:
                 self._when_null[message.fields_by_name[nulled].json_name] = field.name
                 continue
             self._fills[field.json_name] = filler(field)
-            if is_required(field):
+            if field.name not in optional and (field.name in required or is_required(field)):
                 self._required.append(field.json_name)
 
     def fill(

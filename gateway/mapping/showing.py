@@ -1,7 +1,8 @@
 """From messages to JSON.
 
 Fields without presence always stand there: "", 0, [], {}. Fields marked `optional`, and messages
-that are not set, are left out. A free object that is not marked `optional` is {} when not set.
+that are not set, are left out. A free object that is not marked `optional`, and is not one of
+several things of which only one is there, is {} when not set.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from gateway.mapping.spelling import is_json_object, is_marked_optional, map_value, time_text, words
+from gateway.mapping.spelling import is_json_object, map_value, time_text, words
 from sessiond.v1.live_pb2 import NullableString
 from sessiond.v1.session_pb2 import JsonObject
 
@@ -75,7 +76,7 @@ def shower(message: Descriptor) -> Show:
 
 def _only_when_set(field: FieldDescriptor) -> bool:
     if is_json_object(field):
-        return is_marked_optional(field)
+        return field.containing_oneof is not None  # so is what is marked `optional`
     return field.has_presence
 
 
