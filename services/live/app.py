@@ -15,6 +15,7 @@ from services.live.changes import Changes, Counts
 from services.live.history import History
 from services.live.hops import Hops
 from services.live.leaving import Leaving
+from services.live.places import Whereabouts
 from services.live.rates import Rate, Rates
 from services.live.rebalance import Rebalance
 from services.live.registration import Registration
@@ -23,6 +24,8 @@ from services.live.routing import Router
 from services.live.servicer import InstanceServicer, LiveServicer
 from services.live.settings import LiveSettings
 from services.live.store import StoreClient
+from services.live.stream import Surroundings
+from services.live.streams import Streams
 from services.live.writing import Writing
 from services.serving.auth import authenticating
 from services.serving.channels import open_channel
@@ -34,6 +37,7 @@ from services.serving.limits import limits_of
 from services.serving.metrics import CallMetrics
 from services.serving.running import Drain, Running
 from services.serving.server import GrpcServer
+from sessiond.errors import Draining
 from sessiond.session.access import Role
 from sessiond.session.identifiers import uuid7
 from sessiond.v1 import live_pb2_grpc, ownership_pb2_grpc
@@ -106,13 +110,26 @@ async def live(running: Running, settings: LiveSettings) -> AsyncIterator[Drain]
             after_seconds=settings.rebalance_after_seconds,
             per_second=settings.rebalance_per_second,
         )
+        hops, counts = Hops(authenticator, identity), _counts(settings)
         changes = Changes(
             router,
-            Hops(authenticator, identity),
-            _counts(settings),
+            hops,
+            counts,
             limits=limits,
             new_op_id=new_op_id,
             answer_seconds=settings.answer_seconds,
+        )
+        streams = Streams(
+            Surroundings(
+                Whereabouts(rooms, router, hops, store, own_address),
+                authenticator,
+                counts,
+                limits,
+                settings.attached_sessions,
+            )
+        )
+        Gauge("sessiond_live_streams", "Open streams.", registry=running.registry).set_function(
+            lambda: float(len(streams))
         )
         interceptor = CallInterceptor(
             authenticator,
@@ -121,8 +138,9 @@ async def live(running: Running, settings: LiveSettings) -> AsyncIterator[Drain]
             roles={CHANGES: CALLERS},
         )
         server = GrpcServer(settings, running.health, interceptor)
+        server.grpc.add_generic_rpc_handlers((streams.handlers(),))
         live_pb2_grpc.add_LiveServiceServicer_to_server(
-            LiveServicer(changes, History(store)), server.grpc
+            LiveServicer(changes, History(store), streams), server.grpc
         )
         ownership_pb2_grpc.add_InstanceServiceServicer_to_server(
             InstanceServicer(registration), server.grpc
@@ -143,7 +161,7 @@ async def live(running: Running, settings: LiveSettings) -> AsyncIterator[Drain]
                 tasks.create_task(_tell_readiness(registration, running.health), name="readiness"),
             )
             try:
-                yield _drain(registration, leaving)
+                yield _drain(registration, leaving, streams)
             finally:
                 for task in background:
                     task.cancel()
@@ -161,9 +179,11 @@ def _counts(settings: LiveSettings) -> Counts:
     )
 
 
-def _drain(registration: Registration, leaving: Leaving) -> Drain:
+def _drain(registration: Registration, leaving: Leaving, streams: Streams) -> Drain:
     async def drain() -> None:
         await leaving.drain()
+        # Only now: until its sessions have gone, this process is where their clients are served.
+        await streams.drain(Draining(retry_after=0.05))
         instance = registration.instance
         if instance is not None:
             await registration.leave(instance)

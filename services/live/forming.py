@@ -6,32 +6,60 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from services.live.outcome import Attempt
-from services.live.request import Answer, Request
+from services.live.request import Answer, Asked
 from sessiond.errors import SessiondError
 from sessiond.session.apply import apply
 from sessiond.session.decide import check_room
-from sessiond.session.events import OutputDecided, OutputEdited, OutputSubmitted, Record
+from sessiond.session.events import (
+    OutputDecided,
+    OutputEdited,
+    OutputSubmitted,
+    Record,
+    TurnEnded,
+)
 from sessiond.session.limits import MIB, Limits
 from sessiond.session.state import Session
 from sessiond.store.codec import (
     HeadMeta,
     Tombstone,
+    encode_draft,
     encode_entry,
     encode_head,
     encode_outputs,
     encode_record,
     encode_tombstone_head,
 )
-from sessiond.v1.ownership_pb2 import AwaitedWrite, Commit, DeleteRequest, IndexWrite
+from sessiond.v1.ownership_pb2 import (
+    AwaitedWrite,
+    Commit,
+    DeleteRequest,
+    DraftWrite,
+    IndexWrite,
+)
 
-COMMIT_RECORDS = 54
-"""Records of one commit: 60 operations less head, outputs, and the moves of two list places."""
+COMMIT_RECORDS = 53
+"""Records of one commit: 60 operations less head, outputs, two moves in lists, and a draft."""
 
 COMMIT_BYTES = MIB
 """Bytes of one commit's records, far under etcd's 1.5 MiB for a transaction."""
 
 INDEX_MOVES_AFTER_MS = 250
 """An index entry moves when lastActive is this far past its place: listings rely on it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """The next piece of the running turn's text: its place among the pieces, and its offset."""
+
+    turn_id: str
+    number: int
+    offset: int
+    text: str
+
+    @property
+    def end(self) -> int:
+        """How many characters of the turn are stored with it."""
+        return self.offset + len(self.text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +72,8 @@ class Formed:
     meta: HeadMeta
     head: bytes
     records: tuple[Record, ...]
-    answers: tuple[tuple[Request, Answer | SessiondError], ...]
+    answers: tuple[tuple[Asked, Answer | SessiondError], ...]
+    draft: Draft | None = None
 
     def give(self) -> None:
         """Give every answer."""
@@ -77,15 +106,26 @@ class Forming:
         size = self.size + len(value)
         if self.records and (len(self.records) == COMMIT_RECORDS or size > COMMIT_BYTES):
             return False
-        check_room(self._meta.size, size, limits)
+        if not isinstance(record.event, TurnEnded):  # a full session must not keep its turn running
+            check_room(self._meta.size, size, limits)
         self.session = apply(self.session, record)
         self.records.append(record)
         self._encoded.append(value)
         self.size = size
         return True
 
-    def commit(self, answers: Sequence[tuple[Request, Answer | SessiondError]]) -> Formed:
-        """Return the commit, with everyone who waits for it."""
+    @property
+    def ended_turn(self) -> str:
+        """The turn that ends with these records; "" for none."""
+        ended = (each.event.turn_id for each in self.records if isinstance(each.event, TurnEnded))
+        return next(ended, "")
+
+    def commit(
+        self,
+        answers: Sequence[tuple[Asked, Answer | SessiondError]],
+        draft: Draft | None = None,
+    ) -> Formed:
+        """Return the commit, with everyone who waits for it, and a piece of the running turn."""
         session, before = self.session, self._meta
         moved = session.last_active_ms - before.index_ms >= INDEX_MOVES_AFTER_MS
         meta = replace(
@@ -112,6 +152,10 @@ class Forming:
         of_outputs = OutputSubmitted | OutputEdited | OutputDecided
         if any(isinstance(record.event, of_outputs) for record in self.records):
             commit.outputs = encode_outputs(session)
+        if ended_turn := self.ended_turn:
+            commit.ended_turn = ended_turn
+            draft = None  # the whole text stands in the record, and all drafts are removed
+        _write_draft(commit, draft)
         if meta.awaited_agent != before.awaited_agent:
             commit.awaited.CopyFrom(
                 AwaitedWrite(agent=meta.awaited_agent, previous_agent=before.awaited_agent)
@@ -124,9 +168,25 @@ class Forming:
             head=head,
             records=tuple(self.records),
             answers=tuple(answers),
+            draft=draft,
         )
 
-    def deletion(self, request: Request, time_ms: int) -> Formed:
+    def draft_alone(self, draft: Draft) -> Formed:
+        """Return a commit of nothing but a piece of the running turn: the head stays."""
+        commit = Commit(session_id=self.session.id, expected_head=self._head)
+        _write_draft(commit, draft)
+        return Formed(
+            write=commit,
+            attempt=Attempt(self._head, self.commit_id, self._meta.epoch, unknown=False),
+            session=self.session,
+            meta=self._meta,
+            head=self._head,
+            records=(),
+            answers=(),
+            draft=draft,
+        )
+
+    def deletion(self, request: Asked, time_ms: int) -> Formed:
         """Return the deletion of the session, which goes alone."""
         session, meta, actor = self.session, self._meta, request.identity.actor
         tombstone = Tombstone(actor, request.op_id, request.hash, time_ms)
@@ -155,3 +215,9 @@ class Forming:
             records=(),
             answers=((request, Answer(session.seq)),),
         )
+
+
+def _write_draft(commit: Commit, draft: Draft | None) -> None:
+    if draft is not None:
+        value = encode_draft(draft.offset, draft.text)
+        commit.drafts.append(DraftWrite(turn_id=draft.turn_id, number=draft.number, value=value))

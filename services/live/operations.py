@@ -35,6 +35,11 @@ class Operations:
         for record in records:
             self.remember(record)
 
+    @property
+    def start(self) -> int:
+        """The seq of the first change that is remembered; 1 when all of the session are."""
+        return next(iter(self._recorded.values())).seq if self._recorded else 1
+
     def find(self, actor: Actor, op_id: str, change_hash: bytes) -> Answered | None:
         """Return the answer that this operation id got, or None when it is new.
 

@@ -8,11 +8,15 @@ from dataclasses import dataclass, field
 from sessiond.errors import SessiondError
 from sessiond.session.access import Actor, Identity, Operation
 from sessiond.session.changes import (
+    AbandonTurn,
     AppendMessage,
     ApproveOutput,
+    BeginTurn,
+    CancelTurn,
     Change,
     DeleteSession,
     EditOutput,
+    EndTurn,
     PauseSession,
     ResumeSession,
     SubmitOutput,
@@ -30,6 +34,10 @@ OPERATIONS: dict[type[Change], Operation] = {
     PauseSession: Operation.PAUSE,
     ResumeSession: Operation.PAUSE,
     DeleteSession: Operation.DELETE,
+    BeginTurn: Operation.TURN,
+    EndTurn: Operation.TURN,
+    CancelTurn: Operation.CANCEL_TURN,
+    AbandonTurn: Operation.ABANDON_TURN,
 }
 
 
@@ -54,18 +62,22 @@ class Answer:
 
 
 @dataclass(slots=True)
-class Request:
-    """A change that waits for its answer."""
+class Asked:
+    """A change that is asked for, by whom, and under which operation id."""
 
     change: Change
     identity: Identity
     op_id: str
     expected_revision: int | None = None
-    reply: Future[Answer] = field(default_factory=Future)
-    hash: bytes = b""
+    hash: bytes = field(default=b"", kw_only=True)
 
     def __post_init__(self) -> None:
         self.hash = self.hash or fingerprint(self.change)
+
+    @property
+    def gone(self) -> bool:
+        """Whether nobody waits for the answer any more, who was told that it is not known."""
+        return False
 
     @property
     def key(self) -> tuple[Actor, str]:
@@ -76,6 +88,24 @@ class Request:
     def operation(self) -> Operation:
         """The row of the role table that the change stands in."""
         return OPERATIONS[type(self.change)]
+
+    def give(self, answer: Answer | SessiondError) -> None:
+        """Give the answer."""
+
+    def fail(self, reason: Exception) -> None:
+        """Say why there is no answer."""
+
+
+@dataclass(slots=True)
+class Request(Asked):
+    """A change whose caller waits for one answer."""
+
+    reply: Future[Answer] = field(default_factory=Future)
+
+    @property
+    def gone(self) -> bool:
+        """Whether the caller has gone."""
+        return self.reply.cancelled()
 
     def give(self, answer: Answer | SessiondError) -> None:
         """Give the answer, unless the caller has gone."""

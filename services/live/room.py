@@ -9,37 +9,63 @@ flight at a time, and what arrives meanwhile forms the next: group commit withou
                                            +--settle(anything else), close--> closed, for ever
 
 The output gate: every answer that rests on events of a commit, refusals included, is given when
-that commit is known to be stored, and not before.
+that commit is known to be stored, and not before; so is every event shown to the audience.
+
+A turn that runs is written by one worker at a time. Its text is shown as it comes and stored in
+pieces, together with changes or by itself. A worker that leaves may come back for a while:
+
+    written --worker leaves--> away --the same begin again--> written
+                                 |
+                                 +--AWAY_SECONDS--> interrupted
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
-from services.live.forming import Formed, Forming
+from services.live.attachment import Attachment
+from services.live.audience import Audience, Later, Timer
+from services.live.forming import Draft, Formed, Forming
+from services.live.frames import encoded
 from services.live.operations import Answered, Operations
 from services.live.outcome import Verdict
-from services.live.request import Answer, Request, RoomClosed, Unsettled
+from services.live.request import Answer, Asked, RoomClosed, Unsettled
+from services.live.turns import TurnText
 from services.live.window import Window
 from sessiond.errors import (
     Internal,
     SessiondError,
     SessionFull,
+    SessionMoved,
+    SessionNotFound,
     StaleRevision,
+    TurnNotFound,
     Unavailable,
+    Violations,
 )
-from sessiond.session.access import check_access
-from sessiond.session.changes import DeleteSession
+from sessiond.session.access import Identity, Operation, Role, check_access
+from sessiond.session.changes import AbandonTurn, BeginTurn, DeleteSession
 from sessiond.session.decide import decide
-from sessiond.session.events import Record
+from sessiond.session.events import Record, TurnBegun
 from sessiond.session.limits import Limits
-from sessiond.session.state import Session
+from sessiond.session.state import Session, TurnOutcome
+from sessiond.session.turns import check_piece
 from sessiond.store.codec import HeadMeta
+from sessiond.v1.live_pb2 import ServerFrame, Token, TurnProgress
 from sessiond.v1.ownership_pb2 import DeleteRequest
 
 WAITING = 1000
 """Changes that may wait in one room; beyond it a caller is told to come back."""
+
+DRAFT_SECONDS = 0.1
+"""How long what is written in a turn may wait to be stored: half of what is promised."""
+
+AWAY_SECONDS = 10.0
+"""How long a worker may stay away from its turn."""
+
+OURSELVES = Identity("sessiond", Role.LIVE)
+"""Who ends the turns of workers that do not come back."""
 
 
 class Room:
@@ -52,6 +78,8 @@ class Room:
         head: bytes,
         recent: Iterable[Record],
         *,
+        drafts: Sequence[tuple[int, str]] = (),
+        later: Later,
         limits: Limits,
         now_ms: Callable[[], int],
         new_id: Callable[[], str],
@@ -59,7 +87,9 @@ class Room:
     ) -> None:
         """Hold a session just loaded.
 
-        `head` are the very bytes that stand in etcd; `recent` the newest records without a hole.
+        `head` are the very bytes that stand in etcd; `recent` the newest records without a hole;
+        `drafts` what is stored of the running turn. `wake` is called when something is to be
+        written that nobody outside asked for.
         """
         self.session = session
         self.closed: SessiondError | RoomClosed | None = None
@@ -69,11 +99,24 @@ class Room:
         self._now_ms = now_ms
         self._new_id = new_id
         self._new_commit_id = new_commit_id
-        self._waiting: deque[Request] = deque()
+        self._waiting: deque[Asked] = deque()
         self._in_flight: Formed | None = None
         recent = tuple(recent)
         self._operations = Operations(recent)
         self.window = Window(recent)
+        self.wake: Callable[[], None] = lambda: None
+        self.audience = Audience(session.id, later)
+        self._later = later
+        self.turn: TurnText | None = None
+        self._worker: Attachment | None = None
+        self._away: Timer | None = None
+        self._store_soon: Timer | None = None
+        self._store_due = False
+        self._ending = False
+        self._token: tuple[int, int, bytes] = (0, 0, b"")
+        if session.turn is not None:
+            self.turn = TurnText(session.turn, drafts)
+            self._worker_left()
 
     # --- what the room holds -----------------------------------------------------------------
 
@@ -92,9 +135,18 @@ class Room:
         """Whether nothing waits and nothing is in flight."""
         return not self._waiting and self._in_flight is None
 
+    def cursor(self, seq: int) -> str:
+        """Return the cursor of a reader that has applied everything up to this seq."""
+        return f"{self._meta.log_id:016x}.{seq}"
+
+    @property
+    def log_id(self) -> str:
+        """The first part of the session's cursors."""
+        return f"{self._meta.log_id:016x}"
+
     # --- changes -----------------------------------------------------------------------------
 
-    def submit(self, request: Request) -> None:
+    def submit(self, request: Asked) -> None:
         """Let a change wait for the next commit; its reply gets an `Answer` or a failure.
 
         Raises:
@@ -108,16 +160,22 @@ class Room:
             raise Unavailable("Too many changes of this session wait.", retry_after=1.0)
         self._waiting.append(request)
 
+    def remembers_since(self, seq: int) -> bool:
+        """Return whether every change after this seq is remembered by its operation id."""
+        return seq + 1 >= self._operations.start
+
     def form(self) -> Formed | None:
         """Decide what waits, and return what is to be written; None when nothing is.
 
         Answers that need no write are given here.
         """
-        while self._waiting and self._in_flight is None and self.closed is None:
+        if self._in_flight is not None or self.closed is not None:
+            return None
+        while self._waiting and self._in_flight is None:
             self._in_flight = self._form_next()
-            if self._in_flight is not None:
-                return self._in_flight
-        return None
+        if self._in_flight is None and self._store_due:
+            self._in_flight = self._form_draft()
+        return self._in_flight
 
     def settle(self, verdict: Verdict) -> None:
         """Take the verdict on what is in flight; everything but COMMITTED closes the room."""
@@ -129,20 +187,107 @@ class Room:
                 self._committed(formed)
             case Verdict.UNSTORABLE:
                 self._close(RoomClosed(), in_flight=SessionFull())
-            case Verdict.FENCED | Verdict.LOST | Verdict.GONE:
+            case Verdict.FENCED | Verdict.LOST:
                 self._close(RoomClosed())
-            case Verdict.LOST_UNKNOWN | Verdict.GONE_UNKNOWN:
+            case Verdict.GONE:
+                self._close(RoomClosed(), told=SessionNotFound())
+            case Verdict.LOST_UNKNOWN:
                 self._close(RoomClosed(), in_flight=Unsettled())
+            case Verdict.GONE_UNKNOWN:
+                self._close(RoomClosed(), in_flight=Unsettled(), told=SessionNotFound())
             case Verdict.BROKEN | Verdict.AGAIN:
                 self.break_down()
 
-    def close(self) -> None:
-        """Hold the session no longer; what is in flight is left unsettled."""
-        self._close(RoomClosed(), in_flight=Unsettled())
+    def close(self, told: SessiondError | None = None) -> None:
+        """Hold the session no longer; what is in flight is left unsettled.
+
+        The audience is told that the session is held elsewhere, or what is given here.
+        """
+        self._close(RoomClosed(), in_flight=Unsettled(), told=told)
 
     def break_down(self) -> None:
         """Stop loudly: every caller hears that something is wrong on our side."""
-        self._close(Internal())
+        self._close(Internal(), told=Internal())
+
+    # --- subscribers -------------------------------------------------------------------------
+
+    def check_reader(self, identity: Identity) -> None:
+        """Return if this caller may follow the session.
+
+        Raises:
+            SessionNotFound: it has nothing to do with the session.
+        """
+        self._check_access(identity, Operation.READ, self.session)
+
+    def left(self, attachment: Attachment) -> None:
+        """Let a subscriber go; if it writes the running turn, its worker is away now."""
+        self.audience.leave(attachment)
+        if attachment is self._worker:
+            self._worker = None
+            self._worker_left()
+
+    def token(self, offset: int) -> bytes:
+        """Return the frame of the running turn's text after so many characters."""
+        turn = self.turn
+        if turn is None:
+            raise RuntimeError("no turn runs")
+        begins, ends, frame = self._token
+        if (begins, ends) != (offset, turn.length) or not frame:
+            frame = encoded(
+                ServerFrame(
+                    token=Token(
+                        session_id=self.session.id,
+                        turn_id=turn.turn.id,
+                        offset=offset,
+                        text=turn.after(offset),
+                    )
+                )
+            )
+            self._token = offset, turn.length, frame
+        return frame
+
+    # --- turns -------------------------------------------------------------------------------
+
+    def take_up(self, answer: Answer, attachment: Attachment) -> TurnProgress:
+        """Make a subscriber the worker of the turn whose begin got this answer."""
+        turn = self.turn
+        if turn is not None and turn.turn.seq == answer.seq and not attachment.ended:
+            self._worker = attachment
+            if self._away is not None:
+                self._away.cancel()
+                self._away = None
+            return TurnProgress(turn_id=turn.turn.id, offset=turn.length)
+        event = answer.record.event if answer.record is not None else None
+        turn_id = event.turn_id if isinstance(event, TurnBegun) else ""
+        return TurnProgress(turn_id=turn_id, ended=True)
+
+    def begin_of(self, turn_id: str, attachment: Attachment) -> str:
+        """Return the operation id of the begin of a turn that this subscriber writes; "" if not."""
+        if self.turn is not None and self.turn.turn.id == turn_id and attachment is self._worker:
+            return self.turn.turn.op_id
+        return ""
+
+    def write(self, attachment: Attachment, turn_id: str, offset: int, text: str) -> None:
+        """Take a piece of the running turn's text from its worker.
+
+        Raises:
+            TurnNotFound: that turn does not run, or ends, or the subscriber is not its worker.
+            InvalidArgument: the piece would leave a hole, or is no text that a message may hold.
+        """
+        turn = self.turn
+        if turn is None or turn.turn.id != turn_id or attachment is not self._worker:
+            raise TurnNotFound
+        if self._ending:
+            raise TurnNotFound("The turn is about to end.")
+        found = Violations()
+        check_piece(text, "text", found, limits=self._limits)
+        found.check()
+        if not turn.write(offset, text, limit=self._limits.content):
+            self._abandon(TurnOutcome.FAILED)
+            return
+        self.audience.tokens()
+        if self._store_soon is None and turn.unstored:
+            self._store_soon = self._later(DRAFT_SECONDS, self._store)
 
     # --- inside ------------------------------------------------------------------------------
 
@@ -152,11 +297,11 @@ class Room:
         Who waits for a commit gets its answer with it; answers that need none are given here.
         """
         forming = Forming(self.session, self._meta, self._head, self._new_commit_id())
-        answers: list[tuple[Request, Answer | SessiondError]] = []
+        answers: list[tuple[Asked, Answer | SessiondError]] = []
         taken: set[object] = set()
         while self._waiting:
             request = self._waiting[0]
-            if request.reply.cancelled():
+            if request.gone:
                 self._waiting.popleft()  # its caller has gone, and was told that it is not known
                 continue
             if request.key in taken:
@@ -182,28 +327,26 @@ class Room:
             self._waiting.popleft()
             answers.append((request, told))
         if forming.records:
-            return forming.commit(answers)
+            self._ending = self._ending or forming.ended_turn != ""
+            return forming.commit(answers, self._draft())
         for request, told in answers:
             request.give(told)
         return None
 
-    def _check(self, request: Request, session: Session) -> Answered | None:
+    def _check(self, request: Asked, session: Session) -> Answered | None:
         """Check access, operation id and expected revision, in this order."""
-        check_access(
-            request.identity,
-            request.operation,
-            session_id=session.id,
-            owner=session.user_id,
-            current_agent=session.current_agent,
-        )
+        self._check_access(request.identity, request.operation, session)
         answered = self._operations.find(request.identity.actor, request.op_id, request.hash)
         if answered is not None:
             return answered
+        turn = session.turn if isinstance(request.change, BeginTurn) else None
+        if turn is not None and (turn.actor, turn.op_id) == request.key:
+            return Answered(turn.seq, request.hash)  # begun more than 1000 changes ago
         if request.expected_revision is not None and request.expected_revision != session.seq:
             raise StaleRevision(session.seq)
         return None
 
-    def _decide(self, request: Request, forming: Forming) -> Record | None:
+    def _decide(self, request: Asked, forming: Forming) -> Record | None:
         """Return the record that the change makes; None, and remember that, when it makes none."""
         session = forming.session
         time_ms = self._time(session)
@@ -214,6 +357,7 @@ class Room:
             now_ms=time_ms,
             new_id=self._new_id,
             limits=self._limits,
+            text=self._text_of(session),
         )
         if not events:
             unchanged = Answered(session.seq, request.hash)
@@ -236,29 +380,116 @@ class Room:
         """Return the time of a change: the wall clock may step back, a session's times never do."""
         return max(self._now_ms(), session.last_active_ms)
 
+    def _check_access(self, identity: Identity, operation: Operation, session: Session) -> None:
+        check_access(
+            identity,
+            operation,
+            session_id=session.id,
+            owner=session.user_id,
+            current_agent=session.current_agent,
+        )
+
     def _committed(self, formed: Formed) -> None:
         self._in_flight = None
         if isinstance(formed.write, DeleteRequest):
             formed.give()
-            self._close(RoomClosed())
+            self._close(RoomClosed(), told=SessionNotFound())
             return
+        before = self.session
         self.session, self._meta, self._head = formed.session, formed.meta, formed.head
+        if formed.draft is not None and self.turn is not None:
+            self.turn.keep(formed.draft.end)
+            if self.turn.unstored and self._store_soon is None:
+                self._store_soon = self._later(DRAFT_SECONDS, self._store)
         for record in formed.records:
             self._operations.remember(record)
         self.window.extend(formed.records)
+        if self.session.turn != before.turn:
+            self._turn_changed()
+        for record in formed.records:
+            self.audience.show(record)
+        if self.session.current_agent != before.current_agent:
+            self._check_readers()
         formed.give()
+
+    def _check_readers(self) -> None:
+        """Send those away who may no longer read."""
+        for attachment in self.audience:
+            try:
+                self.check_reader(attachment.identity)
+            except SessionNotFound as gone:
+                attachment.end(gone)
+
+    # --- the running turn, inside -------------------------------------------------------------
+
+    def _turn_changed(self) -> None:
+        if self.turn is not None:
+            self.audience.last_tokens()
+        if self._away is not None:
+            self._away.cancel()
+            self._away = None
+        turn = self.session.turn
+        self.turn = TurnText(turn) if turn is not None else None
+        self._worker, self._ending, self._token = None, False, (0, 0, b"")
+        if turn is not None:
+            self._worker_left()  # until the begin's answer makes its caller the worker
+
+    def _text_of(self, session: Session) -> str:
+        """Return the text of the turn that runs in this state; a turn just begun has none."""
+        turn = self.turn
+        return turn.text if turn is not None and turn.turn == session.turn else ""
+
+    def _store(self) -> None:
+        self._store_soon, self._store_due = None, True
+        self.wake()
+
+    def _draft(self) -> Draft | None:
+        """Return what is to be stored next of the running turn."""
+        turn, self._store_due = self.turn, False
+        if turn is None or not turn.unstored or self._ending:
+            return None
+        return Draft(turn.turn.id, *turn.store())
+
+    def _form_draft(self) -> Formed | None:
+        draft = self._draft()
+        if draft is None:
+            return None
+        forming = Forming(self.session, self._meta, self._head, self._new_commit_id())
+        return forming.draft_alone(draft)
+
+    def _worker_left(self) -> None:
+        if self.closed is None and not self._ending:
+            self._away = self._later(AWAY_SECONDS, lambda: self._abandon(TurnOutcome.INTERRUPTED))
+
+    def _abandon(self, outcome: TurnOutcome) -> None:
+        """End the running turn by ourselves."""
+        turn = self.turn
+        if turn is None or self._ending or self.closed is not None:
+            return
+        self._ending = True
+        change = AbandonTurn(turn.turn.id, outcome)
+        # Not by `submit`: a room in which too much waits must end its turn all the same.
+        self._waiting.append(Asked(change, OURSELVES, f"{outcome.value}:{turn.turn.id}"))
+        self.wake()
 
     def _close(
         self,
         reason: SessiondError | RoomClosed,
         *,
         in_flight: Exception | None = None,
+        told: SessiondError | None = None,
     ) -> None:
-        """Close with a reason for what waits, and another for what is in flight."""
+        """Close: `reason` is for what waits, and the others where they are not the same."""
+        first = self.closed is None
         self.closed = self.closed or reason
+        for timer in (self._away, self._store_soon):
+            if timer is not None:
+                timer.cancel()
         formed, self._in_flight = self._in_flight, None
         waiting, self._waiting = self._waiting, deque()
         for request, _ in formed.answers if formed is not None else ():
             request.fail(in_flight or reason)
         for request in waiting:
             request.fail(reason)
+        if first:
+            self.audience.close(told or SessionMoved(retry_after=None))

@@ -11,6 +11,7 @@ from services.live.history import History
 from services.live.registration import Registration
 from services.live.request import Answer
 from services.live.room import Room
+from services.live.streams import Streams
 from sessiond import wire
 from sessiond.session.apply import message_of
 from sessiond.session.changes import DeleteSession, PauseSession, ResumeSession
@@ -23,9 +24,14 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class LiveServicer(live_pb2_grpc.LiveServiceServicer):
     """Changes of sessions, one method each."""
 
-    def __init__(self, changes: Changes, history: History) -> None:
+    def __init__(self, changes: Changes, history: History, streams: Streams) -> None:
         self._changes = changes
         self._history = history
+        self._streams = streams
+
+    def Connect(self, request_iterator: Any, context: Context) -> Any:
+        """Follow and change sessions; `Streams.handlers` takes these calls before, as bytes."""
+        return self._streams.connect(request_iterator, context)
 
     async def AppendMessage(
         self, request: live_pb2.AppendMessageRequest, context: Context

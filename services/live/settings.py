@@ -18,6 +18,7 @@ class LiveSettings(LimitedSettings):
         advertise: where the other parts reach this one; where it listens, unless set.
         idle_seconds: how long a session that nobody uses stays in memory.
         stale_seconds: how long one that nothing changes does, whoever is attached.
+        attached_sessions: how many sessions one stream may attach.
         answer_seconds: how long a change may take before its caller hears that it is not known.
         rebalance_after_seconds: how long the living instances must be the same ones before sessions
             move to where they are placed then.
@@ -32,6 +33,7 @@ class LiveSettings(LimitedSettings):
     advertise: Address | None = None
     idle_seconds: float = Field(default=300.0, gt=0, allow_inf_nan=False)
     stale_seconds: float = Field(default=86_400.0, gt=0, allow_inf_nan=False)
+    attached_sessions: int = Field(default=1000, gt=0)
     answer_seconds: float = Field(default=8.0, gt=0, allow_inf_nan=False)
     rebalance_after_seconds: float = Field(default=2.0, ge=0, allow_inf_nan=False)
     rebalance_per_second: float = Field(default=50.0, gt=0, allow_inf_nan=False)

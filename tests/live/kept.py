@@ -48,7 +48,8 @@ class Kept(MemoryRepository):
     """The reference, with places where a test can wait, count, or lose an answer.
 
     `before_commit` runs before a batch of records takes effect, `after_commit` when it has and
-    gives the outcomes that Store hears of; the same for deletions, releases and acquisitions.
+    gives the outcomes that Store hears of; the same for deletions, acquisitions, and releases,
+    hand-overs among them.
     """
 
     def __init__(self) -> None:
@@ -59,12 +60,13 @@ class Kept(MemoryRepository):
         self.before_release: Callable[[], Awaitable[None]] = at_once
         self.before_acquire: Callable[[], Awaitable[None]] = at_once
         self.after_commit: Callable[[list[Outcome]], list[Outcome]] = lambda outcomes: outcomes
+        self.after_release: Callable[[list[Outcome]], list[Outcome]] = lambda outcomes: outcomes
         self.after_delete: Callable[[Outcome], Outcome] = lambda outcome: outcome
 
     async def commit(self, batch: Sequence[Commit]) -> list[Outcome]:
         if not any(commit.records for commit in batch):
             await self.before_release()
-            return await super().commit(batch)
+            return self.after_release(await super().commit(batch))
         self.commits.extend(batch)
         await self.before_commit()
         return self.after_commit(await super().commit(batch))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from itertools import count
 
@@ -44,11 +45,43 @@ class Clock:
 
 
 @dataclass
+class Due:
+    """Something that a test lets happen."""
+
+    seconds: float
+    call: Callable[[], None]
+    cancelled: bool = False
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+@dataclass
+class Timers:
+    """What a room has asked for; nothing happens until a test says that its time has come."""
+
+    waiting: list[Due] = field(default_factory=list)
+
+    def __call__(self, seconds: float, call: Callable[[], None]) -> Due:
+        due = Due(seconds, call)
+        self.waiting.append(due)
+        return due
+
+    def pass_(self, seconds: float) -> None:
+        """Let everything happen that was to happen after so many seconds, once."""
+        due = [each for each in self.waiting if each.seconds == seconds and not each.cancelled]
+        self.waiting = [each for each in self.waiting if each not in due and not each.cancelled]
+        for each in due:
+            each.call()
+
+
+@dataclass
 class House:
     """Makes rooms of one fresh session."""
 
     limits: Limits = DEFAULT_LIMITS
     clock: Clock = field(default_factory=Clock)
+    timers: Timers = field(default_factory=Timers)
     ids: count[int] = field(default_factory=lambda: count(1))
 
     def room(self) -> Room:
@@ -75,6 +108,7 @@ class House:
             meta,
             encode_head(session, meta),
             [record],
+            later=self.timers,
             limits=self.limits,
             now_ms=self.clock,
             new_id=lambda: f"id-{next(self.ids)}",

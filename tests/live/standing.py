@@ -44,7 +44,7 @@ from services.serving.settings import Settings
 from services.store.commit import Committer
 from services.store.metrics import CommitMetrics
 from services.store.ownership import OwnershipServicer
-from services.store.unreachable import Unreachable
+from services.store.unreachable import Dialler, Unreachable
 from sessiond.session.access import Identity, Role
 from sessiond.session.changes import AppendMessage, Change, DeleteSession
 from sessiond.session.limits import DEFAULT_LIMITS
@@ -56,6 +56,7 @@ from tests.live.rooms import ALICE
 SECRET = b"0123456789abcdef0123456789abcdef-for-tests"
 TTL_SECONDS = 5
 ANYWHERE = HostPort("127.0.0.1", 0)
+UNLIMITED = Rate(1e6, 1_000_000)
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -107,13 +108,20 @@ class House:
         )
 
     @asynccontextmanager
-    async def store(self, listen: HostPort = ANYWHERE) -> AsyncIterator[tuple[HostPort, Breaking]]:
-        """Serve a Store; yields where, and what speaks for it."""
+    async def store(
+        self, listen: HostPort = ANYWHERE, *, dials: bool = False
+    ) -> AsyncIterator[tuple[HostPort, Breaking]]:
+        """Serve a Store; yields where, and what speaks for it.
+
+        One that `dials` looks at instances that are reported; the others end none.
+        """
         settings, health, registry = self.settings(listen), Health(), CollectorRegistry()
+        dialler = Dialler(lambda address: open_channel(address, settings))
+        proves_gone = dialler.proves_gone if dials else _proves_nothing
         async with (
             authenticating(settings) as authenticator,
             Committer(self.kept, CommitMetrics(registry)) as committer,
-            Unreachable(self.kept, _proves_nothing, clock=time.monotonic) as unreachable,
+            Unreachable(self.kept, proves_gone, clock=time.monotonic) as unreachable,
         ):
             servicer = Breaking(self.kept, committer, unreachable, health, ttl_seconds=TTL_SECONDS)
             interceptor = CallInterceptor(
@@ -128,7 +136,11 @@ class House:
 
     @asynccontextmanager
     async def live(
-        self, *stores: HostPort, address: str = "127.0.0.1:1", idle_seconds: float = 60.0
+        self,
+        *stores: HostPort,
+        address: str = "127.0.0.1:1",
+        idle_seconds: float = 60.0,
+        rate: Rate = UNLIMITED,
     ) -> AsyncIterator[Live]:
         """Hold rooms over these Stores, under an instance that is registered at the address."""
         settings = self.settings(ANYWHERE)
@@ -161,11 +173,11 @@ class House:
             leaving = Leaving(
                 rooms, router, registration, store, writing, new_commit_id=random_16_bytes
             )
-            every = Rates(Rate(1e6, 1_000_000), clock=time.monotonic)
+            rates = Rates(rate, clock=time.monotonic)
             changes = Changes(
                 router,
                 Hops(authenticator, identity),
-                Counts(users=every, services=every),
+                Counts(users=rates, services=rates),
                 limits=DEFAULT_LIMITS,
                 new_op_id=lambda: secrets.token_hex(8),
                 answer_seconds=PATIENCE,
@@ -181,7 +193,16 @@ class House:
                 async with asyncio.timeout(PATIENCE):
                     await registration.living()
                 yield Live(
-                    rooms, registration, clock, store, router, leaving, changes, History(store)
+                    rooms,
+                    registration,
+                    clock,
+                    store,
+                    instances,
+                    router,
+                    leaving,
+                    changes,
+                    History(store),
+                    tasks,
                 )
             finally:
                 for task in tasks:
@@ -219,10 +240,12 @@ class Live:
     registration: Registration
     clock: Shifted
     store: StoreClient
+    instances: Instances
     router: Router
     leaving: Leaving
     changes: Changes
     history: History
+    tasks: list[asyncio.Task[None]]
 
     @property
     def instance(self) -> bytes:

@@ -1,0 +1,237 @@
+"""Bringing a new subscriber to the present: every event after its cursor, or a snapshot.
+
+    join at head H --cursor served--> attached, events up to H ---------+
+          |                                                             +--> caught up, then live
+          +--no cursor, or none that can be served--> attached, snapshot at H --+
+
+Joining is one synchronous step: what lies before H is read and shown at leisure, what comes after
+it waits in the subscriber's backlog. A backlog that overflows makes the cursor worthless, so a
+snapshot takes its place; there is never a partial replay.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from sessiond.event_wire import event_to_wire, state_to_wire
+
+from services.live.attachment import Attachment
+from services.live.frames import encoded
+from services.live.outbox import Outbox
+from services.live.room import Room
+from services.live.store import StoreClient
+from sessiond import wire
+from sessiond.errors import SlowReader
+from sessiond.session.apply import message_of
+from sessiond.session.events import Record
+from sessiond.session.limits import KIB
+from sessiond.session.state import Message, Session
+from sessiond.store.codec import decode_record
+from sessiond.v1.event_pb2 import Turn
+from sessiond.v1.live_pb2 import (
+    Attached,
+    CaughtUp,
+    Reset,
+    ServerFrame,
+    Snapshot,
+    SnapshotMessages,
+    SnapshotOutput,
+)
+from sessiond.v1.session_pb2 import JsonObject
+
+REPLAYED = 10_000
+"""Events that are replayed at most; who is further behind gets a snapshot."""
+
+PAGE = 200
+"""Records read at once; they may be of 512 KiB each, though hardly any is."""
+
+MESSAGES_BYTES = 64 * KIB
+"""About how much one frame of messages holds."""
+
+RESTARTS = 3
+"""Snapshots that one attach may need; a reader that is overtaken each time is too slow."""
+
+
+class AttachmentEnded(Exception):
+    """The room ended the attachment meanwhile, and said why; nothing may come after that."""
+
+
+_CURSOR = re.compile(r"([0-9a-f]{16})\.([0-9]{1,15})")
+
+
+class Cursor(NamedTuple):
+    """A log, and the last seq of it that a reader has applied."""
+
+    log_id: str
+    seq: int
+
+
+def parse_cursor(text: str) -> Cursor | None:
+    """Return the cursor of this text; None where it is none."""
+    match = _CURSOR.fullmatch(text)
+    return Cursor(match[1], int(match[2])) if match else None
+
+
+def why_not(cursor: Cursor | None, room: Room) -> str:
+    """Return why a cursor cannot be served; "" when it can."""
+    if cursor is None:
+        return "CURSOR_INVALID"
+    if cursor.log_id != room.log_id:
+        return "LOG_CHANGED"
+    if cursor.seq > room.session.seq:
+        return "CURSOR_INVALID"
+    return "CURSOR_TOO_OLD" if room.session.seq - cursor.seq > REPLAYED else ""
+
+
+@dataclass(frozen=True, slots=True)
+class CatchUp:
+    """Shows one subscriber what it has missed.
+
+    `owner` is told to the client as the address of the session's owner; "" for none.
+    """
+
+    attachment: Attachment
+    outbox: Outbox
+    store: StoreClient
+    owner: str
+
+    async def run(self, cursor: str | None, tail: int) -> None:
+        """Bring the subscriber to the present; it has joined the room at the moment of this call.
+
+        Raises:
+            AttachmentEnded: the room has sent it away meanwhile.
+            SlowReader: the reader was overtaken again and again.
+            SessiondError: Store does not give what is needed.
+        """
+        room = self.attachment.room
+        wanted = parse_cursor(cursor) if cursor is not None else None
+        reason = why_not(wanted, room) if cursor is not None else ""
+        recovered = cursor is not None and not reason
+        head = self._greet(room, recovered=recovered)
+        if reason:
+            self._reset(reason)
+        if recovered and wanted is not None:
+            async for record in self._events(room, wanted.seq + 1, head):
+                event = event_to_wire(record, room.session.id)
+                self._offer(ServerFrame(event=event), record.seq)
+        else:
+            await self._snapshot(room, room.session, tail)
+        for _ in range(RESTARTS):
+            await self._room()
+            if not self.attachment.overtaken:
+                break
+            self.attachment.wait_again()
+            head = room.session.seq
+            self._reset(SlowReader.reason)
+            await self._snapshot(room, room.session, tail)
+        else:
+            raise SlowReader
+        self._offer(ServerFrame(caught_up=CaughtUp(session_id=room.session.id, seq=head)))
+        self.attachment.caught_up()
+
+    def _offer(self, frame: ServerFrame, seq: int = 0) -> None:
+        if self.attachment.ended:
+            raise AttachmentEnded
+        self.outbox.offer(encoded(frame), self.attachment, seq)
+
+    async def _room(self) -> None:
+        """Wait until the reader has read what was offered before, or nearly."""
+        await self.outbox.room()
+        if self.attachment.ended:
+            raise AttachmentEnded
+
+    def _greet(self, room: Room, *, recovered: bool) -> int:
+        attached = Attached(
+            session_id=room.session.id,
+            recovered=recovered,
+            log_id=room.log_id,
+            head_seq=room.session.seq,
+            owner=self.owner or None,
+        )
+        if room.turn is not None:
+            turn = room.turn.turn
+            attached.turns.append(
+                Turn(turn_id=turn.id, agent_id=turn.agent_id, seq=turn.seq, text=room.turn.text)
+            )
+            self.attachment.has_text(turn.id, room.turn.length)
+        self._offer(ServerFrame(attached=attached))
+        return room.session.seq
+
+    def _reset(self, reason: str) -> None:
+        session_id = self.attachment.session_id
+        self._offer(ServerFrame(reset=Reset(session_id=session_id, reason=reason)))
+
+    async def _events(self, room: Room, first: int, last: int) -> AsyncIterator[Record]:
+        """Yield records, the older ones from Store, as fast as they are taken."""
+        seq = first
+        while seq <= last and not self.attachment.overtaken:
+            await self._room()
+            record = room.window.record(seq)
+            if record is not None:
+                yield record
+                seq += 1
+                continue
+            upto = min(last, seq + PAGE - 1, max(seq, room.window.start - 1))
+            for data in await self.store.records(room.session.id, seq, upto):
+                await self._room()
+                yield decode_record(data)
+            seq = upto + 1
+
+    async def _snapshot(self, room: Room, session: Session, tail: int) -> None:
+        """Show the session as it stands at this state, with its newest messages."""
+        messages = await self._newest(room, session, tail)
+        parts = [Snapshot(state=state_to_wire(session))]
+        if session.user_inputs != "{}":
+            parts.append(Snapshot(user_inputs=JsonObject(text=session.user_inputs)))
+        parts.extend(
+            Snapshot(output=SnapshotOutput(output_id=name, output=wire.output_to_wire(output)))
+            for name, output in session.outputs.items()
+        )
+        parts.extend(
+            Snapshot(
+                messages=SnapshotMessages(
+                    messages=[wire.message_to_wire(message, session.id) for message in group]
+                )
+            )
+            for group in grouped(messages)
+        )
+        parts[-1].last = True
+        for part in parts:
+            part.session_id, part.log_id, part.seq = session.id, room.log_id, session.seq
+            await self._room()
+            self._offer(ServerFrame(snapshot=part), session.seq if part.last else 0)
+
+    async def _newest(self, room: Room, session: Session, tail: int) -> list[Message]:
+        """Return the newest messages of this state, oldest first."""
+        if tail == 0:
+            return []
+        messages = [m for m in room.window.messages() if m.seq <= session.seq]
+        start = room.window.start
+        wanted = min(tail, session.message_count)
+        while len(messages) < wanted and start > 1:
+            first = max(1, start - max(PAGE, wanted - len(messages)))
+            older = await self.store.records(session.id, first, start - 1)
+            messages = [*_messages(map(decode_record, older)), *messages]
+            start = first
+        return messages[-tail:]
+
+
+def _messages(records: Iterable[Record]) -> Iterable[Message]:
+    return (message for record in records if (message := message_of(record)) is not None)
+
+
+def grouped(messages: Sequence[Message]) -> Iterable[list[Message]]:
+    """Yield messages in runs of about 64 KiB."""
+    group: list[Message] = []
+    size = 0
+    for message in messages:
+        group.append(message)
+        size += len(message.content) + len(message.metadata or "")
+        if size >= MESSAGES_BYTES:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group

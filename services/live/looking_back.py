@@ -1,0 +1,45 @@
+"""Finding the answer to a change that was made long ago.
+
+A room remembers the operation ids of its last changes. A change that was first sent before those
+may have been made and forgotten; its record still holds the operation id.
+"""
+
+from __future__ import annotations
+
+from services.live.request import Answer, Asked
+from services.live.room import Room
+from services.live.store import StoreClient
+from sessiond.errors import (
+    DeadlineExceeded,
+    IdempotencyMismatch,
+    OutcomeUnknown,
+    Unavailable,
+)
+from sessiond.store.codec import decode_record
+
+PAGE = 1000
+
+
+async def look_back(store: StoreClient, room: Room, asked: Asked, since: int) -> Answer | None:
+    """Return the answer that a change got after the seq `since`; None when it was not made.
+
+    Only records that the room does not remember are read.
+
+    Raises:
+        IdempotencyMismatch: its operation id was used for another change.
+        OutcomeUnknown: Store does not answer, so nobody knows.
+    """
+    seq = since + 1
+    while not room.remembers_since(seq - 1):
+        last = min(seq + PAGE - 1, room.session.seq)
+        try:
+            found = await store.records(room.session.id, seq, last)
+        except (Unavailable, DeadlineExceeded):
+            raise OutcomeUnknown from None
+        for record in map(decode_record, found):
+            if (record.actor, record.op_id) == asked.key:
+                if record.hash != asked.hash:
+                    raise IdempotencyMismatch
+                return Answer(record.seq, record)
+        seq = last + 1
+    return None

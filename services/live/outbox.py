@@ -1,0 +1,138 @@
+"""What waits to be written to one connection: durable frames in order, and the latest of the rest.
+
+Events, snapshots and replies stand in a queue with a bound. Tokens and presence never do: who has
+some to show is marked, and asked for them when there is something to write with. So a slow reader
+gets them merged, and the queue is all that can grow.
+
+    offer --> queue --+
+                      +--> take --> one write
+    mark --> marked --+
+
+When the queue is full the connection is lost to its reader: `overflow` is called once, and what
+waits is dropped in favour of the farewell.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
+
+from sessiond.session.limits import KIB, MIB
+
+CAPACITY = MIB
+"""Bytes that may wait. A reader this far behind resumes by its cursor, which costs others less."""
+
+WRITE_BYTES = 256 * KIB
+"""About how much one write carries: far below the 4 MiB that gRPC clients read by default."""
+
+
+class Source(Protocol):
+    """Something that has a latest state to show, and goes along with the queue."""
+
+    sent_seq: int
+    """The seq of the newest event of it that was taken for writing."""
+
+    def sample(self) -> list[bytes]:
+        """Return the frames that bring its reader to its latest state; [] when it is there."""
+
+
+class _Waiting(NamedTuple):
+    frame: bytes
+    source: Source | None
+    seq: int
+
+
+class Outbox:
+    """Frames on their way to one connection."""
+
+    def __init__(self, overflow: Callable[[], None], *, capacity: int = CAPACITY) -> None:
+        self._overflow = overflow
+        self._capacity = capacity
+        self._queue: deque[_Waiting] = deque()
+        self._size = 0
+        self._marked: dict[Source, None] = {}
+        self._ended = False
+        self._something = asyncio.Event()
+        self._roomy = asyncio.Event()
+        self._roomy.set()
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more is taken."""
+        return self._ended
+
+    def offer(self, frame: bytes, source: Source | None = None, seq: int = 0) -> None:
+        """Let a frame wait for its turn; never waits itself. `seq` is an event's, of the source."""
+        if self._ended:
+            return
+        if self._size + len(frame) > self._capacity and self._queue:
+            self._overflow()
+            return
+        self._put(frame, source, seq)
+
+    def fits(self, size: int) -> bool:
+        """Return whether so many bytes more may wait."""
+        return not self._ended and self._size + size <= self._capacity
+
+    def mark(self, source: Source) -> None:
+        """Ask the source for its latest state with the next write."""
+        if not self._ended:
+            self._marked[source] = None
+            self._something.set()
+
+    def unmark(self, source: Source) -> None:
+        """Ask it no more."""
+        self._marked.pop(source, None)
+
+    def end(self, farewell: bytes = b"", *, at_once: bool = False) -> None:
+        """Take nothing more: what waits is still written, or dropped, and then the farewell."""
+        if self._ended:
+            return
+        if at_once:
+            self._queue.clear()
+            self._size = 0
+        self._marked.clear()
+        if farewell:
+            self._put(farewell, None, 0)
+        self._ended = True
+        self._roomy.set()
+        self._something.set()
+
+    async def room(self) -> None:
+        """Wait until half of the queue is free: what is not urgent is put in then."""
+        await self._roomy.wait()
+
+    async def take(self) -> bytes:
+        """Wait for frames and return those that are there, as one message; b"" after the end."""
+        while not self._queue and not self._marked:
+            if self._ended:
+                return b""
+            self._something.clear()
+            await self._something.wait()
+        taken: list[bytes] = []
+        size = 0
+        while self._queue and size < WRITE_BYTES:
+            frame, source, seq = self._queue.popleft()
+            if source is not None and seq:
+                source.sent_seq = seq
+            taken.append(frame)
+            size += len(frame)
+        self._size -= size
+        while self._marked and size < WRITE_BYTES and not self._queue:
+            source = next(iter(self._marked))
+            del self._marked[source]
+            for frame in source.sample():
+                taken.append(frame)
+                size += len(frame)
+        if self._size <= self._capacity // 2:
+            self._roomy.set()
+        return b"".join(taken) if taken else await self.take()
+
+    def _put(self, frame: bytes, source: Source | None, seq: int) -> None:
+        self._queue.append(_Waiting(frame, source, seq))
+        self._size += len(frame)
+        if self._size > self._capacity // 2:
+            self._roomy.clear()
+        self._something.set()

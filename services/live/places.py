@@ -1,0 +1,277 @@
+"""Where each session of a stream is: in a room of ours, or with another Live that is forwarded to.
+
+asked for --find--> here: join, catch up, follow
+             ^  |
+             |  +-> there: forward the attach --granted--> follow
+             |               |
+             +--moved, broken+
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import structlog
+
+from services.live.attachment import Attachment
+from services.live.catch_up import AttachmentEnded, CatchUp, parse_cursor
+from services.live.forwarding import Broken, Forward, Moved, Refused
+from services.live.frames import goaway
+from services.live.hops import Hops
+from services.live.outbox import Outbox
+from services.live.protocol import Conversation, Follow, Leave
+from services.live.rooms import Held, Rooms
+from services.live.routing import Peer, Router
+from services.live.store import StoreClient
+from services.serving.context import Call
+from sessiond.errors import Internal, NotAttached, SessiondError, Unauthenticated, Unavailable
+from sessiond.session.access import Identity
+from sessiond.store.codec import decode_head
+from sessiond.v1.live_pb2 import ClientFrame
+
+ATTACHES = 16
+"""Attaches of one stream that are under way at once; the next one is read when one is done."""
+
+ATTACH_SECONDS = 10.0
+"""How long finding a session's owner may take before the client is told to come back."""
+
+_log = structlog.get_logger(__name__)
+
+
+class Here(NamedTuple):
+    """The session is in a room of this process."""
+
+    held: Held
+    attachment: Attachment
+
+
+Place = Here | Forward
+
+
+@dataclass(frozen=True, slots=True)
+class Whereabouts:
+    """What finding and following sessions takes; `advertised` is where clients reach this Live."""
+
+    rooms: Rooms
+    router: Router
+    hops: Hops
+    store: StoreClient
+    advertised: str
+
+
+class Places:
+    """The attachments of one stream."""
+
+    def __init__(
+        self,
+        around: Whereabouts,
+        conversation: Conversation,
+        outbox: Outbox,
+        *,
+        caller: Callable[[], Call],
+        hops: int,
+    ) -> None:
+        self._around = around
+        self._conversation = conversation
+        self._outbox = outbox
+        self._caller = caller
+        self._hops = hops
+        self._places: dict[str, Place] = {}
+        self._forwards: dict[str, Forward] = {}
+        self._attaching: dict[str, asyncio.Task[None]] = {}
+        self._attaches = asyncio.Semaphore(ATTACHES)
+        self._closing: set[asyncio.Task[None]] = set()
+
+    def get(self, session_id: str) -> Place | None:
+        """Return where an attached session is; None when it is not attached any more."""
+        return self._places.get(session_id)
+
+    async def attach(self, asked: Follow) -> None:
+        """Begin to attach a session; waits while too many attaches are under way."""
+        await self._attaches.acquire()
+        task = asyncio.create_task(self._attach(asked), name=f"attach {asked.session_id}")
+        self._attaching[asked.session_id] = task
+        task.add_done_callback(lambda done: self._done(asked.session_id, done))
+
+    async def detach(self, asked: Leave) -> None:
+        """Follow a session no longer."""
+        attaching = self._attaching.pop(asked.session_id, None)
+        if attaching is not None:
+            attaching.cancel()
+            with suppress(asyncio.CancelledError):
+                await attaching
+        place = self._places.pop(asked.session_id, None)
+        self._conversation.ended(asked.session_id)
+        if isinstance(place, Forward):
+            await place.say(asked.frame)  # its goaway comes from there
+            return
+        if place is not None:
+            self._leave(place)
+        gone = NotAttached("The session is detached.")
+        self._outbox.offer(goaway(gone, session_id=asked.session_id))
+
+    async def everywhere(self, frame: ClientFrame) -> None:
+        """Say something to every other Live that is forwarded to."""
+        for forward in tuple(self._forwards.values()):
+            await forward.say(frame)
+
+    def farewell(self, reason: SessiondError) -> bytes:
+        """Return the frames that send the reader away, and say for each session where to resume."""
+        return b"".join(
+            goaway(reason, session_id=session_id, cursor=place.attachment.cursor)
+            for session_id, place in self._places.items()
+            if isinstance(place, Here)
+        )
+
+    async def close(self) -> None:
+        """Follow nothing any more, and leave no task behind."""
+        attaching = tuple(self._attaching.values())
+        for task in attaching:
+            task.cancel()
+        await asyncio.gather(*attaching, return_exceptions=True)
+        for place in self._places.values():
+            if isinstance(place, Here):
+                self._leave(place)
+        self._places.clear()
+        forwards, self._forwards = self._forwards, {}
+        await asyncio.gather(
+            *(forward.close() for forward in forwards.values()),
+            *self._closing,
+            return_exceptions=True,
+        )
+
+    # --- attaching ---------------------------------------------------------------------------
+
+    def _done(self, session_id: str, done: asyncio.Task[None]) -> None:
+        self._attaches.release()
+        if self._attaching.get(session_id) is done:
+            del self._attaching[session_id]
+
+    async def _attach(self, asked: Follow) -> None:
+        try:
+            async with asyncio.timeout(ATTACH_SECONDS) as patience:
+                await self._attach_somewhere(asked, patience)
+        except AttachmentEnded:
+            pass
+        except TimeoutError:
+            self._refuse(asked.session_id, Unavailable())
+        except SessiondError as error:
+            self._refuse(asked.session_id, error)
+        except Exception:
+            _log.exception("an attach broke")
+            self._refuse(asked.session_id, Internal())
+
+    def _refuse(self, session_id: str, error: SessiondError) -> None:
+        place = self._places.get(session_id)
+        if isinstance(place, Here):
+            place.attachment.end(error)
+        else:
+            self._forget(session_id)
+            self._outbox.offer(goaway(error, session_id=session_id))
+
+    async def _attach_somewhere(self, asked: Follow, patience: asyncio.Timeout) -> None:
+        search = self._around.router.search(asked.session_id, hops=self._hops)
+        while True:
+            place = await search.next()
+            if not isinstance(place, Peer):
+                if await self._attach_here(asked, place, patience):
+                    return
+                continue
+            answer = await self._forward_to(asked.session_id, place).attach(asked.frame.attach)
+            match answer:
+                case Moved(owner):
+                    search.moved(owner)
+                case Broken(refused):
+                    await search.broke(place, refused=refused)
+                case Refused():
+                    self._forget(asked.session_id)
+                    return
+                case _:
+                    return
+
+    async def _attach_here(self, asked: Follow, held: Held, patience: asyncio.Timeout) -> bool:
+        """Follow a room of ours; False when it is not ours any more."""
+        room = held.room
+        room.check_reader(self._identity())
+        wanted = parse_cursor(asked.cursor) if asked.cursor is not None else None
+        ahead = wanted is not None and wanted.log_id == room.log_id
+        if ahead and wanted is not None and wanted.seq > room.session.seq:
+            # The client knows more than we do: it is wrong, or we are not the owner any more.
+            await self._check_ownership(held)
+        if room.closed is not None:
+            return False
+        attachment = Attachment(
+            room, self._outbox, identity=self._identity, on_end=self._attachment_ended
+        )
+        held.users += 1
+        self._places[asked.session_id] = Here(held, attachment)
+        room.audience.join(attachment)
+        self._conversation.granted(asked.session_id)
+        patience.reschedule(None)  # from here on it is the reader who sets the pace
+        around = self._around
+        await CatchUp(attachment, self._outbox, around.store, around.advertised).run(
+            asked.cursor, asked.tail
+        )
+        return True
+
+    async def _check_ownership(self, held: Held) -> None:
+        """Let go of a room whose session has another owner by now."""
+        session_id = held.room.session.id
+        head = decode_head(await self._around.store.read_head(session_id))
+        if head.tombstone is not None or head.meta.epoch != held.room.meta.epoch:
+            held.room.close()
+            self._around.rooms.wake(session_id, held)
+
+    def _forward_to(self, session_id: str, peer: Peer) -> Forward:
+        forward = self._forwards.get(peer.address)
+        if forward is None or forward.broken:
+            forward = Forward(
+                peer.channel,
+                self._around.hops.onward(self._caller(), self._hops),
+                self._outbox,
+                gone=peer.gone,
+                on_granted=self._conversation.granted,
+                on_ended=self._forget,
+                on_broken=lambda broken: self._forward_broke(peer.address, broken),
+            )
+            self._forwards[peer.address] = forward
+        self._places[session_id] = forward
+        return forward
+
+    def _forward_broke(self, address: str, forward: Forward) -> None:
+        if self._forwards.get(address) is forward:
+            del self._forwards[address]
+        closing = asyncio.create_task(forward.close(), name="forward-close")
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
+
+    # --- ends --------------------------------------------------------------------------------
+
+    def _attachment_ended(self, attachment: Attachment) -> None:
+        place = self._places.get(attachment.session_id)
+        if isinstance(place, Here) and place.attachment is attachment:
+            self._let_go(place.held)
+            self._forget(attachment.session_id)
+
+    def _leave(self, place: Here) -> None:
+        if not place.attachment.ended:
+            place.attachment.detach()
+            self._let_go(place.held)
+
+    def _let_go(self, held: Held) -> None:
+        held.users -= 1
+        held.used_at = asyncio.get_running_loop().time()
+
+    def _forget(self, session_id: str) -> None:
+        self._places.pop(session_id, None)
+        self._conversation.ended(session_id)
+
+    def _identity(self) -> Identity:
+        identity = self._caller().identity
+        if identity is None:
+            raise Unauthenticated
+        return identity

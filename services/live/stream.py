@@ -1,0 +1,290 @@
+"""One client's stream: what the conversation asks for is done here, and what happens is written.
+
+One task reads, one writes (the call itself), and each attach that is under way has one of its own.
+Nothing else of a stream has a task: changes, events and tokens are plain calls into rooms.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+import structlog
+
+from services.live.attachment import Attachment
+from services.live.changes import Counts
+from services.live.forwarding import Forward
+from services.live.frames import goaway, refusal, reply
+from services.live.looking_back import look_back
+from services.live.outbox import Outbox
+from services.live.places import Places, Whereabouts
+from services.live.protocol import (
+    Action,
+    Conversation,
+    Finish,
+    Follow,
+    Greet,
+    Leave,
+    Make,
+    Present,
+    Say,
+    Write,
+)
+from services.live.request import Answer, Asked, RoomClosed
+from services.serving.auth import Authenticator
+from services.serving.context import Call
+from sessiond.errors import (
+    Internal,
+    InvalidArgument,
+    PermissionDenied,
+    SessiondError,
+    SlowReader,
+    TurnNotFound,
+    Unauthenticated,
+)
+from sessiond.session.access import Identity
+from sessiond.session.changes import BeginTurn
+from sessiond.session.limits import Limits
+from sessiond.v1.live_pb2 import ClientFrame, Hello
+
+HELLO_SECONDS = 10.0
+"""How long a client may take to say hello."""
+
+_LONGEST_TIMER = 1e6
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What all streams of this Live have in common.
+
+    A client may take `farewell_seconds` to read the last frames; then its call is cut. `clock`
+    gives seconds since 1970.
+    """
+
+    whereabouts: Whereabouts
+    authenticator: Authenticator
+    counts: Counts
+    limits: Limits
+    attached_sessions: int
+    farewell_seconds: float = 5.0
+    clock: Callable[[], float] = time.time
+
+
+@dataclass(slots=True, kw_only=True)
+class StreamChange(Asked):
+    """A change whose answer goes into a stream.
+
+    It has none when its room closes before: the client, told of that, sends it again.
+    """
+
+    outbox: Outbox
+    attachment: Attachment
+
+    def give(self, answer: Answer | SessiondError) -> None:
+        """Give the answer."""
+        session_id = self.attachment.session_id
+        if isinstance(answer, SessiondError):
+            self.outbox.offer(refusal(session_id, self.op_id, answer))
+            return
+        turn = None
+        if isinstance(self.change, BeginTurn):
+            turn = self.attachment.room.take_up(answer, self.attachment)
+        self.outbox.offer(reply(session_id, self.op_id, answer.seq, turn))
+
+    def fail(self, reason: Exception) -> None:
+        """Say why there is no answer, where no `goaway` says it."""
+        if isinstance(reason, SessiondError):
+            self.give(reason)
+
+
+class Stream:
+    """One call of Connect.
+
+    `hops` says how many Lives passed it on, and `counted` whether they count its changes.
+    """
+
+    def __init__(
+        self, surroundings: Surroundings, call: Call, *, hops: int = 0, counted: bool = False
+    ) -> None:
+        self.failure: SessiondError | None = None
+        """Why it ended; None when the client wished so or vanished."""
+        self._around = surroundings
+        self._call = call
+        self._counted = counted
+        self._outbox = Outbox(self._too_slow)
+        self._conversation = Conversation(
+            surroundings.limits, attached_sessions=surroundings.attached_sessions
+        )
+        self._places = Places(
+            surroundings.whereabouts,
+            self._conversation,
+            self._outbox,
+            caller=lambda: self._call,
+            hops=hops,
+        )
+        self._loop = asyncio.get_running_loop()
+        self._carrier = asyncio.current_task()
+        self._cut: asyncio.TimerHandle | None = None
+        self._expiry = self._loop.call_later(HELLO_SECONDS, self._never_greeted)
+
+    async def carry(self, requests: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
+        """Yield what is to be written, until the end."""
+        reading = asyncio.create_task(self._read(requests), name="stream-read")
+        try:
+            while data := await self._outbox.take():
+                yield data
+        finally:
+            reading.cancel()
+            with suppress(asyncio.CancelledError):
+                await reading
+
+    def end(
+        self, reason: SessiondError | None, *, farewell: bytes = b"", drop: bool = False
+    ) -> None:
+        """End the stream: what waits is written, or dropped, and then a goaway."""
+        if self._outbox.ended:
+            return
+        self.failure = reason
+        if reason is not None:
+            farewell += goaway(reason)
+        self._outbox.end(farewell, at_once=drop)
+        if self._carrier is not None:
+            self._cut = self._loop.call_later(self._around.farewell_seconds, self._carrier.cancel)
+
+    async def close(self) -> None:
+        """Leave nothing behind."""
+        self._outbox.end()
+        for timer in (self._expiry, self._cut):
+            if timer is not None:
+                timer.cancel()
+        await self._places.close()
+
+    # --- reading -----------------------------------------------------------------------------
+
+    async def _read(self, requests: AsyncIterator[bytes]) -> None:
+        try:
+            async for data in requests:
+                for action in self._conversation.receive(data):
+                    await self._do(action)
+                if self._outbox.ended:
+                    return
+            # Who vanishes looks as if it had no more to say; either way nobody is there any more.
+            self.end(None)
+        except SessiondError as error:
+            self.end(error)
+        except Exception:
+            _log.exception("a stream broke")
+            self.end(Internal())
+
+    async def _do(self, action: Action) -> None:
+        match action:
+            case Make():
+                await self._make(action)
+            case Write():
+                await self._write(action)
+            case Present():
+                await self._present(action)
+            case Say():
+                self._outbox.offer(action.frame)
+            case Follow():
+                await self._places.attach(action)
+            case Leave():
+                await self._places.detach(action)
+            case Greet():
+                await self._greet(action.token)
+            case Finish():
+                self.end(action.reason)
+
+    async def _greet(self, token: str | None) -> None:
+        """Welcome the client, and mind until when its token is good."""
+        if token is not None:
+            verified = await self._around.authenticator.verify(token)
+            before = self._identity()
+            identity = replace(verified.identity, acting_for=before.acting_for)
+            if identity.actor != before.actor:
+                raise PermissionDenied("A fresh token must be of the same caller.")
+            self._call = replace(
+                self._call, identity=identity, token=token, expires_at=verified.expires_at
+            )
+            await self._places.everywhere(ClientFrame(hello=Hello(token=token)))
+        self._expiry.cancel()
+        left = max(0.0, self._call.expires_at - self._around.clock())
+        self._expiry = self._loop.call_later(min(left, _LONGEST_TIMER), self._expired)
+        self._outbox.offer(self._conversation.welcome())
+
+    async def _make(self, asked: Make) -> None:
+        place = self._places.get(asked.session_id)
+        if place is None:
+            return  # it has just ended, and the client is about to hear of it
+        try:
+            if not self._counted:  # a rate counts where the caller came in
+                self._around.counts.take(self._identity())
+            if isinstance(place, Forward):
+                await place.say(asked.frame)
+                return
+            room = place.held.room
+            change = StreamChange(
+                change=asked.change,
+                identity=self._identity(),
+                op_id=asked.op_id,
+                expected_revision=asked.expected_revision,
+                outbox=self._outbox,
+                attachment=place.attachment,
+            )
+            if asked.since and not room.remembers_since(asked.since):
+                found = await look_back(self._around.whereabouts.store, room, change, asked.since)
+                if found is not None:
+                    change.give(found)
+                    return
+            room.submit(change)
+            self._around.whereabouts.rooms.wake(asked.session_id, place.held)
+        except RoomClosed:
+            return
+        except SessiondError as error:
+            self._outbox.offer(refusal(asked.session_id, asked.op_id, error))
+
+    async def _write(self, asked: Write) -> None:
+        place = self._places.get(asked.session_id)
+        if isinstance(place, Forward):
+            await place.say(asked.frame)
+        elif place is not None and place.held.instance.is_alive():
+            room = place.held.room
+            begun = room.begin_of(asked.turn_id, place.attachment)
+            try:
+                room.write(place.attachment, asked.turn_id, asked.offset, asked.text)
+            except (TurnNotFound, InvalidArgument) as error:
+                self._outbox.offer(refusal(asked.session_id, begun, error))
+
+    async def _present(self, asked: Present) -> None:
+        place = self._places.get(asked.session_id)
+        if isinstance(place, Forward):
+            await place.say(asked.frame)
+        elif place is not None:
+            place.held.room.audience.typing(place.attachment, asked.typing)
+
+    # --- ends --------------------------------------------------------------------------------
+
+    def _identity(self) -> Identity:
+        identity = self._call.identity
+        if identity is None:
+            raise Unauthenticated
+        return identity
+
+    def _too_slow(self) -> None:
+        """Send a reader away that does not keep up; each session's goaway says where to resume."""
+        slow = SlowReader(retry_after=0.1)
+        self.end(slow, farewell=self._places.farewell(slow), drop=True)
+
+    def _never_greeted(self) -> None:
+        self.end(InvalidArgument(detail="The first frame must be hello."))
+
+    def _expired(self) -> None:
+        if self._call.expires_at > self._around.clock():  # it was further off than timers go
+            self._expiry = self._loop.call_later(_LONGEST_TIMER, self._expired)
+        else:
+            self.end(Unauthenticated("The token has expired."))

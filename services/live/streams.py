@@ -1,0 +1,84 @@
+"""`Connect` over gRPC, in bytes both ways: frames are decoded where they are needed, and encoded
+once for all who get them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from typing import Any
+
+import grpc
+
+from services.live.hops import hops_of
+from services.live.stream import Stream, Surroundings
+from services.serving.context import current_call
+from sessiond.errors import Draining, SessiondError, Unauthenticated
+from sessiond.v1.live_pb2 import DESCRIPTOR
+
+SERVICE: str = DESCRIPTOR.services_by_name["LiveService"].full_name
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class Streams:
+    """Serves streams, and ends them when the part drains."""
+
+    def __init__(self, surroundings: Surroundings) -> None:
+        self._surroundings = surroundings
+        self._open: set[Stream] = set()
+        self._none = asyncio.Event()
+        self._none.set()
+        self._draining = False
+
+    def __len__(self) -> int:
+        """Return how many are open."""
+        return len(self._open)
+
+    def handlers(self) -> grpc.GenericRpcHandler:
+        """Return what takes the calls, ahead of the generated servicer, which would decode them."""
+        # The types know synchronous handlers alone.
+        connect: Any = self.connect
+        handler: Any = grpc.stream_stream_rpc_method_handler(connect)
+        return grpc.method_handlers_generic_handler(SERVICE, {"Connect": handler})
+
+    async def connect(
+        self, requests: AsyncIterator[bytes], context: Context
+    ) -> AsyncGenerator[bytes, None]:
+        """Carry one stream.
+
+        Raises:
+            SessiondError: why it ended, where that was not the client's wish.
+        """
+        call = current_call()
+        if call is None:
+            raise Unauthenticated
+        if self._draining:
+            raise Draining(retry_after=0.1)
+        counted = await self._surroundings.whereabouts.hops.counted(context)
+        stream = Stream(self._surroundings, call, hops=hops_of(context), counted=counted)
+        self._open.add(stream)
+        self._none.clear()
+        try:
+            async with aclosing(stream.carry(requests)) as frames:
+                async for data in frames:
+                    yield data
+        finally:
+            await stream.close()
+            self._open.discard(stream)
+            if not self._open:
+                self._none.set()
+        if stream.failure is not None:
+            raise stream.failure
+
+    async def drain(self, reason: SessiondError) -> None:
+        """Take no more streams, send all clients elsewhere, and wait until they have gone."""
+        self._draining = True
+        for stream in tuple(self._open):
+            stream.end(reason)
+        await self.none()
+
+    async def none(self) -> None:
+        """Return when none is open."""
+        await self._none.wait()

@@ -1,0 +1,170 @@
+"""Several Lives that serve gRPC over one kept Store, in one process."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+from joserfc import jwt
+from joserfc.jwk import OctKey
+from prometheus_client import CollectorRegistry
+
+from services.live.rates import Rate
+from services.live.servicer import InstanceServicer, LiveServicer
+from services.serving.addresses import HostPort
+from services.serving.auth import authenticating
+from services.serving.channels import open_channel
+from services.serving.health import Health
+from services.serving.interceptors import CallInterceptor
+from services.serving.metrics import CallMetrics
+from services.serving.placement import placed
+from services.serving.server import GrpcServer
+from sessiond.v1 import live_pb2 as pb
+from sessiond.v1.live_pb2_grpc import LiveServiceStub, add_LiveServiceServicer_to_server
+from sessiond.v1.ownership_pb2_grpc import add_InstanceServiceServicer_to_server
+from tests.live.kept import PATIENCE
+from tests.live.standing import SECRET, UNLIMITED, House, Live
+
+IDENTIFY = "/sessiond.v1.InstanceService/Identify"
+
+
+def calling(subject: str = "alice", **claims: Any) -> tuple[tuple[str, str], ...]:
+    """Return the metadata of this caller."""
+    told = {"iss": "tests", "aud": "sessiond", "sub": subject, "exp": int(time.time()) + 3600}
+    key = OctKey.import_key(SECRET)
+    token = jwt.encode({"alg": "HS256"}, {**told, **claims}, key, algorithms=["HS256"])
+    return (("authorization", f"Bearer {token}"),)
+
+
+@dataclass
+class Replica:
+    """One Live that serves, and how it ends."""
+
+    live: Live
+    address: str
+    server: GrpcServer
+    stub: Any
+    asked: list[str] = field(default_factory=list)
+    """Contents of the messages that it was asked to append, by clients or by other Lives."""
+
+    async def say(
+        self,
+        content: str,
+        op_id: str = "",
+        *,
+        session_id: str = "s1",
+        metadata: tuple[tuple[str, str], ...] = (),
+        seconds: float = PATIENCE,
+    ) -> int:
+        """Append a message through this one, and return its seq."""
+        request = pb.AppendMessageRequest(
+            session_id=session_id, content=content, op_id=op_id or secrets.token_hex(8)
+        )
+        answer = await self.stub.AppendMessage(
+            request, metadata=metadata or calling(), timeout=seconds
+        )
+        return int(answer.seq)
+
+    async def kill(self) -> None:
+        """End it as SIGKILL does: connections break, and nothing is said to Store any more."""
+        for task in self.live.tasks:
+            task.cancel()
+        await self.server.grpc.stop(None)
+
+    def holds(self, session_id: str = "s1") -> bool:
+        return self.live.rooms.held(session_id) is not None
+
+
+class Noting(LiveServicer):
+    """Notes what it is asked."""
+
+    noted: list[str]
+
+    async def AppendMessage(  # noqa: N802
+        self, request: pb.AppendMessageRequest, context: Any
+    ) -> pb.AppendMessageResponse:
+        self.noted.append(request.content)
+        return await super().AppendMessage(request, context)
+
+
+@dataclass
+class Replicas:
+    """Those that were started; they know one another."""
+
+    house: House
+    store: HostPort
+    ports: Iterator[int]
+    stack: AsyncExitStack
+    all: list[Replica] = field(default_factory=list)
+
+    async def start(self, *, rate: Rate = UNLIMITED) -> Replica:
+        """Start another one, and wait until all that live know each other."""
+        replica = await self.stack.enter_async_context(self._one(rate))
+        self.all.append(replica)
+        await self.known()
+        return replica
+
+    @asynccontextmanager
+    async def _one(self, rate: Rate) -> AsyncIterator[Replica]:
+        listen = HostPort("127.0.0.1", next(self.ports))
+        settings = self.house.settings(listen)
+        async with (
+            self.house.live(self.store, address=str(listen), rate=rate) as live,
+            authenticating(settings) as authenticator,
+        ):
+            interceptor = CallInterceptor(
+                authenticator, CallMetrics(CollectorRegistry()), public=frozenset({IDENTIFY})
+            )
+            server = GrpcServer(settings, Health(), interceptor)
+            servicer = Noting(live.changes, live.history)
+            servicer.noted = []
+            add_LiveServiceServicer_to_server(servicer, server.grpc)
+            add_InstanceServiceServicer_to_server(InstanceServicer(live.registration), server.grpc)
+            async with server, open_channel(listen, settings) as channel:
+                stub = LiveServiceStub(channel)
+                yield Replica(live, str(listen), server, stub, servicer.noted)
+
+    async def known(self) -> None:
+        """Wait until each of them knows just those that are registered."""
+        _, registered = await self.house.kept.instances()
+        living = {each.instance for each in registered}
+        for replica in self.all:
+            if replica.live.instance in living:
+                async with asyncio.timeout(PATIENCE):
+                    async for told in replica.live.instances.follow():
+                        if {each.id for each in told} == living:
+                            break
+
+    def place(self, session_id: str, *, without: Replica | None = None) -> Replica:
+        """Return where a session is placed."""
+        among = {each.live.instance: each for each in self.all if each is not without}
+        living = next(iter(among.values())).live.instances.living
+        found = placed(session_id, [each for each in living if each.id in among])
+        assert found is not None
+        return among[found.id]
+
+    def placed_on(self, replica: Replica, count: int = 1) -> list[str]:
+        """Return names of sessions that are placed there."""
+        found: list[str] = []
+        number = 0
+        while len(found) < count:
+            number += 1
+            if self.place(f"s-{number}") is replica:
+                found.append(f"s-{number}")
+        return found
+
+
+@asynccontextmanager
+async def replicas(house: House, ports: Iterator[int], count: int) -> AsyncIterator[Replicas]:
+    """Run so many Lives over one Store, which looks at those that are reported."""
+    async with house.store(dials=True) as (store, _), AsyncExitStack() as stack:
+        started = Replicas(house, store, ports, stack)
+        for _ in range(count):
+            await started.start()
+        yield started

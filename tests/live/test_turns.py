@@ -1,0 +1,267 @@
+"""A turn in a room: written by one worker, shown as it comes, stored in pieces, ended once."""
+
+from __future__ import annotations
+
+import pytest
+
+from services.live.audience import TOKENS_SECONDS
+from services.live.outcome import Verdict
+from services.live.room import AWAY_SECONDS, DRAFT_SECONDS, Room
+from sessiond.errors import InvalidArgument, SessionFull, TurnActive, TurnNotFound
+from sessiond.session.access import Identity, Role
+from sessiond.session.changes import AppendMessage, BeginTurn, CancelTurn, EndTurn
+from sessiond.session.events import TurnEnded
+from sessiond.session.limits import Limits
+from sessiond.session.state import TurnOutcome
+from sessiond.store.codec import decode_draft
+from sessiond.v1.live_pb2 import TurnProgress
+from sessiond.v1.ownership_pb2 import Commit
+from tests.live.readers import Reader, made, text_of, told
+from tests.live.rooms import House, commit, formed
+
+AGENT = Identity("w", Role.AGENT, agents=frozenset({"writer"}))
+OTHER = Identity("v", Role.AGENT, agents=frozenset({"writer"}))
+
+
+def begun(room: Room, worker: Reader, op_id: str = "b1") -> TurnProgress:
+    answer = made(room, BeginTurn(), op_id, worker.identity)
+    return room.take_up(answer, worker.attachment)
+
+
+def ended(room: Room) -> TurnEnded:
+    record = room.window.record(room.session.seq)
+    assert record is not None
+    assert isinstance(record.event, TurnEnded)
+    return record.event
+
+
+async def test_tokens_are_shown_as_they_come_and_the_end_tells_the_text() -> None:
+    """Readers see the text grow, and then the message that it became."""
+    house = House()
+    room = house.room()
+    worker, reader = Reader(room, AGENT), Reader(room)
+    turn = begun(room, worker)
+    room.write(worker.attachment, turn.turn_id, 0, "Hel")
+    room.write(worker.attachment, turn.turn_id, 3, "lo")
+    house.timers.pass_(TOKENS_SECONDS)
+    assert text_of(await reader.shown("token")) == "Hello"
+    room.write(worker.attachment, turn.turn_id, 5, "!")
+    made(room, EndTurn(turn.turn_id, 6), "e1", AGENT)
+    shown = await reader.shown("token", "event")
+    assert shown[0].text == "!"
+    assert shown[1].turn_ended.message.content == "Hello!"
+    assert room.session.turn is None
+
+
+async def test_a_slow_reader_gets_tokens_merged() -> None:
+    """However many pieces there were, what waits for a reader is one."""
+    house = House()
+    room = house.room()
+    worker, reader = Reader(room, AGENT), Reader(room)
+    turn = begun(room, worker)
+    for offset in range(100):
+        room.write(worker.attachment, turn.turn_id, offset, "x")
+        house.timers.pass_(TOKENS_SECONDS)
+    (token,) = await reader.shown("token")
+    assert (token.offset, token.text) == (0, "x" * 100)
+
+
+async def test_what_is_written_is_stored_in_pieces_without_a_change() -> None:
+    """A commit of drafts alone leaves the head as it stands."""
+    house = House()
+    room = house.room()
+    worker = Reader(room, AGENT)
+    turn = begun(room, worker)
+    woken: list[None] = []
+    room.wake = lambda: woken.append(None)
+    pieces: list[tuple[int, int, str]] = []
+    for offset, text in ((0, "one "), (4, "two")):
+        room.write(worker.attachment, turn.turn_id, offset, text)
+        assert room.form() is None
+        house.timers.pass_(DRAFT_SECONDS)
+        write = commit(room).write
+        assert isinstance(write, Commit)
+        assert (write.head, len(write.records), write.HasField("index")) == (b"", 0, False)
+        pieces.extend((each.number, *decode_draft(each.value)) for each in write.drafts)
+    assert pieces == [(1, 0, "one "), (2, 4, "two")]
+    assert len(woken) == 2
+    assert room.form() is None
+
+
+async def test_a_draft_travels_with_changes_that_go_anyway() -> None:
+    """One commit, one transaction."""
+    room = House().room()
+    worker = Reader(room, AGENT)
+    turn = begun(room, worker)
+    room.write(worker.attachment, turn.turn_id, 0, "one")
+    told(room, AppendMessage("hello"), "a")
+    write = commit(room).write
+    assert isinstance(write, Commit)
+    assert [decode_draft(each.value) for each in write.drafts] == [(0, "one")]
+
+
+async def test_the_commit_that_ends_a_turn_removes_its_drafts_and_puts_none() -> None:
+    """A put under a delete of the same range would be refused by etcd as a whole."""
+    room = House().room()
+    worker = Reader(room, AGENT)
+    turn = begun(room, worker)
+    room.write(worker.attachment, turn.turn_id, 0, "one")
+    told(room, EndTurn(turn.turn_id, 3), "e1", AGENT)
+    write = commit(room).write
+    assert isinstance(write, Commit)
+    assert (write.ended_turn, len(write.drafts)) == (turn.turn_id, 0)
+
+
+async def test_a_worker_that_begins_again_goes_on_where_the_text_is() -> None:
+    """The same begin is the same turn, whoever carries it; what is there is not written twice."""
+    room = House().room()
+    first = Reader(room, AGENT)
+    turn = begun(room, first)
+    room.write(first.attachment, turn.turn_id, 0, "Hello")
+    first.attachment.detach()
+    second = Reader(room, AGENT)
+    answer = told(room, BeginTurn(), "b1", AGENT)
+    room.form()
+    again = room.take_up(answer.answer, second.attachment)
+    assert (again.turn_id, again.offset, again.ended) == (turn.turn_id, 5, False)
+    room.write(second.attachment, turn.turn_id, 3, "lo, world")
+    with pytest.raises(TurnNotFound):
+        room.write(first.attachment, turn.turn_id, 12, "!")
+    made(room, EndTurn(turn.turn_id, 12), "e1", AGENT)
+    assert ended(room).content == "Hello, world"
+
+
+async def test_a_begin_of_a_turn_that_has_ended_says_so() -> None:
+    """A worker that was away too long learns that there is nothing to go on with."""
+    room = House().room()
+    worker = Reader(room, AGENT)
+    turn = begun(room, worker)
+    made(room, CancelTurn(turn.turn_id), "c1")
+    answer = told(room, BeginTurn(), "b1", AGENT)
+    room.form()
+    again = room.take_up(answer.answer, worker.attachment)
+    assert (again.turn_id, again.ended) == (turn.turn_id, True)
+
+
+async def test_another_worker_waits_until_the_turn_has_ended() -> None:
+    """One turn at a time, whoever else would speak."""
+    room = House().room()
+    worker = Reader(room, AGENT)
+    turn = begun(room, worker)
+    refused = told(room, BeginTurn(), "b1", OTHER)
+    room.form()
+    assert isinstance(refused.error, TurnActive)
+    made(room, CancelTurn(turn.turn_id), "c1")
+    assert made(room, BeginTurn(), "b2", OTHER).seq == 4
+
+
+@pytest.mark.parametrize("who", ["reader", "before begin"])
+async def test_only_the_worker_writes(who: str) -> None:
+    """A stream that did not begin the turn has no part in its text."""
+    room = House().room()
+    worker, reader = Reader(room, AGENT), Reader(room, AGENT)
+    turn = begun(room, worker)
+    with pytest.raises(TurnNotFound):
+        if who == "reader":
+            room.write(reader.attachment, turn.turn_id, 0, "x")
+        else:
+            room.write(worker.attachment, "another", 0, "x")
+
+
+async def test_a_hole_in_the_text_is_refused() -> None:
+    """And the turn goes on from where it is whole."""
+    room = House().room()
+    worker = Reader(room, AGENT)
+    turn = begun(room, worker)
+    with pytest.raises(InvalidArgument):
+        room.write(worker.attachment, turn.turn_id, 3, "lo")
+    room.write(worker.attachment, turn.turn_id, 0, "Hel")
+    refused = told(room, EndTurn(turn.turn_id, 5), "e1", AGENT)
+    room.form()
+    assert isinstance(refused.error, InvalidArgument)
+
+
+async def test_a_worker_that_stays_away_ends_its_turn_as_interrupted() -> None:
+    """The text that there was is the message; nobody waits for ever."""
+    house = House()
+    room = house.room()
+    worker = Reader(room, AGENT)
+    turn = begun(room, worker)
+    room.write(worker.attachment, turn.turn_id, 0, "Hel")
+    worker.attachment.detach()
+    house.timers.pass_(AWAY_SECONDS)
+    commit(room)
+    assert (ended(room).outcome, ended(room).content) == (TurnOutcome.INTERRUPTED, "Hel")
+
+
+async def test_a_worker_that_came_back_in_time_is_not_interrupted() -> None:
+    """Being away has one clock, and coming back stops it."""
+    house = House()
+    room = house.room()
+    worker = Reader(room, AGENT)
+    begun(room, worker)
+    worker.attachment.detach()
+    back = Reader(room, AGENT)
+    answer = told(room, BeginTurn(), "b1", AGENT)
+    room.form()
+    room.take_up(answer.answer, back.attachment)
+    house.timers.pass_(AWAY_SECONDS)
+    assert room.form() is None
+    assert room.turn is not None
+
+
+async def test_a_text_over_the_limit_fails_the_turn_with_what_was_there() -> None:
+    """What fits is kept; the rest is nobody's."""
+    house = House(limits=Limits(content=5))
+    room = house.room()
+    worker = Reader(room, AGENT)
+    turn = begun(room, worker)
+    room.write(worker.attachment, turn.turn_id, 0, "Hello")
+    room.write(worker.attachment, turn.turn_id, 5, "!")
+    with pytest.raises(TurnNotFound):
+        room.write(worker.attachment, turn.turn_id, 5, "?")
+    commit(room)
+    assert (ended(room).outcome, ended(room).content) == (TurnOutcome.FAILED, "Hello")
+
+
+async def test_a_full_session_can_still_end_its_turn() -> None:
+    """Otherwise it would run for ever, in a session that takes nothing else."""
+    house = House(limits=Limits(events=3))
+    room = house.room()
+    worker = Reader(room, AGENT)
+    turn = begun(room, worker)
+    made(room, AppendMessage("the last one"), "a")
+    refused = told(room, AppendMessage("one more"), "b")
+    room.form()
+    assert isinstance(refused.error, SessionFull)
+    made(room, EndTurn(turn.turn_id, 0), "e1", AGENT)
+    assert room.session.turn is None
+
+
+async def test_nothing_is_written_after_the_end_was_asked_for() -> None:
+    """The text of the ending event is fixed when the end is decided."""
+    room = House().room()
+    worker = Reader(room, AGENT)
+    turn = begun(room, worker)
+    room.write(worker.attachment, turn.turn_id, 0, "Hello")
+    told(room, EndTurn(turn.turn_id, 5), "e1", AGENT)
+    formed(room)
+    with pytest.raises(TurnNotFound):
+        room.write(worker.attachment, turn.turn_id, 5, "!")
+    room.settle(Verdict.COMMITTED)
+    assert ended(room).content == "Hello"
+
+
+async def test_a_reader_that_joins_in_the_middle_gets_the_rest_without_a_repeat() -> None:
+    """What it was told when it came is not shown again."""
+    house = House()
+    room = house.room()
+    worker = Reader(room, AGENT)
+    turn = begun(room, worker)
+    room.write(worker.attachment, turn.turn_id, 0, "Hello")
+    late = Reader(room)
+    late.attachment.has_text(turn.turn_id, 5)
+    room.write(worker.attachment, turn.turn_id, 5, ", world")
+    house.timers.pass_(TOKENS_SECONDS)
+    (token,) = await late.shown("token")
+    assert (token.offset, token.text) == (5, ", world")
