@@ -7,8 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sessiond.session.state import Decision, MessageType, OutputStatus, Sender, Status
-from sessiond.v1 import live_pb2, session_pb2
+from sessiond.session.state import (
+    Decision,
+    MessageType,
+    OutputStatus,
+    Sender,
+    Status,
+    TurnOutcome,
+)
+from sessiond.v1 import event_pb2, live_pb2, session_pb2
 
 STATUS_NUMBER: Mapping[Status, session_pb2.SessionStatus.ValueType] = {
     word: session_pb2.SessionStatus.Value(f"SESSION_STATUS_{word.name}") for word in Status
@@ -25,6 +32,9 @@ OUTPUT_STATUS_NUMBER: Mapping[OutputStatus, session_pb2.OutputStatus.ValueType] 
 DECISION_NUMBER: Mapping[Decision, live_pb2.Decision.ValueType] = {
     word: live_pb2.Decision.Value(f"DECISION_{word.name}") for word in Decision
 }
+TURN_OUTCOME_NUMBER: Mapping[TurnOutcome, event_pb2.TurnOutcome.ValueType] = {
+    word: event_pb2.TurnOutcome.Value(f"TURN_OUTCOME_{word.name}") for word in TurnOutcome
+}
 
 STATUS_WORD: Mapping[int, Status] = {number: word for word, number in STATUS_NUMBER.items()}
 SENDER_WORD: Mapping[int, Sender] = {number: word for word, number in SENDER_NUMBER.items()}
@@ -35,3 +45,6 @@ OUTPUT_STATUS_WORD: Mapping[int, OutputStatus] = {
     number: word for word, number in OUTPUT_STATUS_NUMBER.items()
 }
 DECISION_WORD: Mapping[int, Decision] = {number: word for word, number in DECISION_NUMBER.items()}
+TURN_OUTCOME_WORD: Mapping[int, TurnOutcome] = {
+    number: word for word, number in TURN_OUTCOME_NUMBER.items()
+}

@@ -10,6 +10,7 @@ the very bytes that it read or wrote.
 
 from __future__ import annotations
 
+from sessiond.store.drafts import decode_draft, encode_draft
 from sessiond.store.heads import (
     FORMAT,
     HeadMeta,
@@ -36,10 +37,12 @@ __all__ = [
     "OutputRow",
     "StoredHead",
     "Tombstone",
+    "decode_draft",
     "decode_entry",
     "decode_head",
     "decode_outputs",
     "decode_record",
+    "encode_draft",
     "encode_entry",
     "encode_head",
     "encode_outputs",

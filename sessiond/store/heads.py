@@ -9,7 +9,7 @@ from google.protobuf.message import DecodeError
 
 from sessiond.numbers import STATUS_NUMBER, STATUS_WORD
 from sessiond.session.access import Actor
-from sessiond.session.state import LastWord, Session, Status
+from sessiond.session.state import LastWord, Session, Status, Turn
 from sessiond.store.records import actor_from_stored, actor_to_stored
 from sessiond.store.v1 import records_pb2 as pb
 
@@ -75,6 +75,7 @@ class StoredHead:
     last_message_seq: int
     inputs_seq: int
     last_word: LastWord
+    turn: Turn | None = None
     tombstone: Tombstone | None = None
 
 
@@ -103,6 +104,7 @@ def encode_head(session: Session, meta: HeadMeta) -> bytes:
         index_ms=meta.index_ms,
         awaited_agent=meta.awaited_agent,
         last_word=_LAST_WORD_NUMBER[session.last_word],
+        turn=None if session.turn is None else _turn_to_stored(session.turn),
     ).SerializeToString()
 
 
@@ -160,6 +162,7 @@ def decode_head(data: bytes) -> StoredHead:
             last_message_seq=stored.last_message_seq,
             inputs_seq=stored.inputs_seq,
             last_word=_LAST_WORD[stored.last_word],
+            turn=_turn(stored.turn) if stored.HasField("turn") else None,
             tombstone=tombstone,
         )
     except KeyError as error:
@@ -179,6 +182,26 @@ def take_over(head: bytes, *, owner: bytes, epoch: int, commit_id: bytes) -> byt
     stored.epoch = epoch
     stored.commit_id = commit_id
     return stored.SerializeToString()
+
+
+def _turn_to_stored(turn: Turn) -> pb.RunningTurn:
+    return pb.RunningTurn(
+        turn_id=turn.id,
+        actor=actor_to_stored(turn.actor),
+        op_id=turn.op_id,
+        agent_id=turn.agent_id,
+        seq=turn.seq,
+    )
+
+
+def _turn(stored: pb.RunningTurn) -> Turn:
+    return Turn(
+        id=stored.turn_id,
+        actor=actor_from_stored(stored.actor),
+        op_id=stored.op_id,
+        agent_id=stored.agent_id if stored.HasField("agent_id") else None,
+        seq=stored.seq,
+    )
 
 
 def _parsed(data: bytes) -> pb.Head:

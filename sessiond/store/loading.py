@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from sessiond.session.apply import LAST_MESSAGE_CHARACTERS, decided
+from sessiond.session.apply import LAST_MESSAGE_CHARACTERS, decided, message_of
 from sessiond.session.events import (
-    MessageAppended,
     OutputDecided,
     OutputEdited,
     OutputSubmitted,
@@ -48,8 +47,8 @@ def load(head: StoredHead, outputs: Sequence[OutputRow], records: Iterable[Recor
         raise ValueError("record 1 does not create a session")
     last_message = ""
     if head.last_message_seq:
-        message = _needed(by_seq, head.last_message_seq).event
-        if not isinstance(message, MessageAppended):
+        message = message_of(_needed(by_seq, head.last_message_seq))
+        if message is None:
             raise ValueError(f"record {head.last_message_seq} appends no message")
         last_message = message.content[:LAST_MESSAGE_CHARACTERS]
     return Session(
@@ -71,6 +70,7 @@ def load(head: StoredHead, outputs: Sequence[OutputRow], records: Iterable[Recor
         last_message_seq=head.last_message_seq,
         last_message=last_message,
         last_word=head.last_word,
+        turn=head.turn,
     )
 
 

@@ -13,6 +13,8 @@ from sessiond.numbers import (
     MESSAGE_TYPE_WORD,
     SENDER_NUMBER,
     SENDER_WORD,
+    TURN_OUTCOME_NUMBER,
+    TURN_OUTCOME_WORD,
 )
 from sessiond.session.access import Actor, Role
 from sessiond.session.events import (
@@ -26,6 +28,8 @@ from sessiond.session.events import (
     SessionPaused,
     SessionResumed,
     SessionUpdated,
+    TurnBegun,
+    TurnEnded,
 )
 from sessiond.session.state import OutputBody
 from sessiond.session.workflow import Step, Workflow
@@ -70,6 +74,10 @@ def encode_record(record: Record) -> bytes:
             stored.session_paused.SetInParent()
         case SessionResumed():
             stored.session_resumed.SetInParent()
+        case TurnBegun(turn_id, agent_id):
+            stored.turn_begun.CopyFrom(pb.TurnBegun(turn_id=turn_id, agent_id=agent_id))
+        case TurnEnded():
+            stored.turn_ended.CopyFrom(_turn_ended(event))
         case _:  # pragma: no cover
             assert_never(event)
     return stored.SerializeToString()
@@ -131,6 +139,14 @@ def _event(stored: pb.Record) -> Event:
             return SessionPaused()
         case "session_resumed":
             return SessionResumed()
+        case "turn_begun":
+            begun = stored.turn_begun
+            return TurnBegun(
+                turn_id=begun.turn_id,
+                agent_id=begun.agent_id if begun.HasField("agent_id") else None,
+            )
+        case "turn_ended":
+            return _turn_ended_event(stored.turn_ended)
         case None:
             raise ValueError("the record holds no event that this version knows")
 
@@ -244,5 +260,27 @@ def _output(stored: pb.OutputBody) -> OutputBody:
         content=stored.content,
         generated_ms=stored.generated_ms,
         quality_score=stored.quality_score if stored.HasField("quality_score") else None,
+        metadata=stored.metadata if stored.HasField("metadata") else None,
+    )
+
+
+def _turn_ended(event: TurnEnded) -> pb.TurnEnded:
+    return pb.TurnEnded(
+        turn_id=event.turn_id,
+        outcome=TURN_OUTCOME_NUMBER[event.outcome],
+        message_id=event.message_id,
+        agent_id=event.agent_id,
+        content=event.content,
+        metadata=event.metadata,
+    )
+
+
+def _turn_ended_event(stored: pb.TurnEnded) -> TurnEnded:
+    return TurnEnded(
+        turn_id=stored.turn_id,
+        outcome=TURN_OUTCOME_WORD[stored.outcome],
+        message_id=stored.message_id,
+        agent_id=stored.agent_id if stored.HasField("agent_id") else None,
+        content=stored.content,
         metadata=stored.metadata if stored.HasField("metadata") else None,
     )
