@@ -74,6 +74,11 @@ class Reader(AsyncIterator[Wanted_co], Generic[Wanted_co]):
         self._failure: SessiondError | None = None
 
     @property
+    def waiting(self) -> int:
+        """How many events wait to be read."""
+        return self._records
+
+    @property
     def roomy(self) -> bool:
         """Whether half of what may wait is free."""
         return self._records <= CAPACITY // 2 and self._bytes <= BYTES // 2

@@ -27,6 +27,7 @@ from sessiond.errors import (
     PayloadTooLarge,
     SessiondError,
     TurnNotFound,
+    Unavailable,
 )
 from sessiond.session.events import TurnEnded
 from sessiond.session.state import (
@@ -113,6 +114,11 @@ class AttachedSession(Changes):
         """Return an iterator as `events()` does, over tokens and presence too."""
         return self._reader(durable=False)
 
+    @property
+    def readers(self) -> int:
+        """How many iterators there are that somebody holds."""
+        return len(self._readers)
+
     def __aiter__(self) -> Reader[Durable]:
         return self.events()
 
@@ -195,9 +201,7 @@ class AttachedSession(Changes):
         """
         kind = frame.WhichOneof("frame")
         op_id: str = getattr(frame, kind or "").op_id
-        stream = self._stream
-        if stream is None:
-            raise self._failure or RuntimeError("the session is not attached")
+        stream = self._open_stream()
         if frame.ByteSize() + _FRAME_SPARE > stream.frame_bytes:
             raise PayloadTooLarge
         while len(self._replies) >= CAPACITY // 2:
@@ -267,7 +271,13 @@ class AttachedSession(Changes):
             await come
         return reply.seq
 
+    def _open_stream(self) -> Stream:
+        if self._stream is None:
+            raise self._failure or Unavailable("The session has been left.", retry_after=None)
+        return self._stream
+
     async def _reply_to(self, frame: ClientFrame, op_id: str) -> Reply:
+        self._open_stream()
         reply = self._replies.get(op_id)
         if reply is None:
             reply = asyncio.get_running_loop().create_future()

@@ -26,7 +26,14 @@ from sessiond.client.channels import MIB, metadata_of
 from sessiond.client.failures import from_goaway
 from sessiond.client.link import Link, State
 from sessiond.client.tokens import Tokens
-from sessiond.errors import CARRIED, Internal, RateLimited, SessiondError, Unauthenticated
+from sessiond.errors import (
+    CARRIED,
+    Internal,
+    OutcomeUnknown,
+    RateLimited,
+    SessiondError,
+    Unauthenticated,
+)
 from sessiond.status import from_rpc_error
 from sessiond.v1.live_pb2 import ClientFrame, Close, Goaway, Hello, ServerFrame
 
@@ -188,14 +195,13 @@ class Stream:
         """Say goodbye, and leave nothing behind."""
         self._closing = True
         self._roomy.set()
-        task = self._task
-        if task is None:
-            return
-        if self._connected:
-            self.say([ClientFrame(close=Close())])
-            await asyncio.wait([task], timeout=FAREWELL_SECONDS)
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        if self._task is not None:
+            if self._connected:
+                self.say([ClientFrame(close=Close())])
+                await asyncio.wait([self._task], timeout=FAREWELL_SECONDS)
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        self._fail(OutcomeUnknown("The client was left before an answer came."))
 
     # --- one call after the other ------------------------------------------------------------
 
@@ -213,13 +219,13 @@ class Stream:
         index = int(self._around.chance() * len(connects)) % len(connects)
         backoff = Backoff(self._around.chance)
         clock = asyncio.get_running_loop().time
-        refused = ""
+        refused = fresh = ""
         while True:
             began = clock()
             least = 0.0
-            token = ""
+            token, fresh = fresh, ""
             try:
-                token = await self._token()
+                token = token or await self._token()
                 least = await self._carry(connects[index], token)
             except TimeoutError:
                 pass
@@ -228,7 +234,7 @@ class Stream:
                 if not self._around.tokens.renewable or token == refused:
                     raise
                 refused = token
-                await self._token(other_than=token)
+                fresh = await self._token(other_than=token)
             finally:
                 self._lost()
             if self._closing:
@@ -388,10 +394,11 @@ class Stream:
             left = tokens.seconds_left()
             if left is None:
                 return
-            # When the provider has no other one yet, it is asked again soon.
-            await asyncio.sleep(max(left, STEADY_SECONDS if left == 0 else 0.0))
+            await asyncio.sleep(left)
             token = await self._token()
-            if token != used:
+            if token == used:
+                await asyncio.sleep(STEADY_SECONDS)  # there is no other one yet
+            else:
                 used = token
                 self.say([ClientFrame(hello=Hello(token=token))])
 

@@ -372,8 +372,9 @@ class SyncClient:
             clock=time.monotonic,
             chance=self._chance,
         )
+        token = ""
         while True:
-            token = self._tokens.current()
+            token = token or self._tokens.current()
             call: Any = method(attempts.stub)
             try:
                 response: Response = call(
@@ -387,6 +388,6 @@ class SyncClient:
             else:
                 return response
             pause = attempts.failed(failure)
-            if isinstance(failure, Unauthenticated):
-                self._tokens.another(token)
+            refused = isinstance(failure, Unauthenticated)
+            token = self._tokens.another(token) if refused else ""
             self._sleep(pause)

@@ -348,8 +348,9 @@ class UnaryCalls:
             clock=caller.clock,
             chance=caller.chance,
         )
+        token = ""
         while True:
-            token = await caller.tokens.current()
+            token = token or await caller.tokens.current()
             call: Any = method(attempts.stub)
             try:
                 response: Response = await call(
@@ -362,6 +363,6 @@ class UnaryCalls:
             else:
                 return response
             pause = attempts.failed(failure)
-            if isinstance(failure, Unauthenticated):
-                await caller.tokens.another(token)
+            refused = isinstance(failure, Unauthenticated)
+            token = await caller.tokens.another(token) if refused else ""
             await asyncio.sleep(pause)

@@ -32,10 +32,10 @@ async def watch(
         SessiondError: the watch is refused.
     """
     backoff = Backoff(caller.chance)
-    refused = ""
+    refused = token = ""
     said = False
     while True:
-        token = await caller.tokens.current()
+        token = token or await caller.tokens.current()
         call = replicas.preferred.WatchSessions(
             request, metadata=metadata_of(token, caller.acting_for)
         )
@@ -54,9 +54,13 @@ async def watch(
                 if token == refused:
                     raise failure from None
                 refused = token
-                await caller.tokens.another(token)
+                token = await caller.tokens.another(token)
             elif not _comes_back(failure):
                 raise failure from None
+            else:
+                token = ""
+        else:
+            token = ""
         finally:
             call.cancel()
         if said and not request.HasField("cursor"):

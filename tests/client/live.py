@@ -13,7 +13,7 @@ from tests.client.sessions import Conversation, StoredSession
 
 
 class Connection:
-    """One call of Connect."""
+    """One call of Connect. One that is `deaf` does what it hears, and says nothing of it."""
 
     def __init__(self, live: Live, metadata: dict[str, str]) -> None:
         self.metadata = metadata
@@ -22,11 +22,15 @@ class Connection:
         self.reads = asyncio.Event()
         self.reads.set()
         self.messages = 0
+        self.deaf = False
         self._out: asyncio.Queue[ServerFrame | None] = asyncio.Queue()
+        self._news = asyncio.Event()
         self._live = live
         self.conversation = Conversation(live.sessions, self.say)
 
     def say(self, frame: ServerFrame) -> None:
+        if self.deaf:
+            return
         # Both forms are allowed.
         whole = frame if self._live.single else ServerFrame(batch=[frame])
         self._out.put_nowait(whole)
@@ -45,12 +49,19 @@ class Connection:
     def kinds(self) -> list[str | None]:
         return [frame.WhichOneof("frame") for frame in self.heard]
 
+    async def hears(self, kind: str, count: int) -> None:
+        """Wait until it has heard so many frames of a kind."""
+        while self.kinds().count(kind) < count:
+            self._news.clear()
+            await self._news.wait()
+
     async def read(self, requests: AsyncIterator[ClientFrame]) -> None:
         async for message in requests:
             await self.reads.wait()
             self.messages += 1
             for frame in message.batch or (message,):
                 self.heard.append(frame)
+                self._news.set()
                 if frame.WhichOneof("frame") == "hello" and self._live.silent:
                     continue
                 self.conversation.hear(frame)
@@ -91,7 +102,7 @@ class Live:
         return self.connections[-1]
 
     async def start(self) -> None:
-        handler = grpc.stream_stream_rpc_method_handler(
+        handler: Any = grpc.stream_stream_rpc_method_handler(
             self._connect,
             request_deserializer=ClientFrame.FromString,
             response_serializer=lambda frame: frame.SerializeToString(),

@@ -6,6 +6,7 @@ and how attachments begin and end.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -53,6 +54,9 @@ class StoredSession:
     refuse: dict[str, list[SessiondError]] = field(default_factory=dict)
     presence: list[bool] = field(default_factory=list)
 
+    _awaited: int = 0
+    _come: asyncio.Event = field(default_factory=asyncio.Event)
+
     def __post_init__(self) -> None:
         created = event_pb2.SessionCreated(
             user_id="alice",
@@ -73,9 +77,18 @@ class StoredSession:
         event.actor.CopyFrom(OWNER)
         event.op_id = op_id
         self.events.append(event)
+        if self.head >= self._awaited:
+            self._come.set()
         for attachment in self.attachments:
             attachment.say(ServerFrame(event=event))
         return event.seq
+
+    async def reached(self, seq: int) -> None:
+        """Wait until the session has come so far."""
+        self._awaited = seq
+        if self.head < seq:
+            self._come.clear()
+            await self._come.wait()
 
     def append(self, content: str, op_id: str = "") -> int:
         message = session_pb2.Message(
@@ -177,6 +190,8 @@ class StoredSession:
 class Conversation:
     """One stream: what the server does with what it hears."""
 
+    most_attached = 1000
+
     def __init__(self, sessions: dict[str, StoredSession], say: Say) -> None:
         self._sessions = sessions
         self._say = say
@@ -190,7 +205,10 @@ class Conversation:
         for each in frame.batch or (frame,):
             kind = each.WhichOneof("frame")
             if kind == "hello":
-                self._say(ServerFrame(welcome=live_pb2.Welcome()))
+                limits = live_pb2.StreamLimits(
+                    attached_sessions=self.most_attached, frame_bytes=1024 * 1024
+                )
+                self._say(ServerFrame(welcome=live_pb2.Welcome(limits=limits)))
             elif kind == "ping":
                 self._say(ServerFrame(pong=live_pb2.Pong(payload=each.ping.payload)))
             elif kind == "attach":
@@ -215,8 +233,16 @@ class Conversation:
 
     def _attach(self, attach: live_pb2.Attach) -> None:
         session = self._sessions.get(attach.session_id)
-        if session is None:
-            goaway = live_pb2.Goaway(session_id=attach.session_id, reason=SessionNotFound.reason)
+        refusals = [SessionNotFound()] if session is None else session.refuse.get("attach")
+        if session is None or refusals:
+            assert refusals
+            reason = refusals.pop(0)
+            goaway = live_pb2.Goaway(
+                session_id=attach.session_id,
+                reason=reason.reason,
+                detail=reason.detail,
+                reconnect=CARRIED[type(reason)].close < 4500,
+            )
             self._say(ServerFrame(goaway=goaway))
             return
 
