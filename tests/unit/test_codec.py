@@ -7,17 +7,25 @@ from dataclasses import replace
 import pytest
 
 from sessiond.session.access import Actor, Role
-from sessiond.session.changes import AppendMessage, ApproveOutput, UpdateSession
+from sessiond.session.changes import (
+    AppendMessage,
+    ApproveOutput,
+    CancelTurn,
+    EndTurn,
+    UpdateSession,
+)
 from sessiond.session.events import Record, SessionPaused
-from sessiond.session.state import LastWord, OutputStatus, Status
+from sessiond.session.state import LastWord, OutputStatus, Status, Turn
 from sessiond.store.codec import (
     HeadMeta,
     OutputRow,
     Tombstone,
+    decode_draft,
     decode_entry,
     decode_head,
     decode_outputs,
     decode_record,
+    encode_draft,
     encode_entry,
     encode_head,
     encode_outputs,
@@ -28,7 +36,7 @@ from sessiond.store.codec import (
     take_over,
 )
 from sessiond.store.v1 import records_pb2 as pb
-from tests.unit.stories import CONSULTANT, Story
+from tests.unit.stories import CONSULTANT, SERVICE, Story
 
 META = HeadMeta(
     log_id=(1 << 64) - 1,
@@ -97,6 +105,13 @@ def test_the_largest_head_stays_within_4_kib() -> None:
         last_message_seq=20_000,
         inputs_seq=20_000,
         last_word=LastWord.OTHER,
+        turn=Turn(
+            id="0" * 36,
+            actor=Actor("v" * 128, Role.SERVICE, "u" * 128),
+            op_id="o" * 128,
+            agent_id="a" * 128,
+            seq=20_000,
+        ),
     )
     head = encode_head(session, replace(META, awaited_agent="a" * 128, epoch=1 << 40, size=1 << 25))
     assert sum(map(len, (*session.metadata, *session.metadata.values()))) == 2048
@@ -184,7 +199,9 @@ def test_taking_over_changes_owner_epoch_and_commit_alone(story: Story) -> None:
     assert decode_head(take_over(taken, owner=b"", epoch=9, commit_id=b"")).meta.owner == b""
 
 
-@pytest.mark.parametrize("decode", [decode_record, decode_head, decode_outputs, decode_entry])
+@pytest.mark.parametrize(
+    "decode", [decode_record, decode_head, decode_outputs, decode_entry, decode_draft]
+)
 def test_bytes_that_nobody_wrote_are_a_value_error(decode: object) -> None:
     """Not a crash of protobuf's own kind."""
     assert callable(decode)
@@ -207,5 +224,54 @@ def test_numbers_of_a_later_version_are_a_value_error(story: Story) -> None:
         decode_head(b"")
     with pytest.raises(ValueError, match="does not know"):
         decode_head(pb.Head(format=1, status=99).SerializeToString())
+    turn = pb.RunningTurn(actor=pb.Actor(role="owl"))
+    with pytest.raises(ValueError, match="owl"):
+        decode_head(pb.Head(format=1, status=1, turn=turn).SerializeToString())
+    unknown_outcome = pb.Record(
+        actor=pb.Actor(role="user"), turn_ended=pb.TurnEnded(turn_id="t", outcome=99)
+    )
+    with pytest.raises(ValueError, match="no record"):
+        decode_record(unknown_outcome.SerializeToString())
     with pytest.raises(ValueError, match="table"):
         decode_outputs(pb.OutputTable(rows=[pb.OutputRow(status=99)]).SerializeToString())
+
+
+def test_a_draft_comes_back_as_it_went() -> None:
+    """A piece of text, and how many characters stand before it."""
+    for offset, text in ((0, ""), (0, "Hello"), (5, "жж\U0001f600\n"), (1 << 40, "x" * 70_000)):
+        assert decode_draft(encode_draft(offset, text)) == (offset, text)
+
+
+def test_a_running_turn_stands_in_the_head() -> None:
+    """Whose it is and by which event, so a session loads without the record of that."""
+    story = Story()
+    story.begin(SERVICE)
+    turn = story.session.turn
+    assert turn == Turn("id-1", SERVICE.actor, "op-1", "gtm-consultant", 2)
+    head = decode_head(encode_head(story.session, META))
+    assert head.turn == turn
+    assert load(head, (), story.records[:1]) == story.session
+    nobodys = replace(story.session, turn=replace(turn, agent_id=None))
+    assert decode_head(encode_head(nobodys, META)).turn == nobodys.turn
+    story.make(CancelTurn("id-1"))
+    assert decode_head(encode_head(story.session, META)).turn is None
+
+
+def test_the_newest_message_may_be_a_turns(story: Story) -> None:
+    """The event that ended it is needed to load the session; a turn that said nothing is none."""
+    agent = replace(CONSULTANT, agents=frozenset({"persona-strategist"}))
+    turn_id = story.begin(agent, "ж" * 200)
+    story.make(EndTurn(turn_id, 200, metadata="{}"), agent)
+    said = story.session.seq
+    turn_id = story.begin(agent)
+    story.make(EndTurn(turn_id, 0), agent)
+    for record in story.records:
+        assert decode_record(encode_record(record)) == record
+    head = decode_head(encode_head(story.session, META))
+    rows = decode_outputs(encode_outputs(story.session))
+    assert needed_seqs(head, rows) == [1, 3, 4, 5, 6, said]
+    needed = [record for record in story.records if record.seq in needed_seqs(head, rows)]
+    assert load(head, rows, needed) == story.session
+    silent = replace(story.records[-1], seq=said)
+    with pytest.raises(ValueError, match=f"record {said} appends no message"):
+        load(head, rows, [*needed[:-1], silent])
