@@ -138,10 +138,10 @@ async def live(running: Running, settings: LiveSettings) -> AsyncIterator[Drain]
             roles={CHANGES: CALLERS},
         )
         server = GrpcServer(settings, running.health, interceptor)
-        server.grpc.add_generic_rpc_handlers((streams.handlers(),))
         live_pb2_grpc.add_LiveServiceServicer_to_server(
             LiveServicer(changes, History(store), streams), server.grpc
         )
+        streams.take_calls(server.grpc)
         ownership_pb2_grpc.add_InstanceServiceServicer_to_server(
             InstanceServicer(registration), server.grpc
         )

@@ -30,7 +30,7 @@ class LiveServicer(live_pb2_grpc.LiveServiceServicer):
         self._streams = streams
 
     def Connect(self, request_iterator: Any, context: Context) -> Any:
-        """Follow and change sessions; `Streams.handlers` takes these calls before, as bytes."""
+        """Follow and change sessions; `Streams.take_calls` takes these calls instead, as bytes."""
         return self._streams.connect(request_iterator, context)
 
     async def AppendMessage(

@@ -36,12 +36,15 @@ class Streams:
         """Return how many are open."""
         return len(self._open)
 
-    def handlers(self) -> grpc.GenericRpcHandler:
-        """Return what takes the calls, ahead of the generated servicer, which would decode them."""
+    def take_calls(self, server: grpc.aio.Server) -> None:
+        """Take the calls of Connect, as bytes; after the generated servicer, whose place it takes.
+
+        That one would decode each frame, and encode it again for each who gets it.
+        """
         # The types know synchronous handlers alone.
         connect: Any = self.connect
         handler: Any = grpc.stream_stream_rpc_method_handler(connect)
-        return grpc.method_handlers_generic_handler(SERVICE, {"Connect": handler})
+        server.add_registered_method_handlers(SERVICE, {"Connect": handler})
 
     async def connect(
         self, requests: AsyncIterator[bytes], context: Context

@@ -32,6 +32,10 @@ from services.serving.metrics import CallMetrics
 from services.serving.server import GrpcServer
 from sessiond.session.limits import DEFAULT_LIMITS
 from sessiond.v1 import live_pb2 as pb
+from sessiond.v1.live_pb2_grpc import (
+    LiveServiceServicer,
+    add_LiveServiceServicer_to_server,
+)
 from tests.live.kept import PATIENCE
 from tests.live.standing import ANYWHERE, SECRET, House, Live
 
@@ -117,7 +121,9 @@ async def serving(
             )
             interceptor = CallInterceptor(authenticator, CallMetrics(CollectorRegistry()))
             server = GrpcServer(settings, Health(), interceptor)
-            server.grpc.add_generic_rpc_handlers((streams.handlers(),))
+            generated: type[Any] = LiveServiceServicer
+            add_LiveServiceServicer_to_server(generated(), server.grpc)
+            streams.take_calls(server.grpc)
             async with server, open_channel(server.address, settings) as channel:
                 yield Serving(house, live, streams, channel)
 
