@@ -160,6 +160,17 @@ def test_a_client_that_folds_what_it_was_sent_has_what_the_server_has(
     check_same(copy, story.session)
 
 
+def test_a_snapshot_says_whose_the_last_word_is() -> None:
+    """In a plain conversation too: nobody's, the user's, the agent's."""
+    story = Story(CHAT)
+    check_same(received(story.session), story.session)
+    story.make(AppendMessage("Hello"))
+    assert received(story.session).awaited_agent == "assistant"
+    check_same(received(story.session), story.session)
+    story.make(AppendMessage("Good day", Sender.AGENT), SERVICE)
+    check_same(received(story.session), story.session)
+
+
 def check_same(copy: Session, session: Session) -> None:
     """A client's copy shows what the server shows, and the rules say the same of both."""
     assert session_to_wire(copy, ()) == session_to_wire(session, ())
