@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
-from sessiond.event_wire import event_to_wire
-
 from services.live.attachment import Attachment
 from services.live.frames import encoded
 from sessiond.errors import SessiondError
+from sessiond.event_wire import event_to_wire
 from sessiond.session.access import Actor
 from sessiond.session.events import Record
 from sessiond.v1.live_pb2 import Presence, PresentMember, ServerFrame

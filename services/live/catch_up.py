@@ -16,8 +16,6 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from sessiond.event_wire import event_to_wire, state_to_wire
-
 from services.live.attachment import Attachment
 from services.live.frames import encoded
 from services.live.outbox import Outbox
@@ -25,6 +23,7 @@ from services.live.room import Room
 from services.live.store import StoreClient
 from sessiond import wire
 from sessiond.errors import SlowReader
+from sessiond.event_wire import event_to_wire, state_to_wire
 from sessiond.session.apply import message_of
 from sessiond.session.events import Record
 from sessiond.session.limits import KIB

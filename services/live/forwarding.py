@@ -17,7 +17,7 @@ from google.protobuf.message import DecodeError
 
 from services.live.frames import encoded, goaway
 from services.live.outbox import Outbox
-from sessiond.errors import SessionMoved
+from sessiond.errors import NotAttached, SessionMoved
 from sessiond.v1.live_pb2 import Attach, ClientFrame, Close, Hello, ServerFrame
 
 CONNECT = "/sessiond.v1.LiveService/Connect"
@@ -123,6 +123,11 @@ class Forward:
         await self._outgoing.room()
         self._outgoing.offer(_framed(frame))
 
+    async def detach(self, frame: ClientFrame) -> None:
+        """Pass a detach on, and mind the session no longer."""
+        self._attached.discard(frame.detach.session_id)
+        await self.say(frame)
+
     async def close(self) -> None:
         """End the stream, and leave no task behind."""
         self._broken = True
@@ -187,6 +192,8 @@ class Forward:
     def _went(self, frame: ServerFrame) -> bool:
         """Take the end of an attachment; False where the client need not know."""
         told = frame.goaway
+        if told.reason == NotAttached.reason:
+            return True  # it answers a detach, perhaps after the session was asked for again
         self._attached.discard(told.session_id)
         if told.session_id not in self._attaching:
             self._on_ended(told.session_id)

@@ -107,7 +107,7 @@ class Places:
         place = self._places.pop(asked.session_id, None)
         self._conversation.ended(asked.session_id)
         if isinstance(place, Forward):
-            await place.say(asked.frame)  # its goaway comes from there
+            await place.detach(asked.frame)  # its goaway comes from there
             return
         if place is not None:
             self._leave(place)
