@@ -89,6 +89,7 @@ class Instances:
         self._reports: dict[bytes, asyncio.Task[None]] = {}
         self._watching: asyncio.Task[None] | None = None
         self._resources = AsyncExitStack()
+        self._over = False
 
     async def __aenter__(self) -> Self:
         for address in self._stores:
@@ -103,17 +104,15 @@ class Instances:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        # Who makes reports ends before the reports do.
+        self._over = True
+        tasks = [*self._reports.values()]
         if self._watching is not None:
-            self._watching.cancel()
-            await asyncio.wait((self._watching,))
+            tasks.append(self._watching)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         connections = [*self._connections.values()]
-        self._connections.clear()
         await asyncio.gather(*(connection.close() for connection in connections))
-        reports = [*self._reports.values()]
-        for report in reports:
-            report.cancel()
-        await asyncio.gather(*reports, return_exceptions=True)
         await self._resources.aclose()
 
     # --- who there is ------------------------------------------------------------------------
@@ -181,8 +180,8 @@ class Instances:
         It takes 5 s at most. Reports of one instance that meet are one.
         """
         gone = self.gone(instance)
-        if gone.done():
-            return True
+        if gone.done() or self._over:
+            return gone.done()
         report = self._reports.get(instance)
         if report is None:
             report = asyncio.create_task(self._report(instance, gone), name="report")
@@ -266,7 +265,7 @@ class Instances:
 
     def _now(self, instances: Iterable[Instance]) -> None:
         living = tuple(sorted(instances, key=lambda each: each.id))
-        if living == self._living:
+        if living == self._living or self._over:
             return
         self._living = living
         loop = asyncio.get_running_loop()

@@ -15,16 +15,22 @@ from joserfc import jwt
 from joserfc.jwk import OctKey
 from prometheus_client import CollectorRegistry
 
+from services.live.hops import Hops
+from services.live.places import Whereabouts
 from services.live.rates import Rate
 from services.live.servicer import InstanceServicer, LiveServicer
+from services.live.stream import Surroundings
+from services.live.streams import Streams
 from services.serving.addresses import HostPort
 from services.serving.auth import authenticating
 from services.serving.channels import open_channel
 from services.serving.health import Health
+from services.serving.identity import PartIdentity
 from services.serving.interceptors import CallInterceptor
 from services.serving.metrics import CallMetrics
 from services.serving.placement import placed
 from services.serving.server import GrpcServer
+from sessiond.session.limits import DEFAULT_LIMITS
 from sessiond.v1 import live_pb2 as pb
 from sessiond.v1.live_pb2_grpc import LiveServiceStub, add_LiveServiceServicer_to_server
 from sessiond.v1.ownership_pb2_grpc import add_InstanceServiceServicer_to_server
@@ -49,9 +55,12 @@ class Replica:
     live: Live
     address: str
     server: GrpcServer
+    channel: grpc.aio.Channel
     stub: Any
-    asked: list[str] = field(default_factory=list)
+    streams: Streams
+    asked: list[str]
     """Contents of the messages that it was asked to append, by clients or by other Lives."""
+    noted: asyncio.Event
 
     async def say(
         self,
@@ -71,6 +80,13 @@ class Replica:
         )
         return int(answer.seq)
 
+    async def heard(self, count: int) -> None:
+        """Wait until it was asked so many messages."""
+        async with asyncio.timeout(PATIENCE):
+            while len(self.asked) < count:
+                self.noted.clear()
+                await self.noted.wait()
+
     async def kill(self) -> None:
         """End it as SIGKILL does: connections break, and nothing is said to Store any more."""
         for task in self.live.tasks:
@@ -81,24 +97,36 @@ class Replica:
         return self.live.rooms.held(session_id) is not None
 
 
-class Noting(LiveServicer):
+class Noting(LiveServicer, InstanceServicer):
     """Notes what it is asked."""
 
-    noted: list[str]
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.noted = asyncio.Event()
+
+    def serve(self, live: Live, streams: Streams) -> None:
+        LiveServicer.__init__(self, live.changes, live.history, streams)
+        InstanceServicer.__init__(self, live.registration)
+
+    def connect(self, requests: Any, context: Any) -> Any:
+        return self._streams.connect(requests, context)
 
     async def AppendMessage(  # noqa: N802
         self, request: pb.AppendMessageRequest, context: Any
     ) -> pb.AppendMessageResponse:
-        self.noted.append(request.content)
+        self.asked.append(request.content)
+        self.noted.set()
         return await super().AppendMessage(request, context)
 
 
 @dataclass
 class Replicas:
-    """Those that were started; they know one another."""
+    """Those that were started; they know one another.
+
+    Each has a Store of its own, so that a commit that is held back there holds back no other's.
+    """
 
     house: House
-    store: HostPort
     ports: Iterator[int]
     stack: AsyncExitStack
     all: list[Replica] = field(default_factory=list)
@@ -114,21 +142,42 @@ class Replicas:
     async def _one(self, rate: Rate) -> AsyncIterator[Replica]:
         listen = HostPort("127.0.0.1", next(self.ports))
         settings = self.house.settings(listen)
-        async with (
-            self.house.live(self.store, address=str(listen), rate=rate) as live,
-            authenticating(settings) as authenticator,
-        ):
+        async with authenticating(settings) as authenticator:
             interceptor = CallInterceptor(
                 authenticator, CallMetrics(CollectorRegistry()), public=frozenset({IDENTIFY})
             )
-            server = GrpcServer(settings, Health(), interceptor)
-            servicer = Noting(live.changes, live.history)
-            servicer.noted = []
+            server, servicer = GrpcServer(settings, Health(), interceptor), Noting()
             add_LiveServiceServicer_to_server(servicer, server.grpc)
-            add_InstanceServiceServicer_to_server(InstanceServicer(live.registration), server.grpc)
-            async with server, open_channel(listen, settings) as channel:
-                stub = LiveServiceStub(channel)
-                yield Replica(live, str(listen), server, stub, servicer.noted)
+            add_InstanceServiceServicer_to_server(servicer, server.grpc)
+            Streams.take_calls(servicer, server.grpc)  # type: ignore[arg-type]
+            # It listens before it is registered: nobody is to find a registered one silent.
+            async with (
+                server,
+                self.house.store(dials=True) as (store, _),
+                self.house.live(store, address=str(listen), rate=rate) as live,
+                open_channel(listen, settings) as channel,
+            ):
+                hops = Hops(authenticator, PartIdentity(self.house.folder / "live.jwt"))
+                streams = Streams(
+                    Surroundings(
+                        Whereabouts(live.rooms, live.router, hops, live.store, str(listen)),
+                        authenticator,
+                        live.counts,
+                        DEFAULT_LIMITS,
+                        attached_sessions=1000,
+                    )
+                )
+                servicer.serve(live, streams)
+                yield Replica(
+                    live,
+                    str(listen),
+                    server,
+                    channel,
+                    LiveServiceStub(channel),
+                    streams,
+                    servicer.asked,
+                    servicer.noted,
+                )
 
     async def known(self) -> None:
         """Wait until each of them knows just those that are registered."""
@@ -162,9 +211,9 @@ class Replicas:
 
 @asynccontextmanager
 async def replicas(house: House, ports: Iterator[int], count: int) -> AsyncIterator[Replicas]:
-    """Run so many Lives over one Store, which looks at those that are reported."""
-    async with house.store(dials=True) as (store, _), AsyncExitStack() as stack:
-        started = Replicas(house, store, ports, stack)
+    """Run so many Lives; Store looks at those that are reported."""
+    async with AsyncExitStack() as stack:
+        started = Replicas(house, ports, stack)
         for _ in range(count):
             await started.start()
         yield started

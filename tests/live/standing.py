@@ -174,10 +174,11 @@ class House:
                 rooms, router, registration, store, writing, new_commit_id=random_16_bytes
             )
             rates = Rates(rate, clock=time.monotonic)
+            counts = Counts(users=rates, services=rates)
             changes = Changes(
                 router,
                 Hops(authenticator, identity),
-                Counts(users=rates, services=rates),
+                counts,
                 limits=DEFAULT_LIMITS,
                 new_op_id=lambda: secrets.token_hex(8),
                 answer_seconds=PATIENCE,
@@ -200,6 +201,7 @@ class House:
                     instances,
                     router,
                     leaving,
+                    counts,
                     changes,
                     History(store),
                     tasks,
@@ -243,6 +245,7 @@ class Live:
     instances: Instances
     router: Router
     leaving: Leaving
+    counts: Counts
     changes: Changes
     history: History
     tasks: list[asyncio.Task[None]]

@@ -107,7 +107,7 @@ async def test_a_rate_counts_where_the_caller_came_in(house: House, ports: Itera
         await house.kept.make(session_id)
         for n in range(6):
             assert await started.all[0].say(f"{n}", session_id=session_id) == n + 2
-        claims = (
+        claims: tuple[tuple[tuple[str, str], ...], ...] = (
             (),
             ((HOPS_KEY, "1"),),
             ((HOPS_KEY, "1"), (FORWARDER_KEY, calling()[0][1].removeprefix("Bearer "))),

@@ -104,6 +104,10 @@ class Scene:
             own_address=HERE,
         )
 
+    async def found(self, session_id: str, *, hops: int = 0) -> Any:
+        """Return where a session is found at once."""
+        return await self.router.search(session_id, hops=hops).next()
+
     def placed_at(self, address: str) -> str:
         """Return a session whose place is there."""
         found = (f"s{n}" for n in range(1000))
@@ -115,9 +119,10 @@ class Scene:
 
     async def asked(self, search: Any) -> str:
         """Return the address of who is to be asked next."""
-        found = await search.next()
+        found: Any = await search.next()
         assert isinstance(found, Peer), found
-        assert found.channel == f"channel to {found.address}"
+        channel: Any = found.channel
+        assert channel == f"channel to {found.address}"
         return found.address
 
 
@@ -134,7 +139,7 @@ async def test_what_is_held_here_is_found_here() -> None:
     there = scene(HERE, A)
     session_id = there.placed_at(A)
     there.rooms.holding.add(session_id)
-    assert await there.router.search(session_id).next() == f"room of {session_id}"
+    assert await there.found(session_id) == f"room of {session_id}"
     assert there.rooms.entered == []
 
 
@@ -142,7 +147,7 @@ async def test_a_session_is_looked_for_where_it_is_placed() -> None:
     """Placed here it is entered; placed elsewhere, that instance is asked, and nothing entered."""
     there = scene(HERE, A, B)
     mine = there.placed_at(HERE)
-    assert await there.router.search(mine).next() == f"room of {mine}"
+    assert await there.found(mine) == f"room of {mine}"
     for address in (A, B):
         assert await there.asked(there.router.search(there.placed_at(address))) == address
     assert there.rooms.entered == [mine]
@@ -151,7 +156,7 @@ async def test_a_session_is_looked_for_where_it_is_placed() -> None:
 async def test_where_nobody_is_known_everything_is_entered_here() -> None:
     """A Live that has not heard of any instance yet serves all the same."""
     there = scene()
-    assert await there.router.search("s").next() == "room of s"
+    assert await there.found("s") == "room of s"
 
 
 async def test_a_call_that_was_passed_on_is_entered_here_wherever_it_is_placed() -> None:
@@ -159,9 +164,9 @@ async def test_a_call_that_was_passed_on_is_entered_here_wherever_it_is_placed()
     there = scene(HERE, A)
     session_id = there.placed_at(A)
     there.rooms.outcomes = [f"room of {session_id}", SessionMoved(A)]
-    assert await there.router.search(session_id, hops=1).next() == f"room of {session_id}"
+    assert await there.found(session_id, hops=1) == f"room of {session_id}"
     with pytest.raises(SessionMoved) as moved:
-        await there.router.search(session_id, hops=1).next()
+        await there.found(session_id, hops=1)
     assert moved.value.owner_address == A
 
 
@@ -176,7 +181,7 @@ async def test_the_owner_whom_store_names_is_asked_and_remembered() -> None:
     # Once nobody lives there any more, it is worth nothing.
     there.instances.living = (instance(HERE), instance(A))
     session_id = there.placed_at(HERE)
-    assert await there.router.search(session_id).next() == f"room of {session_id}"
+    assert await there.found(session_id) == f"room of {session_id}"
 
 
 async def test_three_named_owners_are_followed_and_then_the_head_is_read() -> None:
@@ -202,7 +207,8 @@ async def test_an_owner_that_nobody_names_is_looked_for_by_placement() -> None:
     search = there.router.search(session_id)
     assert await there.asked(search) == A
     search.moved("")
-    assert await search.next() == f"room of {session_id}"
+    found: Any = await search.next()
+    assert found == f"room of {session_id}"
 
 
 async def test_a_place_that_refuses_is_reported_and_the_next_one_is_asked() -> None:
@@ -268,7 +274,7 @@ async def test_a_draining_live_passes_on_and_enters_nothing() -> None:
     assert there.rooms.entered == []
     there.rooms.outcomes = [SessionMoved()]
     with pytest.raises(SessionMoved) as moved:
-        await there.router.search(session_id, hops=1).next()
+        await there.found(session_id, hops=1)
     assert moved.value.owner_address == others.address
 
 
@@ -277,10 +283,10 @@ async def test_a_draining_live_that_is_alone_says_so() -> None:
     there = scene(HERE)
     there.registration.draining = True
     with pytest.raises(Draining):
-        await there.router.search("s").next()
+        await there.found("s")
     there.rooms.outcomes = [SessionMoved()]
     with pytest.raises(SessionMoved) as moved:
-        await there.router.search("s", hops=1).next()
+        await there.found("s", hops=1)
     assert moved.value.owner_address == ""
 
 
@@ -288,7 +294,7 @@ async def test_instances_that_drain_are_not_asked() -> None:
     """Unless they are named as owners."""
     there = Scene(StandInInstances((instance(HERE), instance(A, draining=True))))
     for n in range(20):
-        assert await there.router.search(f"s{n}").next() == f"room of s{n}"
+        assert await there.found(f"s{n}") == f"room of s{n}"
     search = there.router.search("s")
     search.moved(A)
     assert await there.asked(search) == A
@@ -300,4 +306,4 @@ async def test_failures_of_the_search_reach_the_caller() -> None:
     for failure in (SessionNotFound(), Unavailable()):
         there.rooms.outcomes = [failure]
         with pytest.raises(type(failure)):
-            await there.router.search("s").next()
+            await there.found("s")
