@@ -30,6 +30,9 @@ PIECE = 64 * 1024
 UNSENT = 64 * 1024
 """Characters that may wait to be sent before `write` waits."""
 
+FAILING_SECONDS = 5.0
+"""How long an exception waits for the end of its turn; one that is not ended is interrupted."""
+
 
 class TurnOver(Exception):
     """The turn ended before its worker ended it, with the text that was stored.
@@ -255,7 +258,8 @@ class Turn:
             self._session.send(ending)
             return
         try:
-            reply = await self._session.change(ending)
-        except SessiondError:
+            async with asyncio.timeout(FAILING_SECONDS):
+                reply = await self._session.change(ending)
+        except (SessiondError, TimeoutError):
             return
         self.seq = reply.seq

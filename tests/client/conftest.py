@@ -58,7 +58,7 @@ async def opened(*lives: Live, **more: Any) -> AsyncIterator[Client]:
 
 def tasks() -> set[asyncio.Task[Any]]:
     """Return the tasks that are a client's."""
-    return {task for task in asyncio.all_tasks() if "sessiond/client" in str(task.get_coro())}
+    return {task for task in asyncio.all_tasks() if "sessiond/client" in repr(task)}
 
 
 @asynccontextmanager

@@ -23,7 +23,7 @@ from sessiond.session.events import MessageAppended, Record, SessionPaused, Sess
 from sessiond.session.state import Status
 from sessiond.v1 import live_pb2
 from sessiond.v1.live_pb2 import Goaway, ServerFrame
-from tests.client.conftest import opened
+from tests.client.conftest import opened, opened_beside_others
 from tests.client.live import Live
 from tests.client.sessions import Conversation, StoredSession
 
@@ -217,7 +217,7 @@ async def test_leaving_says_detach_and_goodbye(sessions: Sessions, live: Live) -
 
 
 async def test_a_client_that_is_left_leaves_its_sessions(live: Live) -> None:
-    async with opened(live) as client:
+    async with opened_beside_others(live) as client:
         leaving = client.attach("s")
         session = await leaving.__aenter__()
         sessions_of = live.sessions["s"]
