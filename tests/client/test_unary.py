@@ -1,0 +1,282 @@
+"""Calls that are answered once: over several addresses, until an answer or the deadline."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+import pytest
+
+from sessiond import Client
+from sessiond.errors import (
+    DeadlineExceeded,
+    InvalidArgument,
+    OutcomeUnknown,
+    RateLimited,
+    SessiondError,
+    SessionMoved,
+    SessionNotFound,
+    Unauthenticated,
+    Unavailable,
+)
+from sessiond.session.state import Decision, MessageType, Sender, Status
+from sessiond.status import DETAILS_KEY, to_status
+from sessiond.v1 import live_pb2, session_pb2, store_pb2
+from sessiond.v1.live_pb2_grpc import add_LiveServiceServicer_to_server
+from sessiond.v1.store_pb2_grpc import add_StoreServiceServicer_to_server
+from tests.client.conftest import token
+
+Answer = Any
+
+
+class Replica:
+    """Answers every call with what stands next, and keeps what it was asked."""
+
+    def __init__(self) -> None:
+        self.answers: list[Answer] = []
+        self.asked: list[Any] = []
+        self.metadata: list[dict[str, str]] = []
+        self.port = 0
+
+    def __getattr__(self, name: str) -> Any:
+        if name[0].isupper():
+            return self._answer
+        raise AttributeError(name)
+
+    async def _answer(self, request: Any, context: Any) -> Any:
+        self.asked.append(request)
+        self.metadata.append({key: str(value) for key, value in context.invocation_metadata()})
+        answer = self.answers.pop(0)
+        if isinstance(answer, SessiondError):
+            status = to_status(answer)
+            details = ((DETAILS_KEY, status.SerializeToString()),)
+            code = grpc.StatusCode.ABORTED
+            await context.abort(code, status.message, trailing_metadata=details)
+        if isinstance(answer, grpc.StatusCode):
+            await context.abort(answer, "not ours")
+        if isinstance(answer, asyncio.Event):
+            await answer.wait()
+        return answer
+
+
+@pytest.fixture
+async def replicas() -> AsyncIterator[list[Replica]]:
+    servers: list[grpc.aio.Server] = []
+    made: list[Replica] = []
+    for _ in range(2):
+        server = grpc.aio.server()
+        replica = Replica()
+        servicer: Any = replica
+        add_StoreServiceServicer_to_server(servicer, server)
+        add_LiveServiceServicer_to_server(servicer, server)
+        replica.port = server.add_insecure_port("127.0.0.1:0")
+        await server.start()
+        servers.append(server)
+        made.append(replica)
+    yield made
+    for server in servers:
+        await server.stop(None)
+
+
+def client_of(replicas: list[Replica], **more: Any) -> Client:
+    addresses = [f"127.0.0.1:{replica.port}" for replica in replicas]
+    settings: dict[str, Any] = {
+        "live": addresses,
+        "store": addresses,
+        "token": token(),
+        "chance": lambda: 0.0,
+        **more,
+    }
+    return Client(**settings)
+
+
+APPENDED = live_pb2.AppendMessageResponse(seq=7)
+
+
+async def test_every_change_says_what_was_asked(replicas: list[Replica]) -> None:
+    one = replicas[0]
+    async with client_of(replicas[:1], acting_for="bob") as client:
+        one.answers = [APPENDED]
+        response = await client.append(
+            "s",
+            "hello",
+            sender=Sender.AGENT,
+            type=MessageType.OUTPUT,
+            agent_id="assistant",
+            metadata={"n": 1},
+            expected_revision=3,
+            op_id="one",
+        )
+        assert response.seq == 7
+        assert one.asked[-1] == live_pb2.AppendMessageRequest(
+            session_id="s",
+            content="hello",
+            sender=session_pb2.SENDER_AGENT,
+            type=session_pb2.MESSAGE_TYPE_OUTPUT,
+            agent_id="assistant",
+            metadata=session_pb2.JsonObject(text='{"n": 1}'),
+            expected_revision=3,
+            op_id="one",
+        )
+        one.answers = [live_pb2.UpdateSessionResponse(seq=8)]
+        await client.update("s", title="t", metadata={"a": "1", "b": None}, user_inputs={"c": 2})
+        assert one.asked[-1].metadata["a"].value == "1"
+        assert not one.asked[-1].metadata["b"].HasField("value")
+        assert one.asked[-1].user_inputs.text == '{"c": 2}'
+        assert len(one.asked[-1].op_id) == 32
+        one.answers = [live_pb2.ApproveOutputResponse(seq=9)]
+        await client.approve("s", "o", feedback="no", decision=Decision.REJECTED)
+        assert one.asked[-1].decision == live_pb2.DECISION_REJECTED
+        one.answers = [live_pb2.SubmitOutputResponse(output_id="o")]
+        assert (await client.submit_output("s", "text", quality_score=0.5)).output_id == "o"
+        one.answers = [live_pb2.EditOutputResponse(), live_pb2.PauseSessionResponse()]
+        await client.edit_output("s", "o", content="better")
+        await client.pause("s")
+        one.answers = [live_pb2.ResumeSessionResponse(), live_pb2.DeleteSessionResponse()]
+        await client.resume("s")
+        await client.delete("s", expected_revision=12)
+        assert one.asked[-1].expected_revision == 12
+        one.answers = [store_pb2.CreateSessionResponse(session=session_pb2.Session(id="new"))]
+        assert (await client.create(id="new", title="T", user_inputs={})).id == "new"
+        assert one.asked[-1].user_inputs.text == "{}"
+    assert all(each["sessiond-user"] == "bob" for each in one.metadata)
+    assert all(each["authorization"] == f"Bearer {token()}" for each in one.metadata)
+
+
+async def test_an_object_that_is_no_json_is_refused(replicas: list[Replica]) -> None:
+    async with client_of(replicas) as client:
+        with pytest.raises(ValueError, match="JSON"):
+            await client.append("s", "hello", metadata={"x": float("nan")})
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        SessionMoved(),
+        Unavailable(),
+        OutcomeUnknown(),
+        RateLimited(retry_after=0.01),
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.UNKNOWN,
+    ],
+    ids=str,
+)
+async def test_a_change_that_breaks_is_made_at_the_next_address_as_it_was(
+    replicas: list[Replica], failure: Answer
+) -> None:
+    first, second = replicas
+    first.answers, second.answers = [failure], [APPENDED, APPENDED]
+    async with client_of(replicas) as client:
+        assert (await client.append("s", "hello")).seq == 7
+        assert first.asked == second.asked
+        assert first.asked[0].op_id
+        await client.append("s", "the one that answered is asked first")
+        assert len(second.asked) == 2
+
+
+async def test_a_refusal_is_not_repeated(replicas: list[Replica]) -> None:
+    replicas[0].answers = [SessionNotFound()]
+    async with client_of(replicas) as client:
+        with pytest.raises(SessionNotFound):
+            await client.append("s", "hello")
+    assert replicas[1].asked == []
+
+
+async def test_what_is_not_settled_by_the_deadline_is_told_as_unknown(
+    replicas: list[Replica],
+) -> None:
+    for replica in replicas:
+        replica.answers = [Unavailable()] * 10_000
+    replicas[0].answers[0] = OutcomeUnknown()
+    async with client_of(replicas, deadline=0.05) as client:
+        with pytest.raises(OutcomeUnknown):
+            await client.append("s", "hello")
+        with pytest.raises(Unavailable):
+            await client.append("s", "never sent further than a refusal")
+
+
+async def test_an_answer_that_never_comes_ends_at_the_deadline(replicas: list[Replica]) -> None:
+    replicas[0].answers = [asyncio.Event()]
+    async with client_of(replicas[:1], deadline=0.1) as client:
+        with pytest.raises(DeadlineExceeded):
+            await client.get("s", tail=1)
+
+
+async def test_a_refused_token_is_replaced_once(replicas: list[Replica]) -> None:
+    given = iter([token(n=1), token(n=2), token(n=3)])
+    replicas[0].answers = [Unauthenticated(), APPENDED]
+    async with client_of(replicas, token=lambda: next(given)) as client:
+        await client.append("s", "hello")
+        bearer = [each["authorization"] for each in replicas[0].metadata]
+        assert bearer == [f"Bearer {token(n=1)}", f"Bearer {token(n=2)}"]
+        replicas[0].answers = [Unauthenticated()]
+    async with client_of(replicas) as client:
+        with pytest.raises(Unauthenticated):
+            await client.append("s", "hello")
+
+
+async def test_a_history_is_read_in_pages_up_to_the_session_s_revision(
+    replicas: list[Replica],
+) -> None:
+    messages = [session_pb2.Message(id=f"m{seq}", seq=seq) for seq in range(2, 7)]
+    replicas[0].answers = [
+        store_pb2.GetSessionResponse(session=session_pb2.Session(id="s", revision=5)),
+        store_pb2.ListMessagesResponse(messages=messages[:2], next_page_token="p"),
+        store_pb2.ListMessagesResponse(messages=messages[2:]),
+    ]
+    async with client_of(replicas) as client:
+        session = await client.get("s")
+    assert [message.seq for message in session.conversation_history] == [2, 3, 4, 5]
+    whole, first, second = replicas[0].asked
+    assert whole == store_pb2.GetSessionRequest(session_id="s", tail=0)
+    assert (first.page_token, second.page_token) == ("", "p")
+
+
+async def test_a_tail_is_read_at_once(replicas: list[Replica]) -> None:
+    replicas[0].answers = [store_pb2.GetSessionResponse(session=session_pb2.Session(id="s"))]
+    async with client_of(replicas) as client:
+        assert (await client.get("s", tail=3)).id == "s"
+    assert replicas[0].asked == [store_pb2.GetSessionRequest(session_id="s", tail=3)]
+
+
+async def test_a_list_is_one_s_own_and_goes_on_over_pages(replicas: list[Replica]) -> None:
+    def page(*ids: str, more: str = "") -> store_pb2.ListSessionsResponse:
+        summaries = [session_pb2.SessionSummary(id=each) for each in ids]
+        return store_pb2.ListSessionsResponse(sessions=summaries, next_page_token=more)
+
+    replicas[0].answers = [page("a", "b", more="p"), page("c"), page(), page()]
+    async with client_of(replicas) as client:
+        seen = [each.id async for each in client.list(status=Status.PAUSED, q="x", page_size=2)]
+        assert seen == ["a", "b", "c"]
+        asked = replicas[0].asked[0]
+        assert (asked.user_id, asked.status, asked.q, asked.page_size) == (
+            "alice", session_pb2.SESSION_STATUS_PAUSED, "x", 2
+        )  # fmt: skip
+        assert [each async for each in client.list("bob")] == []
+        assert replicas[0].asked[-1].user_id == "bob"
+    async with client_of(replicas, acting_for="carol") as client:
+        assert [each async for each in client.list()] == []
+        assert replicas[0].asked[-1].user_id == "carol"
+
+
+async def test_bad_fields_are_named(replicas: list[Replica]) -> None:
+    replicas[0].answers = [InvalidArgument.of("content", "must not be empty")]
+    async with client_of(replicas) as client:
+        with pytest.raises(InvalidArgument) as caught:
+            await client.append("s", "")
+    assert caught.value.violations[0].field == "content"
+
+
+@pytest.mark.parametrize("addresses", [[], [""], ""])
+def test_a_client_needs_addresses(addresses: Any) -> None:
+    with pytest.raises(ValueError, match="live"):
+        Client(live=addresses, store="127.0.0.1:1", token="t")
+
+
+async def test_a_client_that_is_not_open_attaches_nothing() -> None:
+    client = Client(live="127.0.0.1:1", store="127.0.0.1:1", token="t")
+    with pytest.raises(RuntimeError, match="open"):
+        async with client.attach("s"):
+            pass
