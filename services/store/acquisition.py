@@ -26,12 +26,16 @@ _CHUNK_RECORDS = 1000
 
 
 class Acquired:
-    """The caller owns the session: head, outputs table and the records it needs to go on."""
+    """The caller owns the session: head, outputs table and what it needs to go on.
 
-    def __init__(self, snapshot: Snapshot, records: list[bytes]) -> None:
+    `records` are in order of seq, `drafts` those of the running turn, in order.
+    """
+
+    def __init__(self, snapshot: Snapshot, records: list[bytes], drafts: list[bytes]) -> None:
         self.head = snapshot.head
         self.outputs = snapshot.outputs
         self.records = records
+        self.drafts = drafts
 
 
 class Deleted:
@@ -44,7 +48,9 @@ class Deleted:
 async def acquire(
     repository: Repository, session_id: str, instance: bytes, commit_id: bytes, *, recent: int
 ) -> Acquired | Deleted | Owned | NotRegistered:
-    """Make the instance the owner, and load the session with its `recent` newest records.
+    """Make the instance the owner, and load the session as it stands at that revision.
+
+    With its `recent` newest records, and what is stored of the turn that runs.
 
     Raises:
         SessionNotFound: no head stands there.
@@ -60,7 +66,11 @@ async def acquire(
         if head.tombstone is not None:
             return Deleted(outcome.head)
         try:
-            return Acquired(outcome, await _records(repository, session_id, outcome, head, recent))
+            return Acquired(
+                outcome,
+                await _records(repository, session_id, outcome, head, recent),
+                await _drafts(repository, session_id, outcome, head),
+            )
         except RevisionCompacted:
             continue
     raise Unavailable
@@ -161,6 +171,14 @@ async def _records(
         whole(session_id, found, last - first + 1)
         records += found
     return records
+
+
+async def _drafts(
+    repository: Repository, session_id: str, snapshot: Snapshot, head: StoredHead
+) -> list[bytes]:
+    if head.turn is None:
+        return []
+    return await repository.drafts(session_id, head.turn.id, revision=snapshot.revision)
 
 
 def _chunks(records: list[bytes]) -> list[list[bytes]]:

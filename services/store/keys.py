@@ -3,6 +3,7 @@
     session:{sid}                          head
     session:{sid}:event:{seq}              one record; seq has 10 digits
     session:{sid}:outputs                  table of outputs
+    session:{sid}:draft:{turn}:{n}         a piece of the running turn's text; n has 10 digits
     user:{uid}:sessions:{~t}:{sid}         index entry; ~t has 13 digits and falls as t rises
     agent:{agent}:{sid}                    the session awaits this agent
     live:{instance}                        a registered instance of Live, in hex
@@ -26,6 +27,9 @@ from typing import Final, NamedTuple, TypeVar
 
 LAST_SEQ: Final = 10**10 - 1
 """The greatest seq that fits into a key."""
+
+LAST_DRAFT: Final = LAST_SEQ
+"""The greatest number of a draft that fits into a key."""
 
 LAST_POSITION_MS: Final = 10**13 - 1
 """The latest t that fits into a key: in the year 2286."""
@@ -53,6 +57,14 @@ class OutputsKey(NamedTuple):
     session_id: str
 
 
+class DraftKey(NamedTuple):
+    """A piece of the text of a session's running turn."""
+
+    session_id: str
+    turn_id: str
+    number: int
+
+
 class EntryKey(NamedTuple):
     """A session in its user's list; newest position first."""
 
@@ -75,7 +87,7 @@ class LiveKey(NamedTuple):
 
 
 K = TypeVar("K", EntryKey, LiveKey)
-Key = HeadKey | EventKey | OutputsKey | EntryKey | AwaitedKey | LiveKey
+Key = HeadKey | EventKey | OutputsKey | DraftKey | EntryKey | AwaitedKey | LiveKey
 
 
 class Span(NamedTuple):
@@ -128,6 +140,15 @@ class Keys:
     def outputs(self, session_id: str) -> bytes:
         """Return the key of a session's table of outputs."""
         return self._join(b"session", _escape(session_id), b"outputs")
+
+    def draft(self, session_id: str, turn_id: str, number: int) -> bytes:
+        """Return the key of one piece of a turn's text."""
+        digits = _number(number, LAST_DRAFT)
+        return self._join(b"session", _escape(session_id), b"draft", _escape(turn_id), digits)
+
+    def drafts(self, session_id: str, turn_id: str) -> Span:
+        """Return all pieces of a turn's text."""
+        return self._under(b"session", _escape(session_id), b"draft", _escape(turn_id))
 
     def entry(self, user_id: str, position_ms: int, session_id: str) -> bytes:
         """Return the key of a session in its user's list."""
@@ -188,6 +209,8 @@ class Keys:
                 return EventKey(_unescape(session_id), int(seq))
             case [b"session", session_id, b"outputs"]:
                 return OutputsKey(_unescape(session_id))
+            case [b"session", session_id, b"draft", turn_id, number]:
+                return DraftKey(_unescape(session_id), _unescape(turn_id), int(number))
             case [b"user", user_id, b"sessions", inverted, session_id]:
                 position_ms = LAST_POSITION_MS - int(inverted)
                 return EntryKey(_unescape(user_id), position_ms, _unescape(session_id))
@@ -205,6 +228,8 @@ class Keys:
                 return self.event(*key)
             case OutputsKey():
                 return self.outputs(*key)
+            case DraftKey():
+                return self.draft(*key)
             case EntryKey():
                 return self.entry(*key)
             case AwaitedKey():

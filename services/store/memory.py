@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from services.store.history import History, Key
-from services.store.keys import LAST_POSITION_MS
+from services.store.keys import LAST_DRAFT, LAST_POSITION_MS
 from services.store.repository import (
     AgentScope,
     AwaitedPage,
@@ -110,6 +110,12 @@ class MemoryRepository(Repository):
         self._kept.check(revision)
         found = (self._kept.get(("record", session_id, seq), revision) for seq in seqs)
         return [record for record in found if record is not None]
+
+    async def drafts(self, session_id: str, turn_id: str, *, revision: int) -> list[bytes]:
+        """Return the drafts of a turn at a revision."""
+        self._kept.check(revision)
+        found = self._kept.range(("draft", session_id, turn_id), revision)
+        return [value for _, value in found]
 
     # --- lists -----------------------------------------------------------------------------------
 
@@ -212,7 +218,7 @@ class MemoryRepository(Repository):
         for commit in batch:
             outcome = self._judge(commit)
             if isinstance(outcome, Committed):
-                written.update(_writes(commit))
+                written.update(self._writes(commit))
             outcomes.append(outcome)
         if written:
             self._kept.write(written)
@@ -223,10 +229,10 @@ class MemoryRepository(Repository):
         session_id = deletion.session_id
         if refused := self._refused(session_id, deletion.expected_head, deletion.instance):
             return refused
+        children = ("record", "outputs", "draft")
         written: dict[Key, bytes | None] = {
-            key: None for key, _ in self._kept.range(("record", session_id))
+            key: None for kind in children for key, _ in self._kept.range((kind, session_id))
         }
-        written["outputs", session_id] = None
         written[_entry(deletion.user_id, deletion.position_ms, session_id)] = None
         if deletion.awaited_agent:
             written["awaited", deletion.awaited_agent, session_id] = None
@@ -252,6 +258,28 @@ class MemoryRepository(Repository):
         if head == expected_head and registered:
             return None
         return Refused(head or b"", registered)
+
+    def _writes(self, commit: Commit) -> Mapping[Key, bytes | None]:
+        session_id, index, awaited = commit.session_id, commit.index, commit.awaited
+        ended = self._kept.range(("draft", session_id, commit.ended_turn))
+        written: dict[Key, bytes | None] = {key: None for key, _ in ended}
+        for draft in commit.drafts:
+            written["draft", session_id, draft.turn_id, draft.number] = draft.value
+        if commit.head:
+            written["head", session_id] = commit.head
+        for seq, record in enumerate(commit.records, commit.first_seq):
+            written["record", session_id, seq] = record
+        if commit.outputs is not None:
+            written["outputs", session_id] = commit.outputs
+        if index is not None:
+            written[_entry(index.user_id, index.previous_position_ms, session_id)] = None
+            written[_entry(index.user_id, index.position_ms, session_id)] = index.entry
+        if awaited is not None and awaited.agent != awaited.previous_agent:
+            if awaited.previous_agent:
+                written["awaited", awaited.previous_agent, session_id] = None
+            if awaited.agent and index is not None:
+                written["awaited", awaited.agent, session_id] = index.entry
+        return written
 
     def _snapshot(self, session_id: str, head: bytes) -> Snapshot:
         return Snapshot(self._kept.revision, head, self._kept.get(("outputs", session_id)) or b"")
@@ -300,29 +328,13 @@ def _prefix(scope: Scope) -> Key:
 
 
 def _malformed(commit: Commit) -> bool:
-    index, awaited = commit.index, commit.awaited
-    if awaited is not None and awaited.agent and index is None:
-        return True  # there is no entry to show under the agent
+    index = commit.index
     positions = () if index is None else (index.position_ms, index.previous_position_ms)
-    return not all(0 <= position <= LAST_POSITION_MS for position in positions)
-
-
-def _writes(commit: Commit) -> Mapping[Key, bytes | None]:
-    session_id, index, awaited = commit.session_id, commit.index, commit.awaited
-    written: dict[Key, bytes | None] = {("head", session_id): commit.head}
-    for seq, record in enumerate(commit.records, commit.first_seq):
-        written["record", session_id, seq] = record
-    if commit.outputs is not None:
-        written["outputs", session_id] = commit.outputs
-    if index is not None:
-        written[_entry(index.user_id, index.previous_position_ms, session_id)] = None
-        written[_entry(index.user_id, index.position_ms, session_id)] = index.entry
-    if awaited is not None and awaited.agent != awaited.previous_agent:
-        if awaited.previous_agent:
-            written["awaited", awaited.previous_agent, session_id] = None
-        if awaited.agent and index is not None:
-            written["awaited", awaited.agent, session_id] = index.entry
-    return written
+    return not (
+        commit.coherent
+        and all(0 <= position <= LAST_POSITION_MS for position in positions)
+        and all(draft.turn_id and 0 <= draft.number <= LAST_DRAFT for draft in commit.drafts)
+    )
 
 
 def _change(

@@ -6,6 +6,7 @@ from services.store.repository import (
     AwaitedWrite,
     Commit,
     Committed,
+    DraftWrite,
     IndexWrite,
     Outcome,
     Refused,
@@ -22,6 +23,7 @@ _UNKNOWN = pb.CommitOutcome.Unknown()
 _UNSTORABLE = pb.CommitOutcome.Unstorable()
 # What keys can hold.
 _LAST_SEQ = 10**10
+_LAST_DRAFT = 10**10
 _LAST_MS = 10**13
 
 
@@ -33,7 +35,7 @@ def commit_from_wire(instance: bytes, wire: pb.Commit) -> Commit | None:
         len(instance) == INSTANCE_BYTES
         and SESSION_ID.fullmatch(wire.session_id)
         and wire.expected_head
-        and wire.head
+        and (wire.head or wire.drafts)
         and (not wire.records or 1 <= wire.first_seq < _LAST_SEQ)
         and (
             not has_index
@@ -43,6 +45,7 @@ def commit_from_wire(instance: bytes, wire: pb.Commit) -> Commit | None:
                 and 0 <= index.previous_position_ms < _LAST_MS
             )
         )
+        and all(draft.turn_id and 1 <= draft.number < _LAST_DRAFT for draft in wire.drafts)
     ):
         return None
     return Commit(
@@ -64,6 +67,8 @@ def commit_from_wire(instance: bytes, wire: pb.Commit) -> Commit | None:
         awaited=AwaitedWrite(wire.awaited.agent, wire.awaited.previous_agent)
         if wire.HasField("awaited")
         else None,
+        drafts=tuple(DraftWrite(draft.turn_id, draft.number, draft.value) for draft in wire.drafts),
+        ended_turn=wire.ended_turn,
     )
 
 

@@ -92,7 +92,10 @@ class OwnershipServicer(OwnershipServiceServicer):
         match outcome:
             case Acquired():
                 acquired = pb.AcquireResponse.Acquired(
-                    head=outcome.head, outputs=outcome.outputs, records=outcome.records
+                    head=outcome.head,
+                    outputs=outcome.outputs,
+                    records=outcome.records,
+                    drafts=outcome.drafts,
                 )
                 return pb.AcquireResponse(acquired=acquired)
             case Deleted():

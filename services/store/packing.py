@@ -4,7 +4,7 @@
       \\--> behind a commit of the same session --/ (joins the line when that one is released)
 
 A session has at most one commit in line or in flight, so commits of one session keep their order
-and no batch can hold a session twice.
+and no batch can hold a session twice: nor, with that, a draft beside the removal of its turn's.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
 Two implementations keep it: `services.store.etcd.repository` and the in-memory reference
 `services.store.memory`; `tests/contracts` runs every sentence below on both.
 
-Heads, records, output tables and entries are opaque bytes here: what one caller wrote, another
-reads, to the bit. Whoever compares a head compares these bytes, never a re-encoding.
+Heads, records, output tables, drafts and entries are opaque bytes here: what one caller wrote,
+another reads, to the bit. Whoever compares a head compares these bytes, never a re-encoding.
 
 Revisions are positive integers. Every write that changes anything makes a new, larger one, and a
 read at a revision sees exactly what was written up to it.
@@ -71,12 +71,25 @@ class AwaitedWrite:
 
 
 @dataclass(frozen=True, slots=True)
+class DraftWrite:
+    """A piece of a running turn's text; `number` is its place among them: 1, 2, ..."""
+
+    turn_id: str
+    number: int
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Commit:
     """One session's durable batch, written by the instance that owns it.
 
     `records` have the seqs from `first_seq` on. `outputs` None leaves the table as it is, `index`
     None the entry, `awaited` None the place among those that await an agent. `successor` names an
     instance that must be registered as well; empty for none.
+
+    `drafts` are put, and all drafts of `ended_turn` are removed; empty for none. No draft is of the
+    turn that ends, and none is named twice. `head` empty leaves the head as it is: then there are
+    drafts and nothing else.
     """
 
     instance: bytes
@@ -89,16 +102,35 @@ class Commit:
     index: IndexWrite | None = None
     awaited: AwaitedWrite | None = None
     successor: bytes = b""
+    drafts: tuple[DraftWrite, ...] = ()
+    ended_turn: str = ""
+
+    @property
+    def coherent(self) -> bool:
+        """Whether its parts go together, as said above."""
+        named = {(draft.turn_id, draft.number) for draft in self.drafts}
+        if len(named) < len(self.drafts):
+            return False
+        if any(draft.turn_id == self.ended_turn for draft in self.drafts):
+            return False
+        if self.awaited is not None and self.awaited.agent and self.index is None:
+            return False  # there is no entry to show under the agent
+        if self.head:
+            return True
+        beside = self.records or self.index or self.awaited or self.successor or self.ended_turn
+        return bool(self.drafts) and not beside and self.outputs is None
 
     @property
     def operations(self) -> int:
-        """How many keys it writes or deletes, at most."""
+        """How many operations it is in a transaction, at most."""
         return (
-            1
+            (self.head != b"")
             + len(self.records)
             + (self.outputs is not None)
             + 2 * (self.index is not None)
             + 2 * (self.awaited is not None)
+            + len(self.drafts)
+            + (self.ended_turn != "")
         )
 
     @property
@@ -112,6 +144,7 @@ class Commit:
             + 128 * len(self.records)
             + len(self.outputs or b"")
             + (len(self.index.entry) + 512 if self.index else 0)
+            + sum(len(draft.value) + 256 for draft in self.drafts)
         )
 
 
@@ -306,6 +339,14 @@ class Repository(ABC):
             RevisionCompacted: the revision is no longer kept.
         """
 
+    @abstractmethod
+    async def drafts(self, session_id: str, turn_id: str, *, revision: int) -> list[bytes]:
+        """Return the drafts of a turn that stand at the revision, in order of their numbers.
+
+        Raises:
+            RevisionCompacted: the revision is no longer kept.
+        """
+
     # --- lists -----------------------------------------------------------------------------------
 
     @abstractmethod
@@ -392,7 +433,12 @@ class Repository(ABC):
 
         A commit is stored if and only if its session's head is, to the bit, `expected_head`, its
         instance is registered, and its successor, if any, is registered and not draining. All
-        that it writes becomes visible at one revision. The batch holds each session at most once.
+        that it writes and removes does so at one revision. The batch holds each session at most
+        once.
+
+        A commit of drafts alone compares the same and leaves the head as it was. So the identical
+        one may be stored any number of times, and it makes no other difference; a later head
+        refuses it as it refuses all others.
 
         Raises:
             BatchRefused: nothing of it was stored.
@@ -402,6 +448,6 @@ class Repository(ABC):
     async def delete(self, deletion: Deletion) -> Outcome:
         """Replace all of a session by its tombstone, under the conditions of a commit.
 
-        Head becomes `deletion.head` for 24 to 25 hours; records, outputs, the entry and the awaited
-        place are gone at the same revision.
+        Head becomes `deletion.head` for 24 to 25 hours; records, outputs, drafts, the entry and the
+        awaited place are gone at the same revision.
         """

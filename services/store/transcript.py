@@ -95,12 +95,27 @@ def parsed(session_id: str, data: bytes) -> records_pb2.Record:
 
 
 def is_message(record: records_pb2.Record) -> bool:
-    """Return whether the record holds a message."""
-    return record.WhichOneof("event") == "message_appended"
+    """Return whether the record holds a message: one that was appended, or a turn's."""
+    kind = record.WhichOneof("event")
+    return kind == "message_appended" or (
+        kind == "turn_ended" and record.turn_ended.message_id != ""
+    )
 
 
 def add_message(messages: Messages, record: records_pb2.Record, session_id: str) -> None:
-    """Add the message that the record holds."""
+    """Add the message that the record holds, as `sessiond.session.apply.message_of` has it."""
+    if record.HasField("turn_ended"):
+        ended = record.turn_ended
+        message = messages.add(
+            id=ended.message_id,
+            session_id=session_id,
+            sender=session_pb2.SENDER_AGENT,
+            type=session_pb2.MESSAGE_TYPE_TEXT,
+            content=ended.content,
+            seq=record.seq,
+        )
+        _complete(message, record, ended)
+        return
     stored = record.message_appended
     message = messages.add(
         id=stored.id,
@@ -110,6 +125,14 @@ def add_message(messages: Messages, record: records_pb2.Record, session_id: str)
         content=stored.content,
         seq=record.seq,
     )
+    _complete(message, record, stored)
+
+
+def _complete(
+    message: session_pb2.Message,
+    record: records_pb2.Record,
+    stored: records_pb2.MessageAppended | records_pb2.TurnEnded,
+) -> None:
     time = message.timestamp
     time.seconds, ms = divmod(record.time_ms, 1000)
     time.nanos = ms * 1_000_000

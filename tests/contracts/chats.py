@@ -13,6 +13,7 @@ from services.store.repository import (
     Committed,
     Creation,
     Deletion,
+    DraftWrite,
     IndexWrite,
     Repository,
     Snapshot,
@@ -111,6 +112,8 @@ class Chat:
         agent: str | None = None,
         outputs: bytes | None = None,
         successor: bytes = b"",
+        drafts: tuple[DraftWrite, ...] = (),
+        ended_turn: str = "",
     ) -> Commit:
         """Return a commit of these records; the chat stays as it is until `took` it."""
         stored = self.stored
@@ -132,11 +135,17 @@ class Chat:
             ),
             awaited=None if agent is None else AwaitedWrite(agent, self.agent),
             successor=successor,
+            drafts=drafts,
+            ended_turn=ended_turn,
         )
+
+    def drafting(self, *drafts: DraftWrite) -> Commit:
+        """Return a commit of drafts alone."""
+        return Commit(self.instance, self.session_id, self.head, b"", drafts=drafts)
 
     def took(self, commit: Commit) -> None:
         """Know that the commit is stored."""
-        self.head = commit.head
+        self.head = commit.head or self.head
         if commit.index is not None:
             self.position_ms = commit.index.position_ms
         if commit.awaited is not None:
@@ -177,3 +186,9 @@ async def listed(repository: Repository, user_id: str = "alice") -> list[str]:
     """Read the ids in a user's list, in its order."""
     page = await repository.entries(user_id, after=None, limit=1000, revision=None)
     return [entry.session_id for entry in page.entries]
+
+
+async def all_drafts(repository: Repository, session_id: str, turn_id: str) -> list[bytes]:
+    """Read all drafts of a turn as they are now."""
+    revision = (await now(repository, session_id)).revision
+    return await repository.drafts(session_id, turn_id, revision=revision)

@@ -6,8 +6,24 @@ import asyncio
 
 import pytest
 
-from services.store.repository import BatchRefused, Commit, Committed, Refused, Repository
-from tests.contracts.chats import Chat, all_records, creation, listed, now, own, register
+from services.store.repository import (
+    BatchRefused,
+    Commit,
+    Committed,
+    DraftWrite,
+    Refused,
+    Repository,
+)
+from tests.contracts.chats import (
+    Chat,
+    all_drafts,
+    all_records,
+    creation,
+    listed,
+    now,
+    own,
+    register,
+)
 
 LARGE = 1536 * 1024
 
@@ -47,6 +63,35 @@ async def test_a_commit_of_sixty_operations_fits_into_a_full_batch(repository: R
     assert 59 <= largest.operations <= 60
     assert await repository.commit([largest, *batch]) == [Committed()] * 63
     assert len(await texts(repository, "s0")) == 56
+
+
+async def test_a_commit_of_many_drafts_fits_into_a_full_batch(repository: Repository) -> None:
+    """Each draft counts as an operation, and so does the removal of those of an ended turn."""
+    owned = await chats(repository, 63)
+    batch = [chat.drafting(DraftWrite("t", 1, b"text")) for chat in owned[1:]]
+    drafts = tuple(DraftWrite("t", n, b"text") for n in range(1, 57))
+    largest = owned[0].commit(b"two", drafts=drafts, ended_turn="before")
+    assert largest.operations == 1 + 1 + 2 + 56 + 1
+    assert owned[0].drafting(*drafts).operations == 56
+    assert await repository.commit([largest, *batch]) == [Committed()] * 63
+    assert len(await all_drafts(repository, "s0", "t")) == 56
+    for chat in owned[1:]:
+        assert (await now(repository, chat.session_id)).head == chat.head
+        assert await all_drafts(repository, chat.session_id, "t") == [b"text"]
+
+
+async def test_stale_drafts_fail_alone(repository: Repository) -> None:
+    """Of a batch of drafts, those over an older head are refused, and the others are stored."""
+    owned = await chats(repository, 3)
+    batch = [chat.drafting(DraftWrite("t", 1, b"text")) for chat in owned]
+    await owned[1].write(repository, owned[1].commit(b"newer"))
+    assert await repository.commit(batch) == [
+        Committed(),
+        Refused(owned[1].head, registered=True),
+        Committed(),
+    ]
+    stored = [await all_drafts(repository, chat.session_id, "t") for chat in owned]
+    assert stored == [[b"text"], [], [b"text"]]
 
 
 async def test_a_stale_commit_fails_alone(repository: Repository) -> None:

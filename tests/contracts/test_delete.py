@@ -4,26 +4,37 @@ from __future__ import annotations
 
 import dataclasses
 
-from services.store.repository import Committed, Refused, Repository
-from tests.contracts.chats import all_records, listed, new_chat, now, register, tombstone_bytes
+from services.store.repository import Committed, DraftWrite, Refused, Repository
+from tests.contracts.chats import (
+    all_drafts,
+    all_records,
+    listed,
+    new_chat,
+    now,
+    register,
+    tombstone_bytes,
+)
 from tests.contracts.places import Place
 
 
 async def test_all_of_a_session_goes_at_one_revision(repository: Repository) -> None:
-    """Records, outputs, entry and awaited place are gone where the tombstone appears."""
+    """Records, outputs, drafts, entry and awaited place are gone where the tombstone appears."""
     chat = await new_chat(repository, "abc", agent="planner")
-    await chat.write(repository, chat.commit(b"two", b"three", outputs=b"table"))
+    draft = DraftWrite("t", 1, b"text")
+    await chat.write(repository, chat.commit(b"two", b"three", outputs=b"table", drafts=(draft,)))
     before = (await now(repository, "abc")).revision
     deletion = chat.deletion()
     assert await repository.delete(deletion) == Committed()
     snapshot = await now(repository, "abc")
     assert (snapshot.head, snapshot.outputs) == (deletion.head, b"")
     assert await all_records(repository, "abc") == []
+    assert await all_drafts(repository, "abc", "t") == []
     assert await listed(repository) == []
     assert await repository.count("alice") == 0
     assert (await repository.awaited("planner")).entries == ()
     for earlier in range(before, snapshot.revision):
         assert len(await repository.records("abc", 1, 9, revision=earlier)) == 3
+        assert await repository.drafts("abc", "t", revision=earlier) == [b"text"]
         page = await repository.entries("alice", after=None, limit=9, revision=earlier)
         assert len(page.entries) == 1
 
@@ -33,9 +44,12 @@ async def test_neighbours_of_a_deleted_session_stay(repository: Repository) -> N
     names = ["abc", "abc-1", "abc.", "abc~", "ab", "abcd"]
     instance = await register(repository)
     chats = {name: await new_chat(repository, name, instance=instance) for name in names}
+    for chat in chats.values():
+        await chat.write(repository, chat.drafting(DraftWrite("t", 1, b"text")))
     assert await repository.delete(chats["abc"].deletion()) == Committed()
     for name in names[1:]:
         assert len(await all_records(repository, name)) == 1
+        assert await all_drafts(repository, name, "t") == [b"text"]
     assert await listed(repository) == sorted(names[1:])
 
 

@@ -10,8 +10,16 @@ import sys
 
 from cluster.etcd_binary import EtcdBinary
 from cluster.supervisor import Cluster
-from services.store.repository import Repository
-from tests.contracts.chats import START_MS, Chat, all_records, listed, new_chat, now
+from services.store.repository import DraftWrite, Repository
+from tests.contracts.chats import (
+    START_MS,
+    Chat,
+    all_drafts,
+    all_records,
+    listed,
+    new_chat,
+    now,
+)
 from tests.contracts.places import EtcdPlace, on_etcd
 
 # `etcd3` is another etcd client, of 2020; it needs protobuf's Python implementation, which one
@@ -47,6 +55,7 @@ async def conversation(repository: Repository) -> Chat:
     chat = await new_chat(repository, "abc-123", user_id="alice")
     commit = chat.commit(b"two", outputs=b"table", position_ms=START_MS + 999, agent="planner")
     await chat.write(repository, commit)
+    await chat.write(repository, chat.drafting(DraftWrite("t-1", 1, b"Once upon")))
     strange = await new_chat(repository, "of-strange", user_id="a:b%", instance=chat.instance)
     await strange.write(repository, strange.commit(b"two"))
     return chat
@@ -71,6 +80,7 @@ async def test_etcdctl_shows_the_documented_keys(
 
     assert await keys("session:") == [
         "session:abc-123",
+        "session:abc-123:draft:t-1:0000000001",
         "session:abc-123:event:0000000001",
         "session:abc-123:event:0000000002",
         "session:abc-123:event:0000000003",
@@ -85,7 +95,7 @@ async def test_etcdctl_shows_the_documented_keys(
     ]
     assert await keys("agent:") == ["agent:planner:abc-123"]
     assert await keys("live:") == [f"live:{chat.instance.hex()}"]
-    assert len(await keys("")) == 12
+    assert len(await keys("")) == 13
 
 
 async def test_another_client_reads_what_we_wrote(etcd_place: EtcdPlace) -> None:
@@ -107,10 +117,12 @@ async def test_another_client_reads_what_we_wrote(etcd_place: EtcdPlace) -> None
     page = await repository.entries("alice", after=None, limit=1, revision=None)
     assert seen == {
         "session:abc-123": head.head,
+        "session:abc-123:draft:t-1:0000000001": b"Once upon",
         "session:abc-123:event:0000000001": first,
         "session:abc-123:event:0000000002": second,
         "session:abc-123:outputs": head.outputs,
         "user:alice:sessions:8299999999000:abc-123": page.entries[0].value,
         "agent:planner:abc-123": page.entries[0].value,
     }
+    assert await all_drafts(repository, "abc-123", "t-1") == [b"Once upon"]
     assert await listed(repository, "a:b%") == ["of-strange"]

@@ -10,9 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.store.keys import (
+    LAST_DRAFT,
     LAST_POSITION_MS,
     LAST_SEQ,
     AwaitedKey,
+    DraftKey,
     EntryKey,
     EventKey,
     HeadKey,
@@ -44,6 +46,7 @@ def test_every_key_is_parsed_as_it_was_built(
         (keys.head(one), HeadKey(one)),
         (keys.event(one, seq), EventKey(one, seq)),
         (keys.outputs(one), OutputsKey(one)),
+        (keys.draft(one, other, seq), DraftKey(one, other, seq)),
         (keys.entry(one, position_ms, other), EntryKey(one, position_ms, other)),
         (keys.awaited(one, other), AwaitedKey(one, other)),
         (keys.live(instance), LiveKey(instance)),
@@ -65,6 +68,11 @@ def test_a_span_holds_its_own_keys_alone(
     assert within(KEYS.awaited(one, session_id), KEYS.awaiting(other)) is same
     assert within(KEYS.event(one, seq), KEYS.children(other)) is same
     assert within(KEYS.outputs(one), KEYS.children(other)) is same
+    assert within(KEYS.draft(one, session_id, seq), KEYS.children(other)) is same
+    assert within(KEYS.draft(one, session_id, seq), KEYS.drafts(other, session_id)) is same
+    assert within(KEYS.draft(session_id, one, seq), KEYS.drafts(session_id, other)) is same
+    assert not within(KEYS.event(one, seq), KEYS.drafts(one, other))
+    assert not within(KEYS.outputs(one), KEYS.drafts(one, other))
     assert not within(KEYS.head(one), KEYS.children(other))
 
 
@@ -81,6 +89,12 @@ def test_entries_sort_by_position_falling_and_then_by_id(
 def test_records_sort_by_seq(session_id: str, some: list[int]) -> None:
     """The order of keys is the order of the log."""
     assert sorted(some, key=lambda seq: KEYS.event(session_id, seq)) == sorted(some)
+
+
+@given(session_ids, st.lists(seqs))
+def test_drafts_sort_by_number(turn_id: str, some: list[int]) -> None:
+    """The order of keys is the order of the text."""
+    assert sorted(some, key=lambda number: KEYS.draft("s", turn_id, number)) == sorted(some)
 
 
 @given(seqs, seqs, seqs)
@@ -104,6 +118,8 @@ def test_what_we_would_not_write_is_not_parsed(key: bytes) -> None:
             assert KEYS.event(session_id, seq) == prefixed
         case OutputsKey(session_id):
             assert KEYS.outputs(session_id) == prefixed
+        case DraftKey(session_id, turn_id, number):
+            assert KEYS.draft(session_id, turn_id, number) == prefixed
         case other:
             pytest.fail(f"{other} is no part of a session")
 
@@ -118,6 +134,9 @@ def test_what_we_would_not_write_is_not_parsed(key: bytes) -> None:
         b"session:a:event:-000000001",
         b"session:a:event:00000000011",
         b"session:a:other",
+        b"session:a:draft:t",
+        b"session:a:draft:t:1",
+        b"session:a:draft::0000000001",
         b"session:%3a",
         b"session:%41",
         b"session:%",
@@ -142,6 +161,8 @@ def test_ordinary_ids_give_the_documented_keys() -> None:
     assert KEYS.head("abc-123") == b"session:abc-123"
     assert KEYS.event("abc-123", 42) == b"session:abc-123:event:0000000042"
     assert KEYS.outputs("abc-123") == b"session:abc-123:outputs"
+    assert KEYS.draft("abc-123", "t-1", 42) == b"session:abc-123:draft:t-1:0000000042"
+    assert KEYS.drafts("abc", "t") == (b"session:abc:draft:t:", b"session:abc:draft:t;")
     assert KEYS.entry("alice", 1_700_000_000_000, "abc") == b"user:alice:sessions:8299999999999:abc"
     assert KEYS.entry("a:b", 0, "abc") == b"user:a%3Ab:sessions:9999999999999:abc"
     assert KEYS.awaited("planner", "abc") == b"agent:planner:abc"
@@ -160,6 +181,9 @@ def test_what_no_key_can_hold_is_refused() -> None:
         lambda: KEYS.live(b""),
         lambda: KEYS.event("abc", -1),
         lambda: KEYS.event("abc", LAST_SEQ + 1),
+        lambda: KEYS.draft("abc", "", 1),
+        lambda: KEYS.draft("abc", "t", -1),
+        lambda: KEYS.draft("abc", "t", LAST_DRAFT + 1),
         lambda: KEYS.entry("a", -1, "abc"),
         lambda: KEYS.entry("a", LAST_POSITION_MS + 1, "abc"),
         lambda: KEYS.head("\ud800"),

@@ -8,7 +8,7 @@ import pytest
 
 from cluster.supervisor import Cluster
 from services.store.etcd.errors import NoSpace
-from services.store.repository import Committed, Snapshot, Unknown
+from services.store.repository import Committed, DraftWrite, Snapshot, Unknown
 from tests.contracts.chats import Chat, all_records, listed, new_chat, now, own, register
 from tests.contracts.places import EtcdPlace, on_etcd
 
@@ -44,6 +44,9 @@ async def test_a_batch_does_not_escape_the_quota(place: EtcdPlace) -> None:
     batch = [chat.commit(b"two") for chat in chats]
     assert await place.repository.commit(batch) == [Unknown()] * 2
     assert await place.repository.commit(batch[:1]) == [Unknown()]
+    drafts = [chat.drafting(DraftWrite("t", 1, b"text")) for chat in chats]
+    assert await place.repository.commit(drafts) == [Unknown()] * 2
+    assert await place.repository.commit(drafts[:1]) == [Unknown()]
     for chat in chats:
         assert (await now(place.repository, chat.session_id)).head == chat.head
 

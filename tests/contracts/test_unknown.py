@@ -15,6 +15,7 @@ from services.store.etcd.etcd_pb2 import TxnRequest, TxnResponse
 from services.store.etcd.repository import EtcdRepository
 from services.store.repository import (
     Committed,
+    DraftWrite,
     Existing,
     Refused,
     Repository,
@@ -25,6 +26,7 @@ from services.store.repository import (
 from sessiond.errors import OutcomeUnknown, Unavailable
 from sessiond.store.codec import decode_head
 from tests.contracts.chats import (
+    all_drafts,
     all_records,
     creation,
     listed,
@@ -150,6 +152,19 @@ async def test_without_etcd_reads_are_unavailable_and_deletions_unknown(
         assert await repository.heartbeat(chat.instance, lease, draining=False)
         await chat.write(repository, chat.commit(b"two"))
         assert await repository.delete(chat.deletion()) == Committed()
+
+
+async def test_drafts_whose_answer_is_lost_are_settled_by_the_same_again(
+    etcd_place: EtcdPlace,
+) -> None:
+    """Alone they leave no commit id in the head, and need none: the same again is as good."""
+    chat = await new_chat(etcd_place.repository, "abc")
+    commit = chat.drafting(DraftWrite("t", 1, b"Once"), DraftWrite("t", 2, b" upon"))
+    async with forgetful(etcd_place, lost_answers=1) as repository:
+        assert await repository.commit([commit]) == [Unknown()]
+        assert await repository.commit([commit]) == [Committed()]
+    assert await all_drafts(etcd_place.repository, "abc", "t") == [b"Once", b" upon"]
+    assert (await now(etcd_place.repository, "abc")).head == chat.head
 
 
 async def test_a_creation_settles_itself(etcd_place: EtcdPlace) -> None:

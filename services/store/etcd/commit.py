@@ -124,7 +124,15 @@ def outcome(answer: TxnResponse) -> Committed | Refused:
 
 
 def _writes(keys: Keys, commit: Commit) -> Iterator[RequestOp]:
+    if not commit.coherent:
+        raise ValueError("a commit whose parts do not go together")
     session_id, index, awaited = commit.session_id, commit.index, commit.awaited
+    for draft in commit.drafts:
+        yield put(keys.draft(session_id, draft.turn_id, draft.number), draft.value)
+    if not commit.head:
+        return
+    if commit.ended_turn:
+        yield delete(*keys.drafts(session_id, commit.ended_turn))
     for seq, record in enumerate(commit.records, commit.first_seq):
         yield put(keys.event(session_id, seq), record)
     yield put(keys.head(session_id), commit.head)
@@ -137,7 +145,5 @@ def _writes(keys: Keys, commit: Commit) -> Iterator[RequestOp]:
     if awaited is not None and awaited.agent != awaited.previous_agent:
         if awaited.previous_agent:
             yield delete(keys.awaited(awaited.previous_agent, session_id))
-        if awaited.agent:
-            if index is None:
-                raise ValueError("a session that comes to await an agent brings its entry")
+        if awaited.agent and index is not None:
             yield put(keys.awaited(awaited.agent, session_id), index.entry)

@@ -98,6 +98,10 @@ class EtcdRepository(Repository):
         """Return the records of these seqs at a revision."""
         return await self._sessions.records_at(session_id, seqs, revision=revision)
 
+    async def drafts(self, session_id: str, turn_id: str, *, revision: int) -> list[bytes]:
+        """Return the drafts of a turn at a revision."""
+        return await self._sessions.drafts(session_id, turn_id, revision=revision)
+
     async def count(self, user_id: str) -> int:
         """Return how many sessions the user has now."""
         return await self._lists.count(user_id)

@@ -85,3 +85,8 @@ class Sessions:
                 some = await self._etcd.consensus_range(*requests[start : start + _AT_ONCE])
             found.extend(kv.value for answer in some.answers for kv in answer.kvs)
         return found
+
+    async def drafts(self, session_id: str, turn_id: str, *, revision: int) -> list[bytes]:
+        """Read all drafts of a turn at a revision."""
+        span = self._keys.drafts(session_id, turn_id)
+        return [kv.value for kv in await read_all(self._etcd, span, revision=revision)]
