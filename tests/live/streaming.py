@@ -76,6 +76,7 @@ class Serving:
     live: Live
     streams: Streams
     channel: grpc.aio.Channel
+    address: str
 
     @asynccontextmanager
     async def client(self, subject: str = "alice", **claims: Any) -> AsyncIterator[Client]:
@@ -125,7 +126,7 @@ async def serving(
             add_LiveServiceServicer_to_server(generated(), server.grpc)
             streams.take_calls(server.grpc)
             async with server, open_channel(server.address, settings) as channel:
-                yield Serving(house, live, streams, channel)
+                yield Serving(house, live, streams, channel, str(server.address))
 
 
 @dataclass
