@@ -68,7 +68,7 @@ fuzz: $(DEV) ## schemathesis on the gateway's own OpenAPI document, 200 examples
 
 lock: $(DEV) ## compile both lock files anew from pyproject.toml
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade \
-		--extra server pyproject.toml -o requirements.lock
+		--extra server --extra cli pyproject.toml -o requirements.lock
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 		--constraint requirements.lock --all-extras pyproject.toml -o requirements-dev.lock
 

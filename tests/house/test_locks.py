@@ -13,8 +13,9 @@ from packaging.version import Version
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-RUN = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["server"]]
-DEV = [*RUN, *(line for extra in PROJECT["optional-dependencies"].values() for line in extra)]
+EXTRAS = PROJECT["optional-dependencies"]
+RUN = [*PROJECT["dependencies"], *EXTRAS["server"], *EXTRAS["cli"]]
+DEV = [*RUN, *(line for extra in EXTRAS.values() for line in extra)]
 
 
 def pins(lock: str) -> dict[str, Version]:

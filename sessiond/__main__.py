@@ -1,0 +1,5 @@
+"""Run the command line: `python -m sessiond`."""
+
+from sessiond.cli import main
+
+main()

@@ -1,0 +1,220 @@
+"""`sessiond sessions`: list, show, new, delete."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from enum import StrEnum
+from itertools import islice
+from typing import Annotated
+
+import typer
+
+from sessiond.cli import json_form
+from sessiond.cli.connection import Connection
+from sessiond.cli.failures import CommandFailure
+from sessiond.cli.options import AsJson, connected
+from sessiond.cli.paint import BOLD, CYAN, DIM, GREEN, YELLOW, Brush, is_coloured, one_line, plain
+from sessiond.numbers import OUTPUT_STATUS_WORD, SENDER_WORD, STATUS_WORD
+from sessiond.session.state import OutputStatus, Sender, Status
+from sessiond.v1.session_pb2 import Message, Session, SessionSummary
+
+app = typer.Typer(no_args_is_help=True, help="List, show, make and delete sessions.")
+
+DEMO = {"demo": "true"}
+"""The metadata of sessions in which the example agent acts."""
+
+Demo = Annotated[
+    bool | None,
+    typer.Option(
+        help='Whether the example agent acts in it (metadata demo: "true"). '
+        "Default: with a development token."
+    ),
+]
+
+
+class StatusOption(StrEnum):
+    """Where a session stands, as an option."""
+
+    ACTIVE = "active"
+    PAUSED = "paused"
+    COMPLETED = "completed"
+
+
+@app.command("list")
+@connected
+def list_sessions(
+    connection: Connection,
+    *,
+    status: Annotated[StatusOption | None, typer.Option(help="Only those that stand so.")] = None,
+    workflow: Annotated[str | None, typer.Option(help="Only those of this workflow.")] = None,
+    q: Annotated[
+        str | None, typer.Option("-q", help="Only those with this in title or last message.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 50,
+    of: Annotated[
+        str | None, typer.Option(help="Another user's, for administrators.", metavar="USER")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List your sessions, newest activity first. With --json, one object a line."""
+    with connection.sync_client() as client:
+        found = client.list(
+            of,
+            status=None if status is None else Status(status.value),
+            workflow_id=workflow,
+            q=q,
+            page_size=min(limit, 1000),
+        )
+        if as_json:
+            for summary in islice(found, limit):
+                sys.stdout.write(json_form.line(summary) + "\n")
+        else:
+            table(list(islice(found, limit)))
+
+
+@app.command("show")
+@connected
+def show_session(
+    connection: Connection,
+    session_id: Annotated[str, typer.Argument(metavar="ID")],
+    tail: Annotated[
+        int | None, typer.Option(min=0, help="So many of the newest messages. Default: all.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show one session, with its outputs and messages."""
+    with connection.sync_client() as client:
+        session = client.get(session_id, tail=tail)
+    if as_json:
+        sys.stdout.write(json_form.line(session) + "\n")
+    else:
+        _show(session)
+
+
+@app.command("new")
+@connected
+def new_session(
+    connection: Connection,
+    *,
+    session_id: Annotated[str | None, typer.Option("--id", help="Default: made by Store.")] = None,
+    workflow: Annotated[str | None, typer.Option(help="Default: the installation's.")] = None,
+    title: Annotated[
+        str | None, typer.Option(help="Default: from the first message that you send.")
+    ] = None,
+    inputs: Annotated[str | None, typer.Option(help="Your input data: a JSON object.")] = None,
+    metadata: Annotated[
+        list[str] | None, typer.Option(help="A note to keep; may be repeated.", metavar="KEY=VALUE")
+    ] = None,
+    demo: Demo = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a session, and print its id."""
+    notes = DEMO if (connection.in_development if demo is None else demo) else {}
+    with connection.sync_client() as client:
+        session = client.create(
+            id=session_id,
+            workflow_id=workflow,
+            title=title,
+            user_inputs=None if inputs is None else json_form.object_of(inputs, "--inputs"),
+            metadata={**notes, **dict(map(_note, metadata or ()))},
+        )
+    sys.stdout.write((json_form.line(session) if as_json else session.id) + "\n")
+
+
+@app.command("delete")
+@connected
+def delete_sessions(
+    connection: Connection,
+    session_ids: Annotated[list[str], typer.Argument(metavar="ID...")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Delete sessions, at once and for good. On a terminal it asks first."""
+    if not yes and sys.stdin.isatty() and sys.stderr.isatty():
+        asked = f"Delete {', '.join(session_ids)} for good?"
+        typer.confirm(asked, abort=True, err=True)
+    with connection.sync_client() as client:
+        for session_id in session_ids:
+            client.delete(session_id)
+
+
+def table(summaries: list[SessionSummary]) -> None:
+    """Print summaries, one a line."""
+    brush = Brush(coloured=is_coloured(sys.stdout))
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 200
+    longest = max((len(summary.id) for summary in summaries), default=0)
+    for summary in summaries:
+        sys.stdout.write(row(summary, brush, longest, width) + "\n")
+
+
+def row(summary: SessionSummary, brush: Brush, id_width: int, width: int) -> str:
+    """Return a summary on one line: id, status, step, last activity, title, last message."""
+    status = STATUS_WORD[summary.status]
+    when = json_form.shown(summary.last_active)[:16].replace("T", " ")
+    step = f"{summary.progress.completed_steps}/{summary.progress.total_steps}"
+    if not summary.progress.total_steps:
+        step = "-"
+    fixed = f"{summary.id:<{id_width}}  {status:<9}  {step:>5}  {when}  "
+    said = one_line(summary.title or summary.last_message, max(10, width - len(fixed)))
+    return (
+        brush(f"{summary.id:<{id_width}}", CYAN)
+        + "  "
+        + brush(f"{status:<9}", *_STATUS_STYLE[status])
+        + f"  {step:>5}  "
+        + brush(when, DIM)
+        + f"  {said}"
+    )
+
+
+_STATUS_STYLE = {Status.ACTIVE: (GREEN,), Status.PAUSED: (YELLOW,), Status.COMPLETED: (DIM,)}
+
+
+def _show(session: Session) -> None:
+    brush = Brush(coloured=is_coloured(sys.stdout))
+    status, progress = STATUS_WORD[session.status], session.progress
+    say = sys.stdout.write
+    say(f"{brush(session.id, BOLD, CYAN)}  {one_line(session.title, 200)}\n")
+    say(f"  user      {plain(session.user_id)}\n")
+    say(f"  status    {brush(status, *_STATUS_STYLE[status])}, revision {session.revision}\n")
+    if progress.total_steps:
+        at = f": {progress.current_step_id} by {session.current_agent}"
+        done = f"{progress.completed_steps} of {progress.total_steps} steps done"
+        minutes = f"{progress.estimated_time_remaining} minutes left"
+        say(f"  workflow  {session.workflow_id}, {done}, {minutes}{at if at != ':  by ' else ''}\n")
+    else:
+        say(f"  workflow  {session.workflow_id}, with {session.current_agent}\n")
+    say(f"  active    {json_form.shown(session.last_active)}\n")
+    if session.user_inputs.text not in ("", "{}"):
+        say(f"  inputs    {plain(session.user_inputs.text)}\n")
+    if session.metadata:
+        notes = {key: session.metadata[key] for key in sorted(session.metadata)}
+        say(f"  metadata  {plain(json.dumps(notes, ensure_ascii=False))}\n")
+    for output_id, output in sorted(
+        session.agent_outputs.items(), key=lambda each: each[1].generated_at.ToNanoseconds()
+    ):
+        word = OUTPUT_STATUS_WORD[output.status]
+        style = YELLOW if word is OutputStatus.PENDING else DIM
+        head = f"{output_id} ({output.step_id}, {output.agent_id}) {brush(word, style)}"
+        say(f"\noutput {head}\n{plain(output.content)}\n")
+    if session.conversation_history:
+        say("\n")
+    for message in session.conversation_history:
+        name, style = speaker(message, session.user_id)
+        when = brush(json_form.shown(message.timestamp)[11:16], DIM)
+        say(f"{when} {brush(name, BOLD, style)}: {plain(message.content)}\n")
+
+
+def speaker(message: Message, user_id: str) -> tuple[str, str]:
+    """Return who wrote a message, and the colour of those."""
+    sender = SENDER_WORD[message.sender]
+    if sender is Sender.USER:
+        return plain(user_id), GREEN
+    return plain(message.agent_id or sender.value), CYAN if sender is Sender.AGENT else YELLOW
+
+
+def _note(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise CommandFailure(f"--metadata {text} must be KEY=VALUE")
+    return key, value
