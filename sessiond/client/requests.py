@@ -174,9 +174,13 @@ def approve(
     )
 
 
-def begin_turn(session_id: str, *, op_id: str, agent_id: str | None) -> BeginTurn:
+def begin_turn(
+    session_id: str, *, op_id: str, agent_id: str | None, expected_revision: int | None
+) -> BeginTurn:
     """Ask to begin a turn."""
-    return BeginTurn(session_id=session_id, op_id=op_id, agent_id=agent_id)
+    return BeginTurn(
+        session_id=session_id, op_id=op_id, agent_id=agent_id, expected_revision=expected_revision
+    )
 
 
 def end_turn(

@@ -137,16 +137,18 @@ class AttachedSession(Changes):
         request = requests.cancel(self.id, turn_id, op_id=op_id or self.new_op_id())
         return await self._done(ClientFrame(cancel=request))
 
-    def turn(self, agent_id: str | None = None) -> Turn:
+    def turn(self, agent_id: str | None = None, *, expected_revision: int | None = None) -> Turn:
         """Return a turn to be written: `async with session.turn() as turn: await turn.write(...)`.
 
         Leaving the block ends the turn as completed, an exception as failed. By default the
-        session's current agent speaks.
+        session's current agent speaks. With `expected_revision=session.state.seq` it begins only
+        if what the worker saw is still all there is: of several workers, one answers.
 
         Raises (on entering):
             TurnActive: another turn runs.
+            StaleRevision: the session has moved on.
         """
-        return Turn(self, agent_id)
+        return Turn(self, agent_id, expected_revision)
 
     def typing(self, typing: bool = True) -> None:
         """Show others that the person types. It ends by itself after 6 s; best effort."""

@@ -62,13 +62,20 @@ class Turn:
         seq: the seq of the event that ended it; 0 before.
     """
 
-    def __init__(self, session: AttachedSession, agent_id: str | None) -> None:
+    def __init__(
+        self, session: AttachedSession, agent_id: str | None, expected_revision: int | None
+    ) -> None:
         self.id = ""
         self.metadata: Mapping[str, Any] | None = None
         self.seq = 0
         self._session = session
         self._begin = ClientFrame(
-            begin_turn=requests.begin_turn(session.id, op_id=session.new_op_id(), agent_id=agent_id)
+            begin_turn=requests.begin_turn(
+                session.id,
+                op_id=session.new_op_id(),
+                agent_id=agent_id,
+                expected_revision=expected_revision,
+            )
         )
         self._pieces: list[str] = []
         self._length = 0
