@@ -1,0 +1,1 @@
+"""The shows: real parts under load, faults among them, and a judgement that can say no."""
