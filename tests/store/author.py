@@ -10,6 +10,7 @@ from services.store.repository import (
     Commit,
     Committed,
     Deletion,
+    DraftWrite,
     IndexWrite,
     Outcome,
     Repository,
@@ -17,9 +18,9 @@ from services.store.repository import (
 )
 from sessiond.session.access import Identity, Role
 from sessiond.session.apply import apply
-from sessiond.session.changes import AppendMessage, Change
+from sessiond.session.changes import AppendMessage, BeginTurn, Change
 from sessiond.session.decide import decide
-from sessiond.session.events import Record
+from sessiond.session.events import Record, TurnEnded
 from sessiond.session.limits import DEFAULT_LIMITS
 from sessiond.session.state import Session
 from sessiond.store.codec import (
@@ -27,6 +28,7 @@ from sessiond.store.codec import (
     decode_head,
     decode_outputs,
     decode_record,
+    encode_draft,
     encode_entry,
     encode_head,
     encode_outputs,
@@ -35,8 +37,10 @@ from sessiond.store.codec import (
     load,
     needed_seqs,
 )
+from sessiond.v1 import ownership_pb2 as pb
 
 ADMIN = Identity("root", Role.ADMIN)
+CRM = Identity("crm", Role.SERVICE, acting_for="alice")
 
 
 class Author:
@@ -67,23 +71,37 @@ class Author:
         return snapshot, load(head, rows, map(decode_record, records))
 
     async def change(
-        self, session_id: str, *changes: Change, identity: Identity | None = None, apart_ms: int = 1
+        self,
+        session_id: str,
+        *changes: Change,
+        identity: Identity | None = None,
+        apart_ms: int = 1,
+        text: str = "",
     ) -> Session:
-        """Make changes in one commit, one millisecond apart, and return the session."""
+        """Make changes in one commit, one millisecond apart, and return the session.
+
+        `text` is what has been written in the turn that runs.
+        """
         commit, session = await self.commit_of(
-            session_id, *changes, identity=identity, apart_ms=apart_ms
+            session_id, *changes, identity=identity, apart_ms=apart_ms, text=text
         )
         assert await self.repository.commit([commit]) == [Committed()]
         return session
 
     async def commit_of(
-        self, session_id: str, *changes: Change, identity: Identity | None = None, apart_ms: int = 1
+        self,
+        session_id: str,
+        *changes: Change,
+        identity: Identity | None = None,
+        apart_ms: int = 1,
+        text: str = "",
     ) -> tuple[Commit, Session]:
         """Return the commit that makes these changes, and the session as it will be."""
         snapshot, session = await self.state(session_id)
         before = decode_head(snapshot.head)
         asking = identity or Identity(session.user_id)
         records: list[bytes] = []
+        ended_turn = ""
         for change in changes:
             self.now_ms += apart_ms
             events = decide(
@@ -93,6 +111,7 @@ class Author:
                 now_ms=self.now_ms,
                 new_id=lambda: f"id-{next(self._ids)}",
                 limits=DEFAULT_LIMITS,
+                text=text,
             )
             for event in events:
                 record = Record(
@@ -105,6 +124,8 @@ class Author:
                 )
                 session = apply(session, record)
                 records.append(encode_record(record))
+                if isinstance(event, TurnEnded):
+                    ended_turn = event.turn_id
         previous = before.meta.index_ms
         position = session.last_active_ms if session.last_active_ms >= previous + 250 else previous
         meta = replace(
@@ -126,8 +147,26 @@ class Author:
             awaited=AwaitedWrite(session.awaited_agent, before.meta.awaited_agent)
             if session.awaited_agent != before.meta.awaited_agent
             else None,
+            ended_turn=ended_turn,
         )
         return commit, session
+
+    async def begin_turn(self, session_id: str) -> str:
+        """Begin a turn as a service, and return its id."""
+        session = await self.change(session_id, BeginTurn(), identity=CRM)
+        assert session.turn is not None
+        return session.turn.id
+
+    async def draft_of(self, session_id: str, *texts: str) -> Commit:
+        """Return a commit of the first pieces of the running turn's text."""
+        snapshot, session = await self.state(session_id)
+        assert session.turn is not None
+        drafts = []
+        offset = 0
+        for number, text in enumerate(texts, 1):
+            drafts.append(DraftWrite(session.turn.id, number, encode_draft(offset, text)))
+            offset += len(text)
+        return Commit(self.instance, session_id, snapshot.head, b"", drafts=tuple(drafts))
 
     async def say(self, session_id: str, *contents: str, apart_ms: int = 1) -> Session:
         """Append messages of the owner's."""
@@ -151,3 +190,33 @@ class Author:
                 awaited_agent=meta.awaited_agent,
             )
         )
+
+
+def wired(commit: Commit, tag: int) -> pb.Commit:
+    """Return a commit as Live sends it."""
+    index, awaited = commit.index, commit.awaited
+    return pb.Commit(
+        tag=tag,
+        session_id=commit.session_id,
+        expected_head=commit.expected_head,
+        head=commit.head,
+        first_seq=commit.first_seq,
+        records=commit.records,
+        outputs=commit.outputs,
+        index=pb.IndexWrite(
+            user_id=index.user_id,
+            position_ms=index.position_ms,
+            previous_position_ms=index.previous_position_ms,
+            entry=index.entry,
+        )
+        if index
+        else None,
+        awaited=pb.AwaitedWrite(agent=awaited.agent, previous_agent=awaited.previous_agent)
+        if awaited
+        else None,
+        drafts=[
+            pb.DraftWrite(turn_id=draft.turn_id, number=draft.number, value=draft.value)
+            for draft in commit.drafts
+        ],
+        ended_turn=commit.ended_turn,
+    )

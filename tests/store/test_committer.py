@@ -21,7 +21,7 @@ from services.store.repository import (
     Unstorable,
 )
 from sessiond.errors import Unavailable
-from sessiond.session.changes import AppendMessage
+from sessiond.session.changes import AppendMessage, CancelTurn
 from tests.store.author import Author
 from tests.store.conftest import Begin
 
@@ -153,6 +153,26 @@ async def test_commits_of_one_session_keep_their_order(
         outcomes = await asyncio.gather(*map(committer.commit, (first, second)))
     assert outcomes == [Committed(), Committed()]
     assert repository.batches == [["a"], ["a"]]
+
+
+async def test_a_draft_and_the_end_of_its_turn_never_share_a_batch(
+    repository: Gated, author: Author, begin: Begin
+) -> None:
+    """In one transaction of etcd, a put beside the removal of its range would refuse all of it."""
+    await begin("s-1")
+    turn_id = await author.begin_turn("s-1")
+    draft = await author.draft_of("s-1", "Once", " upon")
+    end, _ = await author.commit_of("s-1", CancelTurn(turn_id), text="Once upon")
+    draft = replace(draft, expected_head=end.expected_head)
+    repository.batches.clear()
+    async with committer_of(repository) as committer:
+        outcomes = await asyncio.gather(*map(committer.commit, (draft, end)))
+    assert outcomes == [Committed(), Committed()]
+    assert repository.batches == [["s-1"], ["s-1"]]
+    snapshot = await repository.snapshot("s-1")
+    assert snapshot is not None
+    assert await repository.drafts("s-1", turn_id, revision=snapshot.revision - 1) != []
+    assert await repository.drafts("s-1", turn_id, revision=snapshot.revision) == []
 
 
 async def test_a_turn_waits_behind_the_commits(

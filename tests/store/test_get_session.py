@@ -9,17 +9,21 @@ from services.store.repository import Creation
 from services.store.sessions import Sessions
 from sessiond.errors import Internal, SessionNotFound, Unavailable
 from sessiond.session.access import Identity, Role
+from sessiond.session.apply import message_of
 from sessiond.session.changes import (
     AppendMessage,
     ApproveOutput,
     CreateSession,
+    EndTurn,
     PauseSession,
     ResumeSession,
     SubmitOutput,
     UpdateSession,
 )
 from sessiond.session.state import Decision, Sender
-from tests.store.author import ADMIN, Author
+from sessiond.store.codec import decode_record
+from sessiond.wire import message_to_wire
+from tests.store.author import ADMIN, CRM, Author
 from tests.store.conftest import Begin, Clock, sessions_of
 
 ALICE = Identity("alice")
@@ -99,6 +103,36 @@ async def test_a_session_is_loaded_with_all_that_happened(
     assert session.user_inputs.text == '{"market":"EU"}'
     assert session.title == "Launch a newsletter in the EU"
     assert session.progress.completed_steps == session.current_step == 1
+
+
+async def test_a_turns_message_stands_among_the_others(
+    sessions: Sessions, author: Author, begin: Begin, repository: Counting
+) -> None:
+    """As the rules have it, with and without all that may be left out; one without text is none."""
+    await begin("s-1")
+    await author.say("s-1", "hello")
+    for text, ended in (
+        ("Good day", {"metadata": '{"tokens": 12}'}),
+        ("", {}),
+        ("Any news?", {"failed": True}),
+    ):
+        turn_id = await author.begin_turn("s-1")
+        end = EndTurn(turn_id, len(text), **ended)
+        final = await author.change("s-1", end, identity=CRM, text=text)
+    session = await sessions.load(ALICE, "s-1")
+    revision = await repository.snapshot("s-1")
+    assert revision is not None
+    stored = await repository.records("s-1", 1, 99, revision=revision.revision)
+    messages = [message for data in stored if (message := message_of(decode_record(data)))]
+    assert [message.content for message in messages] == ["hello", "Good day", "Any news?"]
+    assert list(session.conversation_history) == [
+        message_to_wire(message, "s-1") for message in messages
+    ]
+    assert session.conversation_history[1].metadata.text == '{"tokens": 12}'
+    assert session.conversation_history[1].agent_id == "assistant"
+    assert session.revision == final.seq == 8
+    tail = await sessions.load(ALICE, "s-1", tail=2)
+    assert list(tail.conversation_history) == session.conversation_history[1:]
 
 
 @pytest.mark.parametrize("tail", [0, 1, 2, 49, 50, 51, 20_000])

@@ -9,9 +9,9 @@ from services.store.messages import list_messages
 from services.store.tokens import seal
 from sessiond.errors import InvalidArgument, PageTokenExpired, SessionNotFound
 from sessiond.session.access import Identity
-from sessiond.session.changes import AppendMessage, PauseSession, ResumeSession
+from sessiond.session.changes import AppendMessage, EndTurn, PauseSession, ResumeSession
 from sessiond.v1.session_pb2 import Message
-from tests.store.author import Author
+from tests.store.author import CRM, Author
 from tests.store.conftest import Begin
 
 ALICE = Identity("alice")
@@ -55,6 +55,21 @@ async def test_pages_hold_every_message_once(
     if newest_first:
         expected.reverse()
     assert await everything(repository, page_size=page_size, newest_first=newest_first) == expected
+
+
+@pytest.mark.parametrize("newest_first", [False, True])
+async def test_turns_are_paged_as_the_messages_they_became(
+    repository: MemoryRepository, author: Author, begin: Begin, newest_first: bool
+) -> None:
+    """Those without text are no messages, the newest one of all included."""
+    await begin("s-1")
+    for text in ("1", "", "2", "3", ""):
+        turn_id = await author.begin_turn("s-1")
+        await author.change("s-1", EndTurn(turn_id, len(text)), identity=CRM, text=text)
+    expected = ["3", "2", "1"] if newest_first else ["1", "2", "3"]
+    for page_size in (1, 2, 50):
+        found = await everything(repository, page_size=page_size, newest_first=newest_first)
+        assert found == expected
 
 
 @pytest.mark.parametrize("newest_first", [False, True])

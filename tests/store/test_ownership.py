@@ -9,7 +9,6 @@ import grpc
 import pytest
 
 from services.store.memory import MemoryRepository
-from services.store.repository import Commit
 from sessiond.errors import (
     InvalidArgument,
     PermissionDenied,
@@ -22,7 +21,7 @@ from sessiond.session.changes import AppendMessage, ApproveOutput, SubmitOutput
 from sessiond.status import from_rpc_error
 from sessiond.store.codec import decode_head, decode_outputs, decode_record, load
 from sessiond.v1 import ownership_pb2 as pb
-from tests.store.author import Author
+from tests.store.author import Author, wired
 from tests.store.conftest import Begin, Serve, Served
 
 GTM = Identity("worker", Role.AGENT, agents=frozenset({"gtm-consultant"}))
@@ -41,31 +40,6 @@ async def failure(call: Any) -> SessiondError:
     with pytest.raises(grpc.aio.AioRpcError) as failed:
         await call
     return from_rpc_error(failed.value, mutating=True)
-
-
-def wired(commit: Commit, tag: int) -> pb.Commit:
-    """Return a commit as Live sends it."""
-    assert commit.index is not None
-    return pb.Commit(
-        tag=tag,
-        session_id=commit.session_id,
-        expected_head=commit.expected_head,
-        head=commit.head,
-        first_seq=commit.first_seq,
-        records=commit.records,
-        outputs=commit.outputs,
-        index=pb.IndexWrite(
-            user_id=commit.index.user_id,
-            position_ms=commit.index.position_ms,
-            previous_position_ms=commit.index.previous_position_ms,
-            entry=commit.index.entry,
-        ),
-        awaited=pb.AwaitedWrite(
-            agent=commit.awaited.agent, previous_agent=commit.awaited.previous_agent
-        )
-        if commit.awaited
-        else None,
-    )
 
 
 async def test_an_instance_lives_from_register_to_deregister(served: Served) -> None:
