@@ -11,9 +11,10 @@ again; `AttachedSession.turns` has the whole text.
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections import deque
-from collections.abc import AsyncIterator, Callable
-from typing import Generic, TypeVar
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any, Generic, TypeVar
 
 from sessiond.client.updates import Presence, Reset, Token, Update
 from sessiond.errors import SessiondError
@@ -155,3 +156,41 @@ class Reader(AsyncIterator[Wanted_co], Generic[Wanted_co]):
             if self.behind and self.roomy:
                 self._on_room()
         return taken  # type: ignore[return-value]
+
+
+class Readers:
+    """The readers of one session. One that nobody holds any more costs nothing."""
+
+    def __init__(self) -> None:
+        self._known: list[weakref.ref[Reader[Any]]] = []
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def __iter__(self) -> Iterator[Reader[Any]]:
+        for known in tuple(self._known):
+            reader = known()
+            if reader is not None:
+                yield reader
+
+    def add(self, reader: Reader[Any]) -> None:
+        """Show one more reader what comes."""
+        self._known.append(weakref.ref(reader, self._known.remove))
+
+    def offer(self, update: Update, size: int) -> None:
+        """Let an update wait for each of them."""
+        for reader in self:
+            reader.offer(update, size)
+
+    def go_back(self) -> int:
+        """Take up those that fell behind and have room again; return after which seq."""
+        behind = [reader for reader in self if reader.behind and reader.roomy]
+        for reader in behind:
+            reader.behind = False
+        return min(reader.seq for reader in behind)
+
+    def end(self, failure: SessiondError | None) -> None:
+        """Let their iterations end after what waits."""
+        for reader in self:
+            reader.end(failure)
+        self._known.clear()

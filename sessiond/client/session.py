@@ -7,7 +7,6 @@ revoked, the token is not taken any more. Then every wait and every iteration ra
 from __future__ import annotations
 
 import asyncio
-import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -17,7 +16,7 @@ from sessiond.client.changes import Changes
 from sessiond.client.copy import Copy
 from sessiond.client.failures import from_error, from_goaway
 from sessiond.client.link import Link
-from sessiond.client.reader import Reader
+from sessiond.client.reader import Reader, Readers
 from sessiond.client.stream import Stream
 from sessiond.client.turn import Turn
 from sessiond.client.unanswered import CAPACITY
@@ -69,7 +68,7 @@ class AttachedSession(Changes):
         self._stream: Stream | None = None
         self._ready = asyncio.Event()
         self._failure: SessiondError | None = None
-        self._readers: list[weakref.ref[Reader[Any]]] = []
+        self._readers = Readers()
         self._replies: dict[str, asyncio.Future[Reply]] = {}
         self._turns: dict[str, Turn] = {}
         self._ended_turns: dict[str, TurnOutcome] = {}
@@ -184,7 +183,7 @@ class AttachedSession(Changes):
     def mark(self, turn: Turn) -> None:
         """Let a turn's text be written when there is room."""
         if self._stream is not None:
-            self._stream.mark(turn)
+            self._stream.outgoing.mark(turn)
 
     def send(self, frame: ClientFrame) -> None:
         """Give a change to the link, and write what it says."""
@@ -204,12 +203,12 @@ class AttachedSession(Changes):
         kind = frame.WhichOneof("frame")
         op_id: str = getattr(frame, kind or "").op_id
         stream = self._open_stream()
-        if frame.ByteSize() + _FRAME_SPARE > stream.frame_bytes:
+        if frame.ByteSize() + _FRAME_SPARE > stream.outgoing.frame_bytes:
             raise PayloadTooLarge
         while len(self._replies) >= CAPACITY // 2:
             self._answered.clear()
             await self._answered.wait()
-        await stream.room()
+        await stream.outgoing.room()
         backoff = Backoff(self._chance)
         while True:
             reply = await self._reply_to(frame, op_id)
@@ -331,10 +330,7 @@ class AttachedSession(Changes):
     def _show(self, update: Update, size: int = 0) -> None:
         if isinstance(update, Reset):
             self._let_go(update.seq)
-        for known in tuple(self._readers):
-            reader = known()
-            if reader is not None:
-                reader.offer(update, size)
+        self._readers.offer(update, size)
 
     def _let_go(self, seq: int) -> None:
         for awaited, come in self._awaited:
@@ -347,29 +343,17 @@ class AttachedSession(Changes):
         if self._stream is None:
             reader.end(self._failure)
         else:
-            self._readers.append(weakref.ref(reader, self._readers.remove))
+            self._readers.add(reader)
         return reader
 
     def _go_back(self) -> None:
         """Ask again for the events that passed readers by."""
-        behind = [
-            reader
-            for known in tuple(self._readers)
-            if (reader := known()) is not None and reader.behind and reader.roomy
-        ]
-        frames = self.link.rewind(min(reader.seq for reader in behind))
-        for reader in behind:
-            reader.behind = False
-        self.say(frames)
+        self.say(self.link.rewind(self._readers.go_back()))
 
     def _end(self, failure: SessiondError | None) -> None:
         """Let nobody wait any more."""
         self._ready.set()
-        for known in tuple(self._readers):
-            reader = known()
-            if reader is not None:
-                reader.end(failure)
-        self._readers.clear()
+        self._readers.end(failure)
         for waiting in self._replies.values():
             if not waiting.done():
                 waiting.set_exception(

@@ -6,14 +6,13 @@
 
 One task carries the stream: it reads, and beside it one writes and one renews the token while the
 call stands. Nothing waits here that has to survive the call: changes without a reply wait in their
-links, text that was not sent in its turn. What waits to be written is bounded by `room()`.
+links, text that was not sent in its turn.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from sessiond.client.backoff import Backoff
 from sessiond.client.channels import MIB, metadata_of
 from sessiond.client.failures import from_goaway
 from sessiond.client.link import Link, State
+from sessiond.client.outgoing import Outgoing, in_batch
 from sessiond.client.tokens import Tokens
 from sessiond.errors import (
     CARRIED,
@@ -46,12 +46,6 @@ FAREWELL_SECONDS = 1.0
 STEADY_SECONDS = 1.0
 """A call that stood so long was a success: pauses begin small again."""
 
-WRITE_BYTES = 256 * 1024
-"""About how much one write carries, a quarter of what a server reads at most."""
-
-WAITING_BYTES = MIB
-"""About how much may wait to be written before changes and tokens wait themselves."""
-
 _COME_BACK = range(4000, 4500)
 
 _log = logging.getLogger("sessiond.client")
@@ -70,13 +64,6 @@ class Follower(Protocol):
 
     def fail(self, failure: SessiondError) -> None:
         """Learn that the session can be followed no longer."""
-
-
-class Source(Protocol):
-    """Something with text to write whenever there is room."""
-
-    def pull(self) -> tuple[Sequence[ClientFrame], bool]:
-        """Return the next frames to write, and whether there is more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,32 +99,14 @@ def connector(channel: grpc.aio.Channel) -> Connect:
     )
 
 
-def in_batch(frame: ClientFrame) -> bytes:
-    """Return the frame as a batch of one; batches put one after the other are one batch."""
-    data = frame.SerializeToString()
-    size = len(data)
-    head = bytearray(b"\x0a")  # field 1, with a length
-    while size > 0x7F:
-        head.append(size & 0x7F | 0x80)
-        size >>= 7
-    head.append(size)
-    return bytes(head) + data
-
-
 class Stream:
     """Carries up to `capacity` sessions. It begins with the first one, and ends with `close`."""
 
     def __init__(self, around: Surroundings) -> None:
         self.capacity = 1000
-        self.frame_bytes = MIB
+        self.outgoing = Outgoing()
         self._around = around
         self._places: dict[str, _Place] = {}
-        self._outbox: deque[bytes] = deque()
-        self._waiting_bytes = 0
-        self._sources: dict[Source, None] = {}
-        self._something = asyncio.Event()
-        self._roomy = asyncio.Event()
-        self._roomy.set()
         self._connected = False
         self._closing = False
         self._task: asyncio.Task[None] | None = None
@@ -171,36 +140,21 @@ class Stream:
 
     def say(self, frames: Iterable[ClientFrame]) -> None:
         """Write frames after those that wait. While there is no connection nothing is kept."""
-        if not self._connected:
-            return
-        for frame in frames:
-            data = in_batch(frame)
-            self._outbox.append(data)
-            self._waiting_bytes += len(data)
-        if self._waiting_bytes > WAITING_BYTES:
-            self._roomy.clear()
-        self._something.set()
-
-    def mark(self, source: Source) -> None:
-        """Ask a source for its text when there is room."""
-        self._sources[source] = None
-        self._something.set()
-
-    async def room(self) -> None:
-        """Wait while too much waits to be written."""
-        if not self._roomy.is_set():
-            await self._roomy.wait()
+        if self._connected:
+            self.outgoing.put(frames)
 
     async def close(self) -> None:
         """Say goodbye, and leave nothing behind."""
         self._closing = True
-        self._roomy.set()
-        if self._task is not None:
-            if self._connected:
-                self.say([ClientFrame(close=Close())])
-                await asyncio.wait([self._task], timeout=FAREWELL_SECONDS)
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        task = self._task
+        if task is not None:
+            try:
+                if self._connected:
+                    self.say([ClientFrame(close=Close())])
+                    await asyncio.wait([task], timeout=FAREWELL_SECONDS)
+            finally:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
         self._fail(OutcomeUnknown("The client was left before an answer came."))
 
     # --- one call after the other ------------------------------------------------------------
@@ -297,7 +251,7 @@ class Stream:
     def _greeted(self, frame: ServerFrame) -> None:
         limits = frame.welcome.limits
         self.capacity = limits.attached_sessions or self.capacity
-        self.frame_bytes = limits.frame_bytes or self.frame_bytes
+        self.outgoing.frame_bytes = limits.frame_bytes or MIB
         self._connected = True
         for place in self._places.values():
             self._attach(place)
@@ -340,9 +294,7 @@ class Stream:
             place.timer = None
 
     def _lost(self) -> None:
-        self._outbox.clear()
-        self._waiting_bytes = 0
-        self._roomy.set()
+        self.outgoing.clear()
         for place in self._places.values():
             self._disarm(place)
             place.follower.link.lost()
@@ -357,35 +309,12 @@ class Stream:
     async def _write(self, call: Call) -> None:
         with suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
             while True:
-                while data := self._next():
+                while data := self.outgoing.take():
                     await call.write(data)
                 if self._closing:
                     await call.done_writing()
                     return
-                self._something.clear()
-                await self._something.wait()
-
-    def _next(self) -> bytes:
-        """Return what to write now: what waits, and when nothing waits, new text."""
-        taken: list[bytes] = []
-        size = 0
-        outbox = self._outbox
-        while size < WRITE_BYTES:
-            while not outbox and self._sources:
-                source = next(iter(self._sources))
-                del self._sources[source]
-                frames, more = source.pull()
-                if more:
-                    self._sources[source] = None
-                self.say(frames)
-            if not outbox or (taken and size + len(outbox[0]) > self.frame_bytes):
-                break
-            taken.append(outbox.popleft())
-            size += len(taken[-1])
-        self._waiting_bytes -= size
-        if self._waiting_bytes <= WAITING_BYTES // 2:
-            self._roomy.set()
-        return b"".join(taken)
+                await self.outgoing.something()
 
     async def _renew(self, used: str) -> None:
         """Say hello with a fresh token before the one in use ends."""
