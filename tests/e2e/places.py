@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from itertools import count
 
@@ -19,7 +20,10 @@ class Place:
 
 
 async def places(system: System, *names: str) -> list[Place]:
-    """Return the Lives of these names as they are now."""
+    """Return the Lives of these names as they are now; those that just came up, too."""
+    async with asyncio.timeout(20):
+        for name in names:
+            await system.channel(name).channel_ready()
     return [Place(await system.instance(name), name) for name in names]
 
 
