@@ -8,17 +8,22 @@ can read the answer instead of a reset.
 By themselves they also answer 400 to what is not HTTP while the request before is still at work,
 so that its client takes the 400 for its own. Here that request gets its answer, and then the
 connection ends.
+
+And they keep for ever what a client does not read. Here who reads nothing is cut off, and so is one
+who is not there any more.
 """
 
 from __future__ import annotations
 
 import asyncio
 import secrets
+import socket
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from gateway.problems import problem
+from gateway.progress import Progress
 from sessiond.errors import InvalidArgument
 
 
@@ -35,12 +40,16 @@ class BoundedHttp(HttpToolsProtocol):
         head_fields: the number of headers.
         head_seconds: how long a client may take to send a head.
         linger_seconds: how long it may take to end a body after the answer.
+        stall_seconds: how long it may read nothing of an answer that waits to be read.
+        vanished_seconds: how long its machine may leave unconfirmed what we have sent.
     """
 
     head_bytes = 32 * 1024
     head_fields = 100
     head_seconds = 10.0
     linger_seconds = 5.0
+    stall_seconds = 20.0
+    vanished_seconds = 60.0
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -48,20 +57,49 @@ class BoundedHttp(HttpToolsProtocol):
         self._in_message = False
         self._in_body = False
         self._timer: asyncio.TimerHandle | None = None
+        self._progress: Progress | None = None
+        self._upgraded = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Give the client a time to send its first head."""
         super().connection_made(transport)
+        self._progress = Progress(transport, self.loop, self.stall_seconds, transport.abort)
+        _bound_silence(transport, self.vanished_seconds)
         self._close_after(self.head_seconds)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the time."""
         self._disarm()
+        if self._progress is not None:
+            self._progress.stop()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """Look whether the client reads."""
+        super().pause_writing()
+        if self._progress is not None:
+            self._progress.watch()
+
+    def resume_writing(self) -> None:
+        """Look no more: it does."""
+        super().resume_writing()
+        if self._progress is not None:
+            self._progress.stop()
+
+    def handle_websocket_upgrade(self) -> None:
+        """Leave the connection to another protocol, unless an answer is still under way on it."""
+        if self._answers_another():
+            self.send_400_response("")
+            return
+        self._upgraded = True
+        self._disarm()
+        super().handle_websocket_upgrade()
 
     def data_received(self, data: bytes) -> None:
         """Read on; between requests, whatever comes starts the time of the next head."""
         super().data_received(data)
+        if self._upgraded:
+            return
         waits = self.cycle is None or self.cycle.response_complete
         if waits and self._timer is None and self.timeout_keep_alive_task is None:
             self._close_after(self.head_seconds)
@@ -140,3 +178,11 @@ class BoundedHttp(HttpToolsProtocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+
+def _bound_silence(transport: asyncio.Transport, seconds: float) -> None:
+    """Let the system end a connection whose other end is gone without a word, where it can."""
+    option = getattr(socket, "TCP_USER_TIMEOUT", None)
+    found = transport.get_extra_info("socket")
+    if option is not None and found is not None and found.family != socket.AF_UNIX:
+        found.setsockopt(socket.IPPROTO_TCP, option, round(seconds * 1000))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.websockets import WebSocket
 
 from gateway.routes import Parameters
 from services.serving.context import Call
@@ -33,3 +34,33 @@ class Exchange:
 
 Endpoint = Callable[[Exchange], Awaitable[Response]]
 """Answers one request, or raises the `SessiondError` that it ends with."""
+
+
+@dataclass(slots=True)
+class SocketExchange:
+    """A WebSocket from its handshake on.
+
+    Attributes:
+        socket: the WebSocket.
+        request_id: as in `Exchange`.
+        template: as in `Exchange`.
+        parameters: as in `Exchange`.
+        call: who calls; None before its first frame said that.
+        code: the close code that it ended with; the HTTP status where it was refused.
+    """
+
+    socket: WebSocket
+    request_id: str
+    template: str = ""
+    parameters: Parameters = field(default_factory=dict)
+    call: Call | None = None
+    code: int = 0
+
+    @property
+    def accepting(self) -> list[tuple[bytes, bytes]]:
+        """The headers of an accepted handshake."""
+        return [(b"x-request-id", self.request_id.encode())]
+
+
+SocketEndpoint = Callable[[SocketExchange], Awaitable[None]]
+"""Carries one WebSocket to its end, or raises the `SessiondError` by which it is refused."""

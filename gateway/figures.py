@@ -14,6 +14,9 @@ _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 1
 class HttpFigures:
     """Counts requests in a registry: `sessiond_http_requests_total`, `..._request_seconds` and
     `..._requests_in_flight`. A path that has no route counts as route `none`.
+
+    WebSockets count when they end, by close code: `sessiond_http_websockets_total`; those that were
+    refused by their HTTP status.
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
@@ -31,6 +34,18 @@ class HttpFigures:
         self.in_flight = Gauge(
             "sessiond_http_requests_in_flight", "HTTP requests being answered.", registry=registry
         )
+
+        self._websockets = Counter(
+            "sessiond_http_websockets",
+            "WebSockets that ended.",
+            ("route", "code"),
+            registry=registry,
+        )
+
+    def socket_ended(self, route: str, code: int) -> None:
+        """Count one WebSocket that ended. Codes that a client made up count as one."""
+        known = code < 600 or code in range(1000, 1016) or code in range(4000, 4600)
+        self._websockets.labels(route or "none", str(code) if known else "other").inc()
 
     def ended(self, method: str, route: str, code: int, seconds: float) -> None:
         """Count one request that ended."""

@@ -6,6 +6,8 @@ from collections.abc import Collection, Iterable, Mapping
 
 from starlette.datastructures import Headers
 
+from sessiond.errors import PermissionDenied
+
 _EXPOSED = "ETag, Location, Retry-After, X-Request-Id"
 _ASKED = (
     "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Sessiond-User, "
@@ -35,6 +37,21 @@ class Origins:
             "Access-Control-Allow-Origin": origin,
             "Access-Control-Expose-Headers": _EXPOSED,
         }
+
+    def check(self, asked: Headers, scheme: str) -> None:
+        """Return if a WebSocket of this scheme may be opened.
+
+        Browsers ask nobody before they open one, but say which page does. Our own pages always may,
+        and who sends no origin is no browser.
+
+        Raises:
+            PermissionDenied: a page that may not call.
+        """
+        origins = asked.getlist("origin")
+        secure = "https" if scheme == "wss" else "http"
+        own = f"{secure}://{asked.get('host', '')}".lower()
+        if any(origin not in self._allowed and origin.lower() != own for origin in origins):
+            raise PermissionDenied("Pages of this origin may not connect.")
 
     def preflight(self, asked: Headers, allowed_methods: Iterable[str]) -> Mapping[str, str]:
         """Return what an answer to OPTIONS says besides, when it asks before a call."""

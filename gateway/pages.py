@@ -9,6 +9,9 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from gateway.exchange import Exchange
+from sessiond.errors import InvalidArgument
+
 _HOME = """<!doctype html>
 <html lang="en">
 <head><meta charset="utf-8"><title>sessiond</title></head>
@@ -34,3 +37,8 @@ def openapi(document: dict[str, Any]) -> Callable[[Request], Awaitable[Response]
         return Response(content, media_type="application/json")
 
     return show
+
+
+async def not_a_handshake(exchange: Exchange) -> Response:
+    """Say that this path speaks WebSocket."""
+    raise InvalidArgument(detail="This path speaks WebSocket: the request must ask for an upgrade.")

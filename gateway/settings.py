@@ -17,10 +17,16 @@ class GatewaySettings(PartSettings):
 
     Attributes:
         store_addresses, live_addresses: the replicas, in order of preference.
-        cors_origins: the web pages that may call from a browser: `https://app.example.com`.
+        cors_origins: the web pages that may call from a browser, `https://app.example.com`, over
+            HTTP and WebSocket.
         max_body_bytes: the largest request body.
         body_seconds: how long a client may take to send a body.
         upstream_seconds: how long Store and Live may take to answer.
+        hello_seconds: how long a WebSocket may take to say hello.
+        frame_bytes: the largest message over a WebSocket.
+        ping_seconds: how often a WebSocket is pinged.
+        pong_seconds: how long its browser may take to answer.
+        keep_alive_seconds: how long an event stream may be silent.
     """
 
     listen: Address = HostPort("127.0.0.1", 8080)
@@ -31,6 +37,11 @@ class GatewaySettings(PartSettings):
     max_body_bytes: int = Field(default=1024 * 1024, ge=1024, le=3 * 1024 * 1024)
     body_seconds: float = Field(default=10.0, gt=0, le=600)
     upstream_seconds: float = Field(default=10.0, gt=0, le=600)
+    hello_seconds: float = Field(default=5.0, gt=0, le=60)
+    frame_bytes: int = Field(default=1024 * 1024, ge=1024, le=1024 * 1024)
+    ping_seconds: float = Field(default=25.0, gt=0, le=600)
+    pong_seconds: float = Field(default=20.0, gt=0, le=600)
+    keep_alive_seconds: float = Field(default=15.0, gt=0, le=600)
 
     @field_validator("cors_origins")
     @classmethod

@@ -18,8 +18,8 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from gateway.mapping.parsing import parse
 from gateway.mapping.reading import NOT_NULL, ObjectReader, filler
 from gateway.mapping.showing import Show, shower
-from sessiond.errors import InvalidArgument, Violations
-from sessiond.v1.live_pb2 import ClientFrame, ServerFrame
+from sessiond.errors import CARRIED, InvalidArgument, SessiondError, Violations
+from sessiond.v1.live_pb2 import ClientFrame, Error, Reply, ServerFrame
 
 # A free object may have 64 levels, and stands in a change, in a frame, in a list, in a batch.
 JSON_DEPTH = 68
@@ -29,6 +29,8 @@ SINCE = "since"
 
 _CLIENT: Descriptor = ClientFrame.DESCRIPTOR
 _SERVER: Descriptor = ServerFrame.DESCRIPTOR
+_VIOLATIONS = 100
+_FIELD_CHARACTERS = 200
 _MAY_BE_LEFT_OUT = ("session_id", "failed", "payload", "typing")
 _fill_since = filler(_CLIENT.fields_by_name[SINCE])
 
@@ -153,22 +155,12 @@ _FIELDS: Mapping[str, FieldDescriptor] = {
 
 
 def show_frame(frame: ServerFrame) -> tuple[str, dict[str, Any]]:
-    """Return a frame's kind as JSON names it, and what orjson can dump.
-
-    Where owners of sessions are is for our own network, and left out. Fields of the frame that it
-    finds fault with are named as in JSON.
-    """
+    """Return a frame's kind as JSON names it, and what orjson can dump."""
     kind = frame.WhichOneof("frame")
     if kind is None:
         raise ValueError("an empty frame, or a batch")
-    message = getattr(frame, kind)
-    if kind in ("attached", "goaway"):
-        message.ClearField("owner")
-    elif kind == "reply":
-        for each in message.error.errors:
-            each.field = frame_path(each.field)
     shown = _SHOWN[kind]
-    return shown.name, {shown.name: shown.show(message)}
+    return shown.name, {shown.name: shown.show(getattr(frame, kind))}
 
 
 def show_frames(frames: Sequence[ServerFrame]) -> str:
@@ -177,8 +169,42 @@ def show_frames(frames: Sequence[ServerFrame]) -> str:
     return orjson.dumps(shown[0] if len(shown) == 1 else {BATCH: shown}).decode()
 
 
-def frame_path(path: str) -> str:
-    """Return the path of a frame's field as JSON names it: `user_inputs` becomes `userInputs`."""
+def for_browsers(frame: ServerFrame) -> ServerFrame:
+    """Return the frame, changed to what is for those outside.
+
+    Where owners of sessions are is for our own network. Bad fields are named as their sender wrote
+    them: `user_inputs` becomes `userInputs`.
+    """
+    kind = frame.WhichOneof("frame")
+    if kind in ("attached", "goaway"):
+        getattr(frame, kind).ClearField("owner")
+    elif kind == "reply":
+        for each in frame.reply.error.errors:
+            each.field = _json_path(each.field)
+    return frame
+
+
+def refusal(session_id: str, op_id: str, error: SessiondError) -> ServerFrame:
+    """Return the reply to a frame that was not taken; bad fields are named as the error does."""
+    told = Error(
+        code=error.reason,
+        detail=_text(error.detail),
+        retryable=CARRIED[type(error)].retryable,
+        retry_after_ms=round((error.retry_after or 0) * 1000),
+    )
+    if isinstance(error, InvalidArgument):
+        # A frame of a megabyte can hold very many bad fields: the first ones say enough.
+        for field, message in error.violations[:_VIOLATIONS]:
+            told.errors.add(field=_text(field[:_FIELD_CHARACTERS]), message=_text(message))
+    return ServerFrame(reply=Reply(session_id=session_id, op_id=op_id, error=told))
+
+
+def _json_path(path: str) -> str:
     name, dot, rest = path.partition(".")
     field = _FIELDS.get(name)
     return path if field is None else field.json_name + dot + rest
+
+
+def _text(text: str) -> str:
+    # Names come from the sender's JSON, which can spell lone surrogates.
+    return text.encode("utf-8", "replace").decode()

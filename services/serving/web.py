@@ -6,7 +6,8 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import Literal
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import uvicorn
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
@@ -20,6 +21,23 @@ from services.serving.addresses import HostPort
 from services.serving.health import Health
 from services.serving.settings import Settings
 from services.serving.sockets import StartFailed, listen
+
+
+@dataclass(frozen=True, slots=True)
+class WebSockets:
+    """How WebSockets are spoken.
+
+    Attributes:
+        protocol: what speaks on a connection, made of uvicorn's `websockets-sansio`.
+        frame_bytes: the largest message; a larger one closes with 1009.
+        ping_seconds: how often a client is pinged.
+        pong_seconds: how long it may take to answer that.
+    """
+
+    protocol: type[asyncio.Protocol]
+    frame_bytes: int
+    ping_seconds: float
+    pong_seconds: float
 
 
 class _Server(uvicorn.Server):
@@ -48,10 +66,12 @@ async def serving_http(
     *,
     tls: ssl.SSLContext | None = None,
     protocol: type[asyncio.Protocol] | Literal["httptools"] = "httptools",
+    websockets: WebSockets | None = None,
 ) -> AsyncIterator[HostPort]:
     """Serve an ASGI application while the block runs; yields the address, with its real port.
 
-    `protocol` is what speaks HTTP on a connection: uvicorn's own, or one made of it.
+    `protocol` is what speaks HTTP on a connection: uvicorn's own, or one made of it. Without
+    `websockets` a request to upgrade is answered like any other.
 
     Leaving the block refuses new connections, and waits for requests under way as long as the
     drain of the part has left, at least a second.
@@ -63,7 +83,7 @@ async def serving_http(
         config = uvicorn.Config(
             app,
             http=protocol,
-            ws="none",
+            **_spoken(websockets),
             lifespan="off",
             log_config=None,
             access_log=False,
@@ -84,6 +104,18 @@ async def serving_http(
             config.timeout_graceful_shutdown = max(1, round(health.seconds_left()))
             server.should_exit = True
             await running
+
+
+def _spoken(websockets: WebSockets | None) -> dict[str, Any]:
+    if websockets is None:
+        return {"ws": "none"}
+    return {
+        "ws": websockets.protocol,
+        "ws_max_size": websockets.frame_bytes,
+        "ws_ping_interval": websockets.ping_seconds,
+        "ws_ping_timeout": websockets.pong_seconds,
+        "ws_per_message_deflate": False,
+    }
 
 
 def server_tls(settings: Settings) -> ssl.SSLContext | None:

@@ -1,0 +1,179 @@
+"""`GET /api/users/{userId}/events`: a user's list as it changes, as server-sent events.
+
+What `StoreService.WatchSessions` says, one message to an event. The `id` is its cursor, and where a
+Store goes away the watch goes on at another one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+
+import grpc
+from starlette.responses import Response
+
+from gateway.callers import identify
+from gateway.event_stream import EventStream, ServerSent, begun
+from gateway.exchange import Exchange
+from gateway.farewell import comes_back
+from gateway.mapping.showing import to_json
+from gateway.mapping.texts import QueryReader, TextReader
+from gateway.open_streams import OpenStreams
+from gateway.pauses import pause
+from gateway.problems import in_http_words
+from gateway.rest import NOT_UTF8
+from gateway.session_events import last_event_id
+from gateway.tasks import dropped
+from services.serving.auth import Authenticator
+from services.serving.context import Call
+from sessiond.errors import SessiondError, Unavailable, Violations
+from sessiond.status import from_rpc_error
+from sessiond.v1.store_pb2 import DESCRIPTOR, WatchSessionsRequest, WatchSessionsResponse
+
+WATCH = f"/{DESCRIPTOR.services_by_name['StoreService'].full_name}/WatchSessions"
+
+FIRST_SECONDS = 1.0
+"""After how long a watch that says nothing is taken for one that has nothing to say."""
+
+_KIND = {
+    field.name: field.json_name
+    for field in WatchSessionsResponse.DESCRIPTOR.oneofs_by_name["change"].fields
+}
+
+
+class UserEvents:
+    """Answers with the changes of a user's list. A failure that comes first is a plain problem."""
+
+    def __init__(
+        self,
+        stores: Sequence[grpc.aio.Channel],
+        authenticator: Authenticator,
+        streams: OpenStreams,
+        *,
+        upstream_seconds: float,
+        keep_alive_seconds: float,
+    ) -> None:
+        self._stores = stores
+        self._authenticator = authenticator
+        self._streams = streams
+        self._upstream_seconds = upstream_seconds
+        self._keep_alive_seconds = keep_alive_seconds
+        fields = WatchSessionsRequest.DESCRIPTOR.fields_by_name
+        self._user_id = TextReader(fields["user_id"])
+        self._query = QueryReader(WatchSessionsRequest.DESCRIPTOR, ["status", "cursor"])
+
+    async def __call__(self, exchange: Exchange) -> Response:
+        """Answer; raises the `SessiondError` that the request ends with."""
+        call = exchange.call = await identify(
+            self._authenticator, exchange.request.headers, exchange.request_id
+        )
+        watch = _Watch(self._stores, self._read(exchange), call)
+        events = watch.events()
+        first = begun(events)
+        try:
+            await asyncio.wait((first,), timeout=FIRST_SECONDS)
+            if not first.done() and watch.failures:
+                await asyncio.wait((first,), timeout=self._upstream_seconds)
+                if not first.done():
+                    raise Unavailable
+            if first.done():
+                first.result()
+        except BaseException as error:
+            await dropped(first)
+            await events.aclose()
+            if isinstance(error, SessiondError):
+                raise in_http_words(error, WatchSessionsRequest.DESCRIPTOR) from None
+            raise
+        return EventStream(
+            events,
+            first,
+            self._streams,
+            keep_alive_seconds=self._keep_alive_seconds,
+            expires_at=call.expires_at,
+        )
+
+    def _read(self, exchange: Exchange) -> WatchSessionsRequest:
+        asked, found = WatchSessionsRequest(), Violations()
+        user_id = exchange.parameters["user_id"]
+        if user_id is None:
+            found.add("userId", NOT_UTF8)
+        else:
+            self._user_id.fill(asked, user_id, "userId", found)
+        self._query.fill(asked, exchange.request.scope["query_string"], found)
+        last = last_event_id(exchange, found)
+        if last is not None:
+            asked.cursor = last
+        found.check()
+        return asked
+
+
+class _Watch:
+    """One watch, over one Store after another."""
+
+    def __init__(
+        self,
+        stores: Sequence[grpc.aio.Channel],
+        request: WatchSessionsRequest,
+        call: Call,
+        *,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self.failures = 0
+        """In a row, since a Store last said something."""
+        self._stores = stores
+        self._request = request
+        self._call = call
+        self._sleep = sleep
+        self._jitter = jitter
+        self._listing = False
+
+    async def events(self) -> AsyncGenerator[Sequence[ServerSent], None]:
+        """Yield what is told, without an end.
+
+        Raises:
+            SessiondError: the end, and no other Store will help.
+        """
+        place = 0
+        while True:
+            call = self._stores[place % len(self._stores)].unary_stream(
+                WATCH,
+                request_serializer=WatchSessionsRequest.SerializeToString,
+                response_deserializer=WatchSessionsResponse.FromString,
+            )(self._request, metadata=self._call.metadata())
+            try:
+                while isinstance(response := await call.read(), WatchSessionsResponse):
+                    self.failures = 0
+                    self._note(response)
+                    yield [_shown(response)]
+                failure: SessiondError = Unavailable()
+            except grpc.aio.AioRpcError as error:
+                failure = from_rpc_error(error, mutating=False)
+            finally:
+                call.cancel()
+            if not comes_back(failure):
+                raise failure
+            if self._listing:
+                # The next Store begins anew, and its revision is another one.
+                self._listing = False
+                reset = WatchSessionsResponse(reset=WatchSessionsResponse.Reset())
+                yield [_shown(reset)]
+            place += 1
+            self.failures += 1
+            await self._sleep(pause(self.failures - 1, self._jitter()))
+
+    def _note(self, response: WatchSessionsResponse) -> None:
+        if response.cursor:
+            self._request.cursor = response.cursor
+            self._listing = False
+        elif response.WhichOneof("change") == "reset":
+            self._request.ClearField("cursor")
+            self._listing = False
+        else:
+            self._listing = True
+
+
+def _shown(response: WatchSessionsResponse) -> ServerSent:
+    kind = _KIND[response.WhichOneof("change") or ""]
+    return ServerSent(kind, to_json(response), response.cursor)

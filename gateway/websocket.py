@@ -1,0 +1,302 @@
+"""`/api/ws/{sessionId}`: one session over a WebSocket.
+
+    accept --> hello{token} --> frames both ways --> goaway and a close code, or 1000 after `close`
+
+The upstream may come and go; the WebSocket stays while there is a reason to, and says so when there
+is none. A token is never taken from the URL, since URLs are written into logs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import aclosing, suppress
+from dataclasses import dataclass
+
+import structlog
+
+from gateway.browser import Browser, Disconnected
+from gateway.exchange import SocketExchange
+from gateway.farewell import Farewell
+from gateway.following import Following
+from gateway.lives import Lives
+from gateway.mapping.frames import Said, for_browsers, read_frames, refusal
+from gateway.open_streams import OpenStreams
+from gateway.origins import Origins
+from gateway.problems import ACTING_FOR_HEADER
+from gateway.rest import NOT_UTF8
+from gateway.tasks import until_one_ends
+from services.serving import context
+from services.serving.auth import Authenticator
+from services.serving.context import Call
+from sessiond.client.link import Link
+from sessiond.errors import (
+    Internal,
+    InvalidArgument,
+    PermissionDenied,
+    SessiondError,
+    Unauthenticated,
+    Violations,
+)
+from sessiond.v1.live_pb2 import Hello, Pong, ServerFrame
+
+GOODBYE_SECONDS = 2.0
+"""How long after a `close` what is still under way to the browser may take."""
+
+PAYLOAD_CHARACTERS = 64
+"""How much of a ping comes back."""
+
+_LONGEST_WAIT = 1e6
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a WebSocket may do.
+
+    Attributes:
+        hello_seconds: how long it may take to say hello.
+        upstream_seconds: how long a Live may take to say anything before another one is asked.
+        frame_bytes: the largest message, as it is told to the browser.
+    """
+
+    hello_seconds: float
+    upstream_seconds: float
+    frame_bytes: int
+
+
+class LiveSockets:
+    """Serves all WebSockets. `clock` gives seconds since 1970."""
+
+    def __init__(
+        self,
+        lives: Lives,
+        authenticator: Authenticator,
+        origins: Origins,
+        streams: OpenStreams,
+        terms: Terms,
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._lives = lives
+        self._authenticator = authenticator
+        self._origins = origins
+        self._streams = streams
+        self._terms = terms
+        self._clock = clock
+
+    async def __call__(self, exchange: SocketExchange) -> None:
+        """Carry one WebSocket from its handshake to its end.
+
+        Raises:
+            SessiondError: it is refused; nothing was accepted.
+        """
+        session_id, user = self._check(exchange)
+        await exchange.socket.accept(headers=exchange.accepting)
+        browser = Browser(exchange.socket)
+        try:
+            await self._carry(exchange, browser, session_id, user)
+            exchange.code = await browser.close()
+        except Farewell as farewell:
+            exchange.code = await browser.part(farewell)
+        except Disconnected as gone:
+            exchange.code = gone.code
+        except SessiondError as error:
+            exchange.code = await browser.part(Farewell.of(_in_a_sentence(error)))
+        except Exception as error:
+            _log.error("a WebSocket broke", exc_info=error)
+            exchange.code = await browser.part(Farewell.of(Internal()))
+
+    def _check(self, exchange: SocketExchange) -> tuple[str, str | None]:
+        """Return the session, and the user that a service names."""
+        socket, found = exchange.socket, Violations()
+        self._origins.check(socket.headers, socket.scope["scheme"])
+        session_id = exchange.parameters["session_id"]
+        if session_id is None:
+            found.add("sessionId", NOT_UTF8)
+        if socket.scope["query_string"]:
+            found.add("query", "must be empty: say it in the first frame")
+        users = socket.headers.getlist(ACTING_FOR_HEADER)
+        if len(users) > 1:
+            found.add(ACTING_FOR_HEADER, "must be given once")
+        found.check()
+        return session_id or "", users[0] if users else None
+
+    async def _carry(
+        self, exchange: SocketExchange, browser: Browser, session_id: str, user: str | None
+    ) -> None:
+        ended: asyncio.Future[Farewell] = asyncio.get_running_loop().create_future()
+
+        def end(farewell: Farewell) -> None:
+            if not ended.done():
+                ended.set_result(farewell)
+
+        async def told() -> None:
+            raise await asyncio.shield(ended)
+
+        async def admit(token: str) -> Call:
+            return await self._authenticator.admit(exchange.request_id, f"Bearer {token}", user)
+
+        async def talk() -> None:
+            frames = read_frames(await self._first(browser), session_id)
+            hello = _hello_in(frames)
+            exchange.call = await admit(hello.token)
+            link = Link(
+                session_id,
+                cursor=hello.cursor if hello.HasField("cursor") else None,
+                tail=hello.tail if hello.HasField("tail") else None,
+            )
+            following = Following(
+                link, self._lives, exchange.call, seconds=self._terms.upstream_seconds
+            )
+            conversation = _Conversation(
+                session_id,
+                browser,
+                following,
+                admit=admit,
+                frame_bytes=self._terms.frame_bytes,
+                clock=self._clock,
+            )
+            with context.during(exchange.call):
+                await conversation.go_on(frames)
+
+        with self._streams.joined("websocket", end):
+            await until_one_ends(told(), talk())
+
+    async def _first(self, browser: Browser) -> str:
+        try:
+            async with asyncio.timeout(self._terms.hello_seconds):
+                return await browser.receive()
+        except TimeoutError:
+            seconds = f"{self._terms.hello_seconds:g}"
+            detail = f"The first frame must be hello, within {seconds} s."
+            raise Unauthenticated(detail) from None
+
+
+def _hello_in(frames: Iterator[Said]) -> Hello:
+    first = next(frames, None)
+    if first is None or first.kind != "hello":
+        raise Unauthenticated("The first frame must be hello.")
+    if first.refused is not None:
+        raise first.refused
+    return first.frame.hello
+
+
+class _Conversation:
+    """One WebSocket after its hello."""
+
+    def __init__(
+        self,
+        session_id: str,
+        browser: Browser,
+        following: Following,
+        *,
+        admit: Callable[[str], Awaitable[Call]],
+        frame_bytes: int,
+        clock: Callable[[], float],
+    ) -> None:
+        self._session_id = session_id
+        self._browser = browser
+        self._following = following
+        self._admit = admit
+        self._frame_bytes = frame_bytes
+        self._clock = clock
+        self._renewed = asyncio.Event()
+
+    async def go_on(self, waiting: Iterator[Said]) -> None:
+        """Carry frames both ways until the browser says `close`."""
+        try:
+            await until_one_ends(self._listen(waiting), self._tell(), self._expire())
+        except Farewell as farewell:
+            cursor = self._following.cursor
+            if farewell.goaway.reconnect and cursor is not None:
+                farewell.goaway.cursor = cursor
+            raise
+
+    async def _tell(self) -> None:
+        async with aclosing(self._following.frames()) as batches:
+            async for shown in batches:
+                frames = [each.frame for each in shown]
+                for frame in frames:
+                    if frame.WhichOneof("frame") == "welcome":
+                        self._narrow(frame)
+                await self._browser.send(frames)
+
+    async def _listen(self, waiting: Iterator[Said]) -> None:
+        while True:
+            try:
+                for said in waiting:
+                    if said.kind == "close" and said.refused is None:
+                        if self._following.leave():
+                            await asyncio.sleep(GOODBYE_SECONDS)
+                        return
+                    await self._take(said)
+            except InvalidArgument as error:
+                await self._refuse("", error)
+                raise _in_a_sentence(error) from None
+            waiting = read_frames(await self._browser.receive(), self._session_id)
+
+    async def _take(self, said: Said) -> None:
+        if said.refused is not None:
+            await self._refuse(said.op_id, said.refused)
+        elif said.kind == "hello":
+            await self._hello(said)
+        elif said.kind == "ping":
+            payload = said.frame.ping.payload[:PAYLOAD_CHARACTERS]
+            await self._browser.send([ServerFrame(pong=Pong(payload=payload))])
+        else:
+            try:
+                self._following.say(said.frame, said.op_id)
+            except SessiondError as error:
+                refused = refusal(self._session_id, said.op_id, error)
+                await self._browser.send([for_browsers(refused)])
+            await self._following.room()
+
+    async def _refuse(self, op_id: str, error: InvalidArgument) -> None:
+        await self._browser.send([refusal(self._session_id, op_id, error)])
+
+    async def _hello(self, said: Said) -> None:
+        """Go on under a fresh token, of the same caller."""
+        hello, found = said.frame.hello, Violations()
+        for field in ("cursor", "tail"):
+            if hello.HasField(field):
+                found.add(field, "is for the first hello")
+        if found.found:
+            await self._refuse("", InvalidArgument(found.found))
+            return
+        before = self._following.call
+        call = await self._admit(hello.token)
+        if before.identity is None or call.identity is None:
+            raise Unauthenticated
+        if call.identity.actor != before.identity.actor:
+            raise PermissionDenied("A fresh token must be of the same caller.")
+        self._following.refresh(call)
+        self._renewed.set()
+        if self._following.welcome is not None:
+            welcome = ServerFrame(welcome=self._following.welcome)
+            self._narrow(welcome)
+            await self._browser.send([welcome])
+
+    async def _expire(self) -> None:
+        while (left := self._following.call.expires_at - self._clock()) > 0:
+            self._renewed.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(min(left, _LONGEST_WAIT)):
+                    await self._renewed.wait()
+        raise Unauthenticated("The token has expired.")
+
+    def _narrow(self, frame: ServerFrame) -> None:
+        """Say what a WebSocket allows, where that is less than what a stream of Live does."""
+        limits = frame.welcome.limits
+        limits.attached_sessions = 1
+        limits.frame_bytes = min(limits.frame_bytes, self._frame_bytes)
+
+
+def _in_a_sentence(error: SessiondError) -> SessiondError:
+    """Return the failure with its bad fields in its detail: a farewell has no place for them."""
+    if not isinstance(error, InvalidArgument) or not error.violations:
+        return error
+    named = "; ".join(f"{field[:50]} {message}" for field, message in error.violations[:5])
+    return InvalidArgument(detail=f"{error.detail} {named}.")
