@@ -17,11 +17,13 @@ ifneq ($(origin USER),command line)
 override USER := alice
 endif
 
-.PHONY: help setup run test check protos token bench clean fuzz lock \
+SHOWS := show-kill show-term show-stop show-turn show-idle
+
+.PHONY: help setup run test check protos token bench clean fuzz lock $(SHOWS) \
 	check-lint check-format check-types check-imports check-stubs
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 setup: $(RUN) ## the virtual environment with what `make run` needs
 
@@ -62,6 +64,15 @@ protos: $(DEV) ## rewrite the generated stubs from protos/
 
 bench: $(DEV) ## measure the parts, each figure beside the raw etcd figure of the same run
 	@$(BIN)/python -m bench
+
+# Each takes DURATION= (seconds of load) and SEED=, and ends with one line of JSON.
+show-kill: ## clients in 100 sessions while Lives are killed, one every 5 s
+show-term: ## the same while Lives are asked to leave
+show-stop: ## the same while Lives stand still for twice their time
+show-turn: ## an agent's answer while its owner, and then its worker, is killed
+show-idle: ## 5,000 streams on one Live, and what they cost those who work
+$(SHOWS): show-%: $(RUN)
+	@exec $(BIN)/python -m show $* $(if $(DURATION),--duration "$(DURATION)") $(if $(SEED),--seed "$(SEED)")
 
 fuzz: $(DEV) ## schemathesis on the gateway's own OpenAPI document, 200 examples per operation
 	@SESSIOND_FUZZ_EXAMPLES=200 $(BIN)/python -m pytest tests/fuzz

@@ -7,6 +7,7 @@ import asyncio
 import os
 import signal
 import sys
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
@@ -51,7 +52,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if binary.warning:
         _say(binary.warning)
     outcome = Outcome(asked.scenario, asked.seed)
-    running = scenario.run(binary, outcome, seconds=asked.duration or scenario.seconds, told=_say)
+    begin = time.monotonic()
+
+    def told(line: str) -> None:
+        _say(f"{time.monotonic() - begin:5.1f} s  {line}")
+
+    running = scenario.run(binary, outcome, seconds=asked.duration or scenario.seconds, told=told)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_until_asked_to_stop(running, outcome))
     print(outcome.line(), flush=True)

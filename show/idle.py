@@ -22,9 +22,10 @@ from show.outcome import Outcome, ms, percentile
 from show.pace import at_once, keep_pace, moments, until
 from show.stage import DATA, Stage, staged
 
-SECONDS = 16.0
+SECONDS = 14.0
 AIM_KB = 50.0
 CHANNELS = 8
+OPENING = 64
 SETTLE_SECONDS = 5.0
 
 
@@ -66,6 +67,9 @@ async def run(
         told(f"the same appends again, for {seconds / 2:g} s")
         among = await _measure(busy, "among", size, seconds / 2, chance)
 
+        operations = alone.operations + among.operations
+        await until(lambda: not any(disturbed(idle, busy, operations)), SETTLE_SECONDS)
+
         outcome.tell(seconds=seconds, streams=size.streams, busy=size.busy)
         outcome.tell(live_mb_before=round(before / 1024, 1), live_mb_after=round(after / 1024, 1))
         outcome.aim("kb_per_stream", round((after - before) / len(idle), 1), AIM_KB)
@@ -73,7 +77,7 @@ async def run(
         for window in (alone, among):
             outcome.complain(enough(window.operations))
             outcome.complain(none_failed(window.operations))
-        outcome.complain(disturbed(idle, busy, alone.operations + among.operations))
+        outcome.complain(disturbed(idle, busy, operations))
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +110,7 @@ class Streams:
             self._channels = [self._stage.own_channel("live-1") for _ in range(CHANNELS)]
         numbers = range(self._opened, self._opened + number)
         self._opened += number
-        return await at_once(self._open, numbers)
+        return await at_once(self._open, numbers, places=OPENING)
 
     async def _open(self, number: int) -> BareStream:
         user = number % len(self._tokens)

@@ -7,7 +7,6 @@ import random
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
-_AT_ONCE = 16
 _POLL_SECONDS = 0.05
 
 T = TypeVar("T")
@@ -52,12 +51,14 @@ async def keep_pace(
     return late
 
 
-async def at_once(act: Callable[[T], Awaitable[U]], things: Iterable[T]) -> list[U]:
-    """Do something with each thing, some at once; return the results in order."""
-    places = asyncio.Semaphore(_AT_ONCE)
+async def at_once(
+    act: Callable[[T], Awaitable[U]], things: Iterable[T], *, places: int = 16
+) -> list[U]:
+    """Do something with each thing, so many at once; return the results in order."""
+    free = asyncio.Semaphore(places)
 
     async def one(thing: T) -> U:
-        async with places:
+        async with free:
             return await act(thing)
 
     async with asyncio.TaskGroup() as tasks:

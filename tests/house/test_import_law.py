@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("sessiond", "services", "gateway", "cluster")
+PACKAGES = ("sessiond", "services", "gateway", "cluster", "show")
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +45,8 @@ def broken_laws(copy: Path) -> str:
         ("sessiond/broken.py", "import services.serving", "A layer knows only"),
         ("services/store/broken.py", "import cluster.ports", "No part knows who starts it"),
         ("cluster/broken.py", "import services.serving", "The supervisor knows the parts"),
+        ("show/broken.py", "import services.serving", "The shows see the parts from outside"),
+        ("cluster/broken.py", "import show", "Nobody knows who shows it"),
         (
             "services/store/broken.py",
             "import services.store.etcd.client",
