@@ -75,6 +75,13 @@ class DevelopmentKeys:
         _write_private(path, self._sign(part, {"role": part}, PART_TOKEN_SECONDS))
         return path
 
+    def agent_token_file(self, agents: Iterable[str]) -> Path:
+        """Write a fresh token for the example agent, which may speak as these; return its file."""
+        path = self._folder / "agent.jwt"
+        claims: dict[str, object] = {"role": "agent", "agents": sorted(agents)}
+        _write_private(path, self._sign("example-agent", claims, PART_TOKEN_SECONDS))
+        return path
+
     def _sign(self, subject: str, claims: dict[str, object], seconds: float) -> str:
         issued = int(self._now())
         return jwt.encode(

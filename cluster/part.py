@@ -25,7 +25,7 @@ class Part:
         address: host:port at which the others reach it.
         argv: the program and its arguments.
         env: its whole environment.
-        ready_url: answers 200 once the part can do its work.
+        ready_url: answers 200 once the part can do its work; "" for one that is ready once it runs.
         trust: how to speak to `ready_url` if that is https.
         drain_seconds: how long it may take to end when asked to, before it is killed; by default
             more than the 10 s that our own parts give their calls.
@@ -97,6 +97,8 @@ async def wait_until_ready(part: Part, process: Process, patience: float) -> Non
 
 
 async def _ask(part: Part) -> None:
+    if not part.ready_url:
+        return
     # A context that trusts nobody spares plain http the reading of the system's certificates.
     trust = part.trust or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     async with httpx.AsyncClient(verify=trust, trust_env=False, timeout=2.0) as client:

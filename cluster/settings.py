@@ -79,7 +79,7 @@ class RunSettings:
             raise BadSettings("\n".join(taken))
 
     def topology(self) -> Topology:
-        """Return one part of each kind."""
+        """Return one part of each kind, and one example agent."""
         ports = self.ports
         return Topology(
             etcds=[Place(ports[ETCD_PORT], ports[ETCD_PEER])],
@@ -88,6 +88,7 @@ class RunSettings:
             gateways=[
                 Place(ports["SESSIOND_GATEWAY_PORT"], ports["SESSIOND_GATEWAY_METRICS_PORT"])
             ],
+            agents=1,
         )
 
 

@@ -7,19 +7,33 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import yaml
+
 from cluster.etcd import GIB, Place, etcd_parts
 from cluster.etcd_binary import EtcdBinary
 from cluster.keys import ALGORITHM, AUDIENCE, ISSUER, PARTS_WITH_IDENTITY, DevelopmentKeys
 from cluster.part import Part
 from cluster.ports import HOST
+from cluster.processes import CHECKOUT
 
 MODULES = {"store": "services.store", "live": "services.live", "gateway": "gateway"}
+
+
+def agents_of(workflows: Path) -> list[str]:
+    """Return the names of all agents that the workflow files in a folder give work to."""
+    names = set()
+    for path in workflows.glob("*.yaml"):
+        workflow = yaml.safe_load(path.read_text())
+        names |= {step["agent"] for step in workflow.get("steps", ())}
+        names |= {workflow["agent"]} if "agent" in workflow else set()
+    return sorted(names)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Topology:
     """Where each part of a one-machine cluster serves; a kind without places does not run.
 
+    `agents` is how many example agents run: they serve nowhere.
     `settings` adds `SESSIOND_*` variables to every part of a kind, over the ones given here:
     `{"live": {"SESSIOND_IDLE_SECONDS": "1"}}`.
     """
@@ -28,6 +42,7 @@ class Topology:
     stores: Sequence[Place] = ()
     lives: Sequence[Place] = ()
     gateways: Sequence[Place] = ()
+    agents: int = 0
     settings: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     quota_bytes: int = 8 * GIB
 
@@ -40,6 +55,7 @@ class Topology:
         stores: int = 1,
         lives: int = 1,
         gateways: int = 1,
+        agents: int = 0,
         settings: Mapping[str, Mapping[str, str]] | None = None,
         quota_bytes: int = 8 * GIB,
     ) -> Topology:
@@ -53,6 +69,7 @@ class Topology:
             stores=places(stores),
             lives=places(lives),
             gateways=places(gateways),
+            agents=agents,
             settings=settings or {},
             quota_bytes=quota_bytes,
         )
@@ -65,7 +82,7 @@ class Topology:
         data_dir: Path,
         environ: Mapping[str, str],
     ) -> list[list[Part]]:
-        """Return the parts in the order in which they come up: etcd, Store, Live, gateway.
+        """Return the parts in the order in which they come up: etcd, Store, Live, gateway, agents.
 
         Parts inherit `environ`; what makes them find one another is set over it.
         """
@@ -99,6 +116,32 @@ class Topology:
             self._parts("store", self.stores, store),
             self._parts("live", self.lives, live),
             self._parts("gateway", self.gateways, gateway),
+            self._agents(keys, lives, stores, environ),
+        ]
+
+    def _agents(
+        self, keys: DevelopmentKeys, lives: str, stores: str, environ: Mapping[str, str]
+    ) -> list[Part]:
+        if not self.agents:
+            return []
+        names = agents_of(CHECKOUT / (environ.get("SESSIOND_WORKFLOWS_DIR") or "workflows"))
+        env = {
+            **environ,
+            "SESSIOND_LIVE": lives,
+            "SESSIOND_STORE": stores,
+            "SESSIOND_AGENTS": ",".join(names),
+            "SESSIOND_TOKEN_FILE": str(keys.agent_token_file(names)),
+            **self.settings.get("agent", {}),
+        }
+        return [
+            Part(
+                name=f"agent-{number}",
+                address="",
+                argv=(sys.executable, "-m", "examples.agent"),
+                env=env,
+                ready_url="",
+            )
+            for number in range(1, self.agents + 1)
         ]
 
     def _parts(self, kind: str, places: Sequence[Place], env: Mapping[str, str]) -> list[Part]:

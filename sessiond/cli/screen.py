@@ -51,7 +51,8 @@ class Screen(ABC):
 class PlainScreen(Screen):
     """A screen that only goes forward: a pipe, a file, a terminal without a cursor.
 
-    A line that comes while another one grows interrupts it; the rest follows after a "…".
+    A line that comes while another one grows interrupts it; the rest follows after a "…". Who is
+    here is told between lines.
     """
 
     is_for_people = False
@@ -62,6 +63,7 @@ class PlainScreen(Screen):
         self._descriptor = descriptor
         self._growing = False
         self._interrupted = False
+        self._members: Sequence[Member] = ()
         self._here: tuple[str, ...] = ()
         self._typing: frozenset[str] = frozenset()
 
@@ -82,12 +84,18 @@ class PlainScreen(Screen):
 
     async def close(self) -> None:
         """End the line that grows."""
-        if self._growing and not self._interrupted:
+        if not self._growing:
+            return
+        if not self._interrupted:
             self._write("\n")
         self._growing = self._interrupted = False
+        await self.here(self._members)
 
     async def here(self, members: Sequence[Member]) -> None:
         """Tell who is here when that changes, and who begins to type."""
+        self._members = members
+        if self._growing:
+            return
         names = tuple(sorted({name_of(member) for member in members}))
         typing = frozenset(name_of(member) for member in members if member.typing)
         if names != self._here:

@@ -55,11 +55,10 @@ class TerminalScreen(Screen):
 
     async def close(self) -> None:
         """Move the rest of the line up."""
-        if self._growing:
-            rest, self._tail = self._tail, ""
-            if rest or self._name:
-                await self._move_up(rest)
-            self._growing = False
+        rest, self._tail = self._tail, ""
+        growing, self._growing = self._growing, False
+        if growing and (rest.strip() or self._name):
+            await self._move_up(rest)
 
     async def here(self, members: Sequence[Member]) -> None:
         """Show who is here below the prompt."""
