@@ -38,6 +38,8 @@ CHANNEL_OPTIONS: Options = (
     ("grpc.http2.max_pings_without_data", 0),
     ("grpc.max_receive_message_length", ANSWER_BYTES),
     ("grpc.max_send_message_length", ANSWER_BYTES),
+    # Connections of its own: a fresh channel dials at once, whatever another one waits for.
+    ("grpc.use_local_subchannel_pool", 1),
     ("grpc.initial_reconnect_backoff_ms", 50),
     ("grpc.max_reconnect_backoff_ms", 1_000),
     # Named a minimum between attempts, it is how long one attempt may take, handshake included.

@@ -44,6 +44,11 @@ class Connection:
         """Whether it is kept connected."""
         return self._following is not None
 
+    @property
+    def refused(self) -> bool:
+        """Whether nobody was there at the last dial, and the next one has yet to come."""
+        return self.channel.get_state() is _REFUSED
+
     def keep(self) -> None:
         """Keep it connected from now on, and not close it any more."""
         if self._closing is not None:

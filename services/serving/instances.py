@@ -86,6 +86,7 @@ class Instances:
         self._known = asyncio.Event()
         self._changed = asyncio.Event()
         self._connections: dict[str, Connection] = {}
+        self._lingering: set[Connection] = set()
         self._reports: dict[bytes, asyncio.Task[None]] = {}
         self._watching: asyncio.Task[None] | None = None
         self._resources = AsyncExitStack()
@@ -111,7 +112,7 @@ class Instances:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        connections = [*self._connections.values()]
+        connections = [*self._connections.values(), *self._lingering]
         await asyncio.gather(*(connection.close() for connection in connections))
         await self._resources.aclose()
 
@@ -277,9 +278,16 @@ class Instances:
             if instance not in self._gone:
                 gone.set_result(None)
         wanted = {each.address for each in living} - {self._own_address}
+        arrived = {each.address for each in living if each.id not in before}
         for address in wanted:
+            connection = self._connections.get(address)
+            if connection is not None and address in arrived and connection.refused:
+                # It waits before it dials again, and whoever has come is there now.
+                self._lingering.add(self._connections.pop(address))
+                self._let_go(address, connection)
+                connection = None
             try:
-                (self._connections.get(address) or self._connect(address)).keep()
+                (connection or self._connect(address)).keep()
             except ValueError:
                 _log.error("an instance has no usable address", address=address)
         for address in self._connections.keys() - wanted:
@@ -300,6 +308,7 @@ class Instances:
         connection.let_go(LINGER_SECONDS, lambda: self._closed(address, connection))
 
     def _closed(self, address: str, connection: Connection) -> None:
+        self._lingering.discard(connection)
         if self._connections.get(address) is connection:
             del self._connections[address]
 

@@ -375,6 +375,31 @@ async def test_a_process_born_again_at_its_address_keeps_its_connection(tmp_path
         assert not instances.gone(one(2, "").id).done()
 
 
+async def test_one_that_comes_back_is_dialled_at_once(tmp_path: Path) -> None:
+    """However long nobody was there: the wait between two dials belongs to its predecessor."""
+    store = Told()
+    async with (
+        serving(store) as server,
+        serving(Somebody()) as peer,
+        following(tmp_path, server) as instances,
+    ):
+        await store.tell(one(1, peer.address))
+        await become(instances, one(1, peer.address))
+        before = instances.channel(peer.address)
+        await up(before)
+        await peer.stop()
+        while (state := before.get_state()) is not grpc.ChannelConnectivity.TRANSIENT_FAILURE:
+            await before.wait_for_state_change(state)
+        await store.heard.wait()
+        await peer.start()
+        await store.tell(one(2, peer.address))
+        await become(instances, one(2, peer.address))
+        # The old one would refuse this call, or make it wait.
+        assert instances.channel(peer.address) is not before
+        assert await identify(instances.channel(peer.address)) == b"somebody"
+        assert store.reported == [one(1, "").id]
+
+
 async def test_the_channel_of_one_that_left_closes_in_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
