@@ -125,7 +125,10 @@ class Forming:
         answers: Sequence[tuple[Asked, Answer | SessiondError]],
         draft: Draft | None = None,
     ) -> Formed:
-        """Return the commit, with everyone who waits for it, and a piece of the running turn."""
+        """Return the commit, with everyone who waits for it, and a piece of the running turn.
+
+        A commit that ends the turn removes its drafts, so no piece of it may go along.
+        """
         session, before = self.session, self._meta
         moved = session.last_active_ms - before.index_ms >= INDEX_MOVES_AFTER_MS
         meta = replace(
@@ -152,9 +155,7 @@ class Forming:
         of_outputs = OutputSubmitted | OutputEdited | OutputDecided
         if any(isinstance(record.event, of_outputs) for record in self.records):
             commit.outputs = encode_outputs(session)
-        if ended_turn := self.ended_turn:
-            commit.ended_turn = ended_turn
-            draft = None  # the whole text stands in the record, and all drafts are removed
+        commit.ended_turn = self.ended_turn
         _write_draft(commit, draft)
         if meta.awaited_agent != before.awaited_agent:
             commit.awaited.CopyFrom(

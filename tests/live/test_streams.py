@@ -85,6 +85,27 @@ async def test_a_snapshot_reads_older_messages_from_store(house: House) -> None:
         assert found == list(range(102, 602))
 
 
+async def test_a_reader_that_is_overtaken_gets_a_snapshot_instead(house: House) -> None:
+    """What it missed while it caught up is too much to keep for it; it is told, and is whole."""
+    async with serving(house) as live, live.client() as reader:
+        await house.kept.make()
+        for _ in range(40):
+            await live.live.append("x" * 200_000)
+        await reader.hello()
+        await reader.attach(cursor=f"{await log_of(house)}.1")
+        # It reads no further: what gRPC and the outbox take is far less than what there is.
+        for _ in range(10):
+            await live.live.append("y" * 200_000)
+        seqs: list[int] = []
+        while (frame := await reader.frame()).WhichOneof("frame") == "event":
+            seqs.append(frame.event.seq)
+        assert seqs == list(range(2, 2 + len(seqs)))
+        assert frame.reset.reason == "SLOW_READER"
+        while not (part := await reader.hear("snapshot")).last:
+            pass
+        assert (part.seq, (await reader.hear("caught_up")).seq) == (51, 51)
+
+
 @pytest.mark.parametrize(
     ("cursor", "reason"),
     [
