@@ -170,6 +170,10 @@ async def test_a_repeat_from_long_ago_is_found_by_since(house: House) -> None:
         request = pb.AppendMessageRequest(session_id="s1", content="first", op_id="op1")
         await client.say(pb.ClientFrame(append=request, since=1))
         assert (await client.until("reply")).seq == first
+        async with live.client("boss", role="admin") as other:
+            await other.follow()
+            await other.say(pb.ClientFrame(append=request, since=1))
+            assert (await other.until("reply")).seq > 1200  # an equal key of another actor's
         request.content = "another"
         await client.say(pb.ClientFrame(append=request, since=1))
         assert (await client.until("reply")).error.code == "IDEMPOTENCY_MISMATCH"
