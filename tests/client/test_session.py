@@ -59,6 +59,22 @@ async def test_a_change_returns_its_seq_and_the_state_has_it(
     assert sessions["s"].head == 5
 
 
+async def test_a_change_returns_when_its_event_has_come_too(
+    client: Client, sessions: Sessions
+) -> None:
+    async with client.attach("s") as session:
+        attachment = sessions["s"].attachments[0]
+        late: list[ServerFrame] = []
+        say, attachment.say = attachment.say, late.append
+        appending = asyncio.create_task(session.append("hello"))
+        done, _ = await asyncio.wait([appending], timeout=0.05)
+        assert not done, "the reply is there, the event is not"
+        attachment.say = say
+        for frame in late:
+            say(frame)
+        assert await appending == session.state.seq == 2
+
+
 async def test_events_are_iterated_from_the_state_on(client: Client, sessions: Sessions) -> None:
     sessions["s"].append("before")
     async with client.attach("s") as session:

@@ -19,6 +19,7 @@ from sessiond.errors import (
 from sessiond.session.events import MessageAppended, Record
 from sessiond.v1.live_pb2 import ServerFrame
 from tests.client.conftest import opened, opened_beside_others, tasks, token
+from tests.client.harm import harmed
 from tests.client.live import Live
 from tests.client.sessions import StoredSession
 
@@ -257,32 +258,13 @@ async def test_whatever_breaks_every_reader_sees_the_one_log(
             await writing
         return contents
 
-    async def harm() -> None:
-        while True:
-            await asyncio.sleep(chance.random() * 0.03)
-            server = chance.choice([live, other])
-            match chance.choice(["cut", "goaway", "move", "stop"]):
-                case "cut" if server.connections:
-                    chance.choice(server.connections).cut()
-                case "goaway" if server.connections:
-                    chance.choice(server.connections).goaway("DRAINING")
-                case "move":
-                    live.sessions[chance.choice(session_ids)].move()
-                case "stop":
-                    await server.stop()
-                    await server.start()
-
-    harming = asyncio.create_task(harm())
-    try:
+    async with harmed(chance, [live, other], list(live.sessions.values())):
         talks = [
             talk(session_id, name, (live, other) if name else (other, live))
             for session_id in session_ids
             for name in range(2)
         ]
         seen = await asyncio.gather(*talks)
-    finally:
-        harming.cancel()
-        await asyncio.gather(harming, return_exceptions=True)
     assert len(live.connections) + len(other.connections) > 8, "too little was broken"
     for number, session_id in enumerate(session_ids):
         log = [

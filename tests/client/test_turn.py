@@ -21,6 +21,7 @@ from sessiond.session.state import TurnOutcome
 from sessiond.v1 import event_pb2
 from sessiond.v1.live_pb2 import Goaway, ServerFrame
 from tests.client.conftest import opened
+from tests.client.harm import harmed
 from tests.client.live import Live
 from tests.client.sessions import StoredSession
 
@@ -309,24 +310,6 @@ async def test_whatever_breaks_every_token_comes_once(
     words = [f"word{number} " for number in range(400)]
     text = "".join(words)
 
-    async def harm() -> None:
-        while True:
-            await asyncio.sleep(chance.random() * 0.03)
-            turn = sessions["s"].turn
-            if turn is not None:
-                turn.stored = chance.randint(turn.stored, len(turn.text))
-            match chance.choice(["cut", "move", "stop"]):
-                case "cut":
-                    server = chance.choice([live, other])
-                    if server.connections:
-                        chance.choice(server.connections).cut()
-                case "move":
-                    sessions["s"].move()
-                case "stop":
-                    server = chance.choice([live, other])
-                    await server.stop()
-                    await server.start()
-
     async with (
         opened(live, other) as client,
         client.attach("s") as worker,
@@ -346,13 +329,10 @@ async def test_whatever_breaks_every_token_comes_once(
             raise AssertionError
 
         reading = asyncio.create_task(read())
-        harming = asyncio.create_task(harm())
-        async with worker.turn() as turn:
+        async with harmed(chance, [live, other], [sessions["s"]]), worker.turn() as turn:
             for word in words:
                 await turn.write(word)
                 if chance.random() < 0.1:
                     await asyncio.sleep(0.002)
-        harming.cancel()
-        await asyncio.gather(harming, return_exceptions=True)
         assert await reading == text
     assert ending(sessions["s"]) == (event_pb2.TURN_OUTCOME_COMPLETED, text)
