@@ -139,7 +139,10 @@ class LiveSockets:
         async def admit(token: str) -> Call:
             return await self._authenticator.admit(exchange.request_id, f"Bearer {token}", user)
 
+        following: Following | None = None
+
         async def talk() -> None:
+            nonlocal following
             frames = read_frames(await self._first(browser), session_id)
             hello = _hello_in(frames)
             exchange.call = await admit(hello.token)
@@ -163,7 +166,13 @@ class LiveSockets:
                 await conversation.go_on(frames)
 
         with self._streams.joined("websocket", end):
-            await until_one_ends(told(), talk())
+            try:
+                await until_one_ends(told(), talk())
+            except Farewell as farewell:
+                cursor = None if following is None else following.cursor
+                if cursor is not None and farewell.goaway.reconnect:
+                    farewell.goaway.cursor = cursor
+                raise
 
     async def _first(self, browser: Browser) -> str:
         try:
@@ -207,13 +216,7 @@ class _Conversation:
 
     async def go_on(self, waiting: Iterator[Said]) -> None:
         """Carry frames both ways until the browser says `close`."""
-        try:
-            await until_one_ends(self._listen(waiting), self._tell(), self._expire())
-        except Farewell as farewell:
-            cursor = self._following.cursor
-            if farewell.goaway.reconnect and cursor is not None:
-                farewell.goaway.cursor = cursor
-            raise
+        await until_one_ends(self._listen(waiting), self._tell(), self._expire())
 
     async def _tell(self) -> None:
         async with aclosing(self._following.frames()) as batches:

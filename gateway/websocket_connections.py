@@ -16,6 +16,7 @@ import secrets
 from typing import Any, cast
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.exceptions import PayloadTooBig
 from websockets.frames import CloseCode, Frame
 from websockets.http11 import Response
 from websockets.protocol import State
@@ -76,6 +77,11 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
             self._progress.stop()
         super().connection_lost(exc)
 
+    def data_received(self, data: bytes) -> None:
+        """Take what comes, until something came that breaks the rules."""
+        if self.conn.parser_exc is None:
+            super().data_received(data)
+
     def pause_writing(self) -> None:
         """Not read one who does not read, who could make us write ever more pongs."""
         super().pause_writing()
@@ -108,6 +114,7 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
         """Take a piece of a message; there may be very many empty ones."""
         if len(self.frames) >= self.fragments:
             self.conn.fail(CloseCode.MESSAGE_TOO_BIG, "too many fragments")
+            self.conn.parser_exc = PayloadTooBig(None, self.conn.max_message_size)
             self.handle_parser_exception()
             return
         super().handle_cont(event)
@@ -131,12 +138,14 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
         if close is not None:
             message: Any = {
                 "type": "websocket.disconnect",
-                "code": close.code,
+                "code": int(close.code),
                 "reason": close.reason,
             }
             self.queue.put_nowait(message)
         self.transport.write(b"".join(self.conn.data_to_send()))
         self.close_sent = True
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
         self._close_soon()
 
     def keepalive_timeout(self) -> None:
