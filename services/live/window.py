@@ -12,6 +12,7 @@ from sessiond.session.events import (
     OutputSubmitted,
     Record,
     SessionUpdated,
+    TurnEnded,
 )
 from sessiond.session.limits import KIB
 from sessiond.session.state import Message
@@ -56,7 +57,11 @@ class Window:
 
 def _weight(record: Record) -> int:
     match record.event:
-        case MessageAppended(content=text) | SessionUpdated(user_inputs=str(text)):
+        case (
+            MessageAppended(content=text)
+            | TurnEnded(content=text)
+            | SessionUpdated(user_inputs=str(text))
+        ):
             return KIB + len(text)
         case OutputSubmitted(output=body) | OutputEdited(output=body):
             return KIB + len(body.content)

@@ -17,8 +17,8 @@ from sessiond.session.checks import check_name, check_text
 from sessiond.session.events import TurnBegun, TurnEnded
 from sessiond.session.jsontext import check_message_metadata
 from sessiond.session.limits import Limits
-from sessiond.session.senders import speaking_agent
-from sessiond.session.state import Session, Status, Turn, TurnOutcome
+from sessiond.session.senders import check_sender, speaking_agent
+from sessiond.session.state import Sender, Session, Status, Turn, TurnOutcome
 
 
 def begin_turn(
@@ -37,6 +37,7 @@ def begin_turn(
     if change.agent_id is not None:
         check_name(change.agent_id, "agent_id", found, limit=limits.agent_id)
     found.check()
+    check_sender(identity, Sender.AGENT)  # a turn becomes an agent's message
     agent = speaking_agent(identity, session, change.agent_id)
     if session.status is Status.PAUSED:
         raise SessionPaused

@@ -75,6 +75,12 @@ def test_a_service_begins_a_turn_for_any_agent() -> None:
         story.decide(BeginTurn("reviewer"), CONSULTANT)
 
 
+def test_a_user_begins_no_turn() -> None:
+    """A turn becomes an agent's message, and nobody may write one as an agent who is none."""
+    with pytest.raises(PermissionDenied):
+        Story().decide(BeginTurn(), ALICE)
+
+
 @pytest.mark.parametrize("agent_id", ["", "a\nb", "a" * 129])
 def test_a_bad_agent_name_begins_no_turn(agent_id: str) -> None:
     """As for messages and outputs."""
