@@ -37,6 +37,7 @@ class StandIn:
     asked: asyncio.Queue[str] = field(default_factory=asyncio.Queue)
     draining: list[bool] = field(default_factory=list)
     waits: asyncio.Event = field(default_factory=asyncio.Event)
+    beaten: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def register(self, instance: bytes, address: str) -> RegisterResponse:
         self.asked.put_nowait(f"register {int.from_bytes(instance)}")
@@ -49,6 +50,7 @@ class StandIn:
         self, instance: bytes, lease: int, *, draining: bool, seconds: float
     ) -> bool:
         self.draining.append(draining)
+        self.beaten.set()
         if not self.answers:
             self.waits.set()
             await asyncio.Event().wait()
@@ -61,7 +63,10 @@ class StandIn:
 
 @asynccontextmanager
 async def registered(
-    store: StandIn, on_death: Callable[[Instance], None] = lambda _: None
+    store: StandIn,
+    on_death: Callable[[Instance], None] = lambda _: None,
+    *,
+    heartbeats_per_life: float = float("inf"),
 ) -> AsyncIterator[Registration]:
     ids = count(1)
     registration = Registration(
@@ -69,7 +74,7 @@ async def registered(
         address="127.0.0.1:1",
         new_instance_id=lambda: next(ids).to_bytes(16),
         clock=store.clock,
-        heartbeats_per_life=float("inf"),
+        heartbeats_per_life=heartbeats_per_life,
     )
     running = asyncio.create_task(registration.run(on_death))
     try:
@@ -126,10 +131,26 @@ async def test_heartbeats_that_fail_do_not_move_the_deadline() -> None:
         assert clock.now == 104.0
 
 
-async def test_draining_is_told_with_the_next_heartbeat() -> None:
-    """Whoever places sessions learns from the registration that this process leaves."""
+async def test_draining_is_told_at_once() -> None:
+    """Whoever places sessions learns from the registration that this process leaves, however far
+    off the next heartbeat is; and it is told once, not over and over."""
     store = StandIn(Clock(), answers=[True])
+    async with registered(store, heartbeats_per_life=0.001) as registration:
+        await registration.living()
+        assert store.draining == []
+        registration.drain()
+        async with asyncio.timeout(TTL / 2):  # without it, the next would come shortly before TTL
+            await store.beaten.wait()
+        assert store.draining == [True]
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert store.draining == [True]
+
+
+async def test_draining_that_could_not_be_told_is_told_again() -> None:
+    """Every heartbeat says so from then on."""
+    store = StandIn(Clock(), answers=[Unavailable(), True])
     async with registered(store) as registration:
         registration.drain()
         await store.waits.wait()
-        assert store.draining == [True, True]
+        assert store.draining == [True, True, True]

@@ -230,3 +230,28 @@ async def test_a_caller_hears_that_it_is_not_known_when_its_time_is_over(
         gate.opened.set()
         assert await owner.say("two", "op-2") == 3
         assert contents(await house.kept.log()) == ["one", "two"]
+
+
+async def test_a_call_that_may_have_been_made_is_never_said_to_be_unmade(
+    house: House, ports: Iterator[int]
+) -> None:
+    """Its owner is gone and its next one cannot be had in time: unknown, not unavailable."""
+    await house.kept.make()
+    async with replicas(house, ports, 2) as started:
+        owner, (other,) = await elsewhere(started)
+        await other.say("one")
+        house.kept.before_commit = gate = Gate()
+        other.live.changes._answer_seconds = 0.5
+        late = asyncio.create_task(other.say("two", "op-2"))
+        await gate.reached.wait()
+        house.kept.before_acquire = never = Gate()
+        house.kept.expire(owner.live.instance)
+        with pytest.raises(grpc.aio.AioRpcError) as unknown:
+            await late
+        assert isinstance(from_rpc_error(unknown.value, mutating=True), OutcomeUnknown)
+        assert never.reached.is_set()
+        house.kept.before_commit = at_once
+        for each in (gate, never):
+            each.opened.set()
+        assert await other.say("two", "op-2") == 3
+        assert contents(await house.kept.log()) == ["one", "two"]
