@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Self
 
@@ -30,15 +30,20 @@ class Asked(NamedTuple):
 Answer = Callable[[Any], Message | Awaitable[Message]]
 """What an RPC does: gives a response or raises; a `SessiondError` travels as our parts send it."""
 
+Stream = Callable[[Any], AsyncIterator[Message]]
+"""What an RPC does that answers with a stream."""
+
 
 @dataclass
 class Part:
     """A stand-in that serves both StoreService and LiveService, and health.
 
     `answers` holds what each RPC does, by its name; one without an entry gives the empty response.
+    `streams` holds what those do that answer with a stream.
     """
 
     answers: dict[str, Answer] = field(default_factory=dict)
+    streams: dict[str, Stream] = field(default_factory=dict)
     asked: list[Asked] = field(default_factory=list)
     health: Health = field(default_factory=Health)
     port: int = 0
@@ -85,6 +90,7 @@ class Part:
         """Have heard nothing, and been told nothing."""
         self.asked.clear()
         self.answers.clear()
+        self.streams.clear()
 
     async def answer(self, rpc: str, request: Message, response: type[Message]) -> Message:
         found = self.answers.get(rpc, lambda _: response())(request)
@@ -118,6 +124,25 @@ class _Calls(grpc.GenericRpcHandler):
                 await context.abort_with_status(rpc_status.to_status(to_status(error)))
                 raise
 
+        async def stream(
+            request: Message, context: grpc.aio.ServicerContext[Any, Any]
+        ) -> AsyncIterator[Message]:
+            metadata = {key: str(value) for key, value in context.invocation_metadata() or ()}
+            self._part.asked.append(Asked(rpc.name, request, metadata))
+            try:
+                async for response in self._part.streams[rpc.name](request):
+                    yield response
+            except Dropped:
+                await context.abort(grpc.StatusCode.UNAVAILABLE, "Socket closed")
+            except SessiondError as error:
+                await context.abort_with_status(rpc_status.to_status(to_status(error)))
+
+        if rpc.server_streaming and not rpc.client_streaming:
+            return grpc.unary_stream_rpc_method_handler(
+                stream,
+                request_deserializer=GetMessageClass(rpc.input_type).FromString,
+                response_serializer=lambda message: message.SerializeToString(),
+            )
         return grpc.unary_unary_rpc_method_handler(
             call,
             request_deserializer=GetMessageClass(rpc.input_type).FromString,

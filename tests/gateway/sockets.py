@@ -1,4 +1,4 @@
-"""A gateway over Lives that keep sessions in memory, and browsers that speak to it."""
+"""A gateway over Lives that keep sessions in memory, and browsers that open its WebSockets."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ class Standing:
     address: HostPort
     running: Running
     lives: list[Live]
+    stores: list[Part]
     sessions: dict[str, StoredSession]
 
     @property
@@ -43,7 +44,9 @@ class Standing:
 
 
 @asynccontextmanager
-async def gateway_over(keys: Path, *, lives: int = 1, **more: Any) -> AsyncIterator[Standing]:
+async def gateway_over(
+    keys: Path, *, lives: int = 1, stores: int = 1, **more: Any
+) -> AsyncIterator[Standing]:
     """A gateway of its own over so many Lives; nothing of it may be left behind."""
     sessions = {"s1": StoredSession("s1")}
     servers = [Live(sessions) for _ in range(lives)]
@@ -51,10 +54,11 @@ async def gateway_over(keys: Path, *, lives: int = 1, **more: Any) -> AsyncItera
         await server.start()
     before = tasks()
     try:
-        async with Part() as store:
-            told: GatewaySettings = settings(keys, [store], [], **_addresses(servers), **more)
-            async with opened(told) as (address, running):
-                yield Standing(address, running, servers, sessions)
+        async with AsyncExitStack() as stack:
+            parts = [await stack.enter_async_context(Part()) for _ in range(stores)]
+            told: GatewaySettings = settings(keys, parts, [], **_addresses(servers), **more)
+            address, running = await stack.enter_async_context(opened(told))
+            yield Standing(address, running, servers, parts, sessions)
     finally:
         for server in servers:
             await server.stop()
