@@ -72,8 +72,11 @@ class Browser:
         """
         self._ready.clear()
         self._carrying = asyncio.create_task(self._carry_on())
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            await self._ready.wait()
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                await self._ready.wait()
+        except TimeoutError:
+            raise TimeoutError(f"{self.view.client} did not reach the present") from None
         if self.view.ended:
             raise RuntimeError(f"{self.view.client} cannot attach: {self.view.ended}")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,7 +72,9 @@ async def run(
         told(f"each appends {show.per_second:g} times a second, for {seconds:g} s")
         async with asyncio.TaskGroup() as tasks:
             striking = tasks.create_task(faults.run(seconds))
+            used = time.process_time()
             late = await crowd.speak(per_second=show.per_second, seconds=seconds)
+            load_cores = (time.process_time() - used) / seconds
             await striking
         told(f"{len(crowd.operations)} appends were begun; waiting for all to settle")
         await crowd.settle()
@@ -80,7 +83,7 @@ async def run(
         found = [each for fault in faults.done for each in takeovers(fault, evidence)]
         outcome.tell(seconds=seconds, lives=show.lives, clients=len(crowd.clients))
         _judge(show, outcome, faults.done, found, evidence)
-        outcome.tell(load_late_p99_ms=ms(late, 99))
+        outcome.tell(load_cores=round(load_cores, 2), load_late_p99_ms=ms(late, 99))
 
 
 def _judge(
