@@ -140,6 +140,7 @@ class House:
         *stores: HostPort,
         address: str = "127.0.0.1:1",
         idle_seconds: float = 60.0,
+        stale_seconds: float = 1e6,
         rate: Rate = UNLIMITED,
     ) -> AsyncIterator[Live]:
         """Hold rooms over these Stores, under an instance that is registered at the address."""
@@ -184,7 +185,10 @@ class House:
                 answer_seconds=PATIENCE,
             )
             idling = leaving.release_idle(
-                idle_seconds=idle_seconds, stale_seconds=1e6, clock=loop.time, now_ms=now_ms
+                idle_seconds=idle_seconds,
+                stale_seconds=stale_seconds,
+                clock=loop.time,
+                now_ms=now_ms,
             )
             tasks = [
                 asyncio.create_task(registration.run(rooms.drop)),

@@ -32,6 +32,28 @@ async def test_idle_sessions_leave_memory_and_load_again(house: House) -> None:
         assert contents(await house.kept.log()) == ["one", "two"]
 
 
+async def test_sessions_in_use_that_nothing_changes_leave_memory_in_the_end(house: House) -> None:
+    """Whoever is attached is told, and may come again; one that somebody changes stays."""
+    await house.kept.make("still")
+    await house.kept.make("busy")
+    async with house.store() as (store, _), house.live(store, stale_seconds=0.5) as live:
+        for name in ("still", "busy"):
+            (await live.rooms.enter(name)).users = 1
+
+        async def without_owner() -> bool:
+            return (await house.kept.head("still")).meta.owner == b""
+
+        async def write() -> None:
+            while True:
+                await live.append("busy", session_id="busy")
+
+        writing = asyncio.create_task(write())
+        await house.kept.until(without_owner)
+        writing.cancel()
+        assert (await house.kept.head("busy")).meta.epoch == 1
+        assert (await live.rooms.enter("still")).room.closed is None
+
+
 async def test_a_touch_while_the_session_is_given_up_waits_for_it(house: House) -> None:
     """Between held and absent a caller waits, and then acquires: it never meets half of it."""
     await house.kept.make()
