@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from services.live.audience import TOKENS_SECONDS
+from services.live.operations import REMEMBERED
 from services.live.outcome import Verdict
 from services.live.room import AWAY_SECONDS, DRAFT_SECONDS, Room
 from sessiond.errors import InvalidArgument, SessionFull, TurnActive, TurnNotFound
@@ -143,6 +144,22 @@ async def test_a_begin_of_a_turn_that_has_ended_says_so() -> None:
     assert (again.turn_id, again.ended) == (turn.turn_id, True)
 
 
+async def test_a_begin_is_known_for_as_long_as_its_turn_runs() -> None:
+    """However much else happened in the session since."""
+    room = House().room()
+    worker = Reader(room, AGENT)
+    turn = begun(room, worker)
+    for number in range(REMEMBERED + 1):
+        told(room, AppendMessage("hello"), f"op{number}")
+        if number % 50 == 0:
+            commit(room)
+    while not room.quiet:
+        commit(room)
+    answer = told(room, BeginTurn(), "b1", AGENT)
+    room.form()
+    assert room.take_up(answer.answer, worker.attachment).turn_id == turn.turn_id
+
+
 async def test_another_worker_waits_until_the_turn_has_ended() -> None:
     """One turn at a time, whoever else would speak."""
     room = House().room()
@@ -236,6 +253,17 @@ async def test_a_full_session_can_still_end_its_turn() -> None:
     assert isinstance(refused.error, SessionFull)
     made(room, EndTurn(turn.turn_id, 0), "e1", AGENT)
     assert room.session.turn is None
+
+
+async def test_a_session_without_a_byte_left_can_still_end_its_turn() -> None:
+    """The same for the size of the whole."""
+    house = House(limits=Limits(session=2000))
+    room = house.room()
+    worker = Reader(room, AGENT)
+    turn = begun(room, worker)
+    room.write(worker.attachment, turn.turn_id, 0, "x" * 3000)
+    made(room, EndTurn(turn.turn_id, 3000), "e1", AGENT)
+    assert ended(room).content == "x" * 3000
 
 
 async def test_nothing_is_written_after_the_end_was_asked_for() -> None:
