@@ -23,19 +23,14 @@ import structlog
 from services.serving.addresses import HostPort
 from services.serving.connections import Connection
 from services.serving.identity import PartIdentity
-from sessiond.errors import RateLimited, SessiondError
+from services.serving.reports import Reports
+from sessiond.errors import SessiondError
 from sessiond.status import from_rpc_error
 from sessiond.v1 import ownership_pb2 as wire
 from sessiond.v1.ownership_pb2_grpc import OwnershipServiceStub
 
 if TYPE_CHECKING:
     from sessiond.v1.ownership_pb2_grpc import OwnershipServiceAsyncStub
-
-REPORT_SECONDS = 5.0
-"""How long a report may take, all Stores and pauses included."""
-
-CALL_SECONDS = 3.0
-"""The deadline of one try of a report: Store dials for a second."""
 
 LINGER_SECONDS = 10.0
 """How long a channel stays open that leads to no living instance any more."""
@@ -87,7 +82,7 @@ class Instances:
         self._changed = asyncio.Event()
         self._connections: dict[str, Connection] = {}
         self._lingering: set[Connection] = set()
-        self._reports: dict[bytes, asyncio.Task[None]] = {}
+        self._reports = Reports(self._stubs, identity, on_gone=self._end)
         self._watching: asyncio.Task[None] | None = None
         self._resources = AsyncExitStack()
         self._over = False
@@ -106,12 +101,10 @@ class Instances:
         trace: TracebackType | None,
     ) -> None:
         self._over = True
-        tasks = [*self._reports.values()]
         if self._watching is not None:
-            tasks.append(self._watching)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+            self._watching.cancel()
+            await asyncio.gather(self._watching, return_exceptions=True)
+        await self._reports.close()
         connections = [*self._connections.values(), *self._lingering]
         await asyncio.gather(*(connection.close() for connection in connections))
         await self._resources.aclose()
@@ -181,49 +174,9 @@ class Instances:
         It takes 5 s at most. Reports of one instance that meet are one.
         """
         gone = self.gone(instance)
-        if gone.done() or self._over:
-            return gone.done()
-        report = self._reports.get(instance)
-        if report is None:
-            report = asyncio.create_task(self._report(instance, gone), name="report")
-            self._reports[instance] = report
-            report.add_done_callback(lambda done: self._reported(instance, done))
-        await asyncio.wait((report, gone), return_when=asyncio.FIRST_COMPLETED)
+        if not gone.done() and not self._over:
+            await self._reports.make(instance, gone)
         return gone.done()
-
-    def _reported(self, instance: bytes, report: asyncio.Task[None]) -> None:
-        del self._reports[instance]
-        if not report.cancelled() and (error := report.exception()) is not None:
-            _log.error("a report broke", exc_info=error)
-
-    async def _report(self, instance: bytes, gone: asyncio.Future[None]) -> None:
-        loop = asyncio.get_running_loop()
-        ends_at = loop.time() + REPORT_SECONDS
-        request = wire.ReportUnreachableRequest(instance=instance)
-        while not gone.done() and loop.time() < ends_at:
-            pause = 0.25
-            for stub in self._stubs:
-                try:
-                    answer = await stub.ReportUnreachable(
-                        request,
-                        metadata=self._identity.metadata(),
-                        timeout=min(CALL_SECONDS, ends_at - loop.time()),
-                    )
-                except grpc.aio.AioRpcError as error:
-                    failure = from_rpc_error(error, mutating=False)
-                    if isinstance(failure, RateLimited):
-                        pause = failure.retry_after or pause
-                        break
-                    _log.warning("cannot report an instance", reason=failure.reason)
-                    continue
-                except SessiondError as error:
-                    _log.warning("cannot report an instance", reason=error.reason)
-                    break
-                _log.info("instance reported", instance=instance.hex(), gone=answer.gone)
-                if answer.gone:
-                    self._end(instance)
-                return
-            await asyncio.wait((gone,), timeout=pause)
 
     # --- following Store ---------------------------------------------------------------------
 
