@@ -35,6 +35,8 @@ from gateway.websocket_connections import BoundedWebSocket
 from services.serving.addresses import HostPort
 from services.serving.auth import Authenticator, authenticating
 from services.serving.channels import open_channel
+from services.serving.identity import PartIdentity
+from services.serving.instances import Instances
 from services.serving.running import Drain, Running, nothing_to_drain
 from services.serving.web import WebSockets, monitoring_routes, server_tls, serving_http
 from sessiond.v1 import live_pb2, store_pb2
@@ -146,14 +148,26 @@ async def serving(settings: GatewaySettings, running: Running) -> AsyncIterator[
 
         stores = await channels(settings.store_addresses)
         lives = await channels(settings.live_addresses)
+        instances = await stack.enter_async_context(
+            Instances(
+                settings.store_addresses,
+                lambda address: open_channel(address, settings),
+                PartIdentity(settings.identity_token_file),
+            )
+        )
+        ways = Lives(lives, instances)
         authenticator = await stack.enter_async_context(authenticating(settings))
         upstream = Upstream(
             {
                 STORE.full_name: Replicas(stores, seconds=settings.upstream_seconds),
-                LIVE.full_name: Replicas(lives, seconds=settings.upstream_seconds),
+                LIVE.full_name: Replicas(
+                    lives,
+                    seconds=settings.upstream_seconds,
+                    nearest=lambda request: ways.nearest(request.session_id),
+                ),
             },
             stores,
-            Lives(lives),
+            ways,
         )
         streams = OpenStreams(running.registry)
         app = application(settings, upstream, authenticator, streams, running)

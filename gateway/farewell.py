@@ -58,3 +58,11 @@ class Farewell(Exception):
 def comes_back(error: SessiondError) -> bool:
     """Return whether one who was sent away by this failure shall come back."""
     return CARRIED[type(error)].close in COME_BACK
+
+
+def in_a_sentence(error: SessiondError) -> SessiondError:
+    """Return the failure with its bad fields in its detail: a farewell has no place for them."""
+    if not isinstance(error, InvalidArgument) or not error.violations:
+        return error
+    named = "; ".join(f"{field[:50]} {message}" for field, message in error.violations[:5])
+    return InvalidArgument(detail=f"{error.detail} {named}.")

@@ -30,14 +30,14 @@ FRAME_BYTES = 1024 * 1024 - 256
 class LiveStream:
     """One stream to a Live; an async context manager that leaves nothing behind.
 
-    `gone`, when given, is done once the Live is known to be dead, whatever its connection says.
+    `gone`, where not None, is done once the Live is known to be dead, whatever its connection says.
     """
 
     def __init__(
         self,
         channel: grpc.aio.Channel,
+        gone: asyncio.Future[None] | None,
         metadata: tuple[tuple[str, str], ...],
-        gone: asyncio.Future[None] | None = None,
     ) -> None:
         self._channel = channel
         self._metadata = metadata

@@ -1,4 +1,7 @@
-"""The OpenAPI 3.1 document of the REST interface, from the same annotations as the routes."""
+"""The OpenAPI 3.1 document of the REST interface, from the same annotations as the routes.
+
+Streams of events have no annotations, and are described by `openapi_events`.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +16,16 @@ from google.protobuf.descriptor import Descriptor
 from gateway import bodies
 from gateway.annotations import Operation
 from gateway.mapping.spelling import header_of
-from gateway.problems import ACTING_FOR_HEADER, MEDIA_TYPE, problem_type
+from gateway.openapi_events import event_paths
+from gateway.openapi_shared import (
+    PROBLEM,
+    RESPONSE_HEADERS,
+    SHARED_PARAMETERS,
+    headers,
+    problems,
+    shared_parameters,
+)
 from gateway.schemas import Schema, Schemas
-from sessiond.errors import CARRIED
 
 DESCRIPTIONS = Path(__file__).with_name("descriptions.json")
 
@@ -39,75 +49,6 @@ _IF_NONE_MATCH = {
         "examples": ['"7"'],
     },
 }
-_SHARED_PARAMETERS = {
-    "RequestId": {
-        "name": "X-Request-Id",
-        "in": "header",
-        "description": "Names the request in our logs; taken over when it is 1 to 64 characters "
-        "of A-Z, a-z, 0-9, '.', '_' and '-'.",
-        "schema": {"type": "string"},
-    },
-    "ActingFor": {
-        "name": ACTING_FOR_HEADER,
-        "in": "header",
-        "description": "Only for services: the user that the service acts for, percent-encoded.",
-        "schema": {
-            "type": "string",
-            "pattern": "^([!-$&-~]|%[0-9A-Fa-f]{2})+$",
-            "format": "user-id",
-        },
-    },
-}
-_RESPONSE_HEADERS: Mapping[str, Schema] = {
-    "X-Request-Id": {"required": True, "schema": {"type": "string"}},
-    "ETag": {
-        "required": True,
-        "description": "The session's revision.",
-        "schema": {"type": "string", "pattern": '^"[0-9]+"$'},
-    },
-    "Location": {
-        "required": True,
-        "description": "Where to load it.",
-        "schema": {"type": "string"},
-    },
-    "Retry-After": {
-        "required": True,
-        "description": "Seconds.",
-        "schema": {"type": "integer", "minimum": 1},
-    },
-    "WWW-Authenticate": {"required": True, "schema": {"type": "string"}},
-}
-_PROBLEM: Schema = {
-    "type": "object",
-    "description": "What went wrong (RFC 9457).",
-    "required": ["type", "title", "status", "code", "detail", "retryable", "requestId"],
-    "properties": {
-        "type": {"type": "string", "enum": sorted(map(problem_type, CARRIED))},
-        "title": {"type": "string"},
-        "status": {"type": "integer", "minimum": 400, "maximum": 599},
-        "code": {"type": "string", "enum": sorted(kind.reason for kind in CARRIED)},
-        "detail": {"type": "string", "description": "One sentence for a person."},
-        "retryable": {
-            "type": "boolean",
-            "description": "Whether the same request may succeed later.",
-        },
-        "requestId": {"type": "string"},
-        "errors": {
-            "type": "array",
-            "description": "Every bad field of the request.",
-            "items": {
-                "type": "object",
-                "required": ["field", "message"],
-                "properties": {"field": {"type": "string"}, "message": {"type": "string"}},
-            },
-        },
-        "revision": {
-            "type": "integer",
-            "format": "int64",
-            "description": "With STALE_REVISION: where the session is.",
-        },
-    },
-}
 
 
 def document(operations: Iterable[Operation]) -> dict[str, Any]:
@@ -123,6 +64,7 @@ def document(operations: Iterable[Operation]) -> dict[str, Any]:
             operation.template,
         )
         paths.setdefault(path, {})[operation.verb.lower()] = _operation(operation, schemas)
+    paths.update(event_paths(schemas))
     return {
         "openapi": "3.1.0",
         "info": {
@@ -133,9 +75,9 @@ def document(operations: Iterable[Operation]) -> dict[str, Any]:
         "security": [{"bearer": []}],
         "paths": paths,
         "components": {
-            "schemas": dict(sorted(schemas.shared.items())) | {"Problem": _PROBLEM},
-            "parameters": _SHARED_PARAMETERS,
-            "headers": dict(_RESPONSE_HEADERS),
+            "schemas": dict(sorted(schemas.shared.items())) | {"Problem": PROBLEM},
+            "parameters": SHARED_PARAMETERS,
+            "headers": dict(RESPONSE_HEADERS),
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
             },
@@ -189,7 +131,7 @@ def _parameters(operation: Operation, schemas: Schemas) -> list[dict[str, Any]]:
         found.append(parameter(header_of(field), "header", _HEADERS[header_of(field)] | told))
     if operation.reads and operation.etag:
         found.append(_IF_NONE_MATCH)
-    return found + [{"$ref": f"#/components/parameters/{name}"} for name in _SHARED_PARAMETERS]
+    return found + shared_parameters()
 
 
 def _responses(operation: Operation, schemas: Schemas) -> dict[str, Any]:
@@ -199,12 +141,12 @@ def _responses(operation: Operation, schemas: Schemas) -> dict[str, Any]:
     if operation.status != 204:
         success["content"] = {bodies.JSON: {"schema": schemas.shown(_answer(operation))}}
     located = ["Location"] if operation.location else []
-    success["headers"] = _headers(*names, *located)
+    success["headers"] = headers(*names, *located)
     found = {str(operation.status): success}
     if operation.reads and operation.etag:
-        found["304"] = {"description": "Not modified.", "headers": _headers(*names)}
+        found["304"] = {"description": "Not modified.", "headers": headers(*names)}
     for status in _statuses(operation):
-        found[str(status)] = _problems(status)
+        found[str(status)] = problems(status)
     return found
 
 
@@ -236,20 +178,3 @@ def _statuses(operation: Operation) -> list[int]:
     if "Idempotency-Key" in headers:
         found.add(422)
     return sorted(found)
-
-
-def _problems(status: int) -> dict[str, Any]:
-    titles = [carried.title for carried in CARRIED.values() if carried.http == status]
-    codes = [kind.reason for kind, carried in CARRIED.items() if carried.http == status]
-    names = ["X-Request-Id"]
-    names += ["Retry-After"] if status in (429, 503) else []
-    names += ["WWW-Authenticate"] if status == 401 else []
-    return {
-        "description": f"{' or '.join(titles)}. Code: {', '.join(codes)}.",
-        "headers": _headers(*names),
-        "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
-    }
-
-
-def _headers(*names: str) -> dict[str, Schema]:
-    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}

@@ -1,6 +1,6 @@
 """Calls to Store and Live: which address, how often, and what a failure means.
 
-    call --> preferred address --moved or broken--> next address --> ... --> a pause --> ...
+    call --> nearest --> preferred address --moved or broken--> next address --> a pause --> ...
 
 Reads may always be repeated. Changes may too when they carry an operation id: whoever gets it twice
 does it once; without one, only those that were certainly not made. What is still unsettled after
@@ -13,12 +13,13 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from typing import Any, NamedTuple, Protocol
 
 import grpc
 from google.protobuf.message import Message
 
+from gateway.lives import Way
 from sessiond.errors import (
     DeadlineExceeded,
     OutcomeUnknown,
@@ -52,8 +53,9 @@ class Call(Protocol):
 class Replicas:
     """One service behind several addresses, any of which may be asked.
 
-    The address that answered last is asked first, unless it hung since. The channels are the
-    caller's to close.
+    The address that answered last is asked first, unless it hung since. Where `nearest` names a
+    better one for a request, that is asked before the others. The channels are the caller's to
+    close.
     """
 
     def __init__(
@@ -61,12 +63,14 @@ class Replicas:
         channels: Sequence[grpc.aio.Channel],
         *,
         seconds: float,
+        nearest: Callable[[Any], Way | None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._channels = channels
         self._seconds = seconds
+        self._nearest = nearest
         self._clock = clock
         self._sleep = sleep
         self._jitter = jitter
@@ -74,25 +78,33 @@ class Replicas:
 
     def rpc(self, path: str, response_class: type[Message], *, changes: bool) -> Call:
         """Return the caller of one RPC, by its gRPC path; a call ends within `seconds`."""
-        stubs: list[Any] = [
-            channel.unary_unary(
+
+        def stub(channel: grpc.aio.Channel) -> Any:
+            return channel.unary_unary(
                 path,
                 request_serializer=lambda message: message.SerializeToString(),
                 response_deserializer=response_class.FromString,
             )
-            for channel in self._channels
-        ]
+
+        stubs = [stub(channel) for channel in self._channels]
 
         async def call(request: Message, metadata: Metadata, *, repeatable: bool) -> Any:
-            return await self._call(
-                stubs, request, metadata, changes=changes, repeatable=repeatable
-            )
+            def ways() -> Iterator[_Attempt]:
+                near = self._nearest(request)
+                if near is not None:
+                    yield _Attempt(stub(near.channel), None, near.gone)
+                first = self._preferred
+                for offset in range(len(stubs)):
+                    index = (first + offset) % len(stubs)
+                    yield _Attempt(stubs[index], index)
+
+            return await self._call(ways, request, metadata, changes=changes, repeatable=repeatable)
 
         return call
 
     async def _call(
         self,
-        stubs: Sequence[Any],
+        ways: Callable[[], Iterator[_Attempt]],
         request: Message,
         metadata: Metadata,
         *,
@@ -103,18 +115,19 @@ class Replicas:
         in_doubt = False
         failure: SessiondError = Unavailable()
         for pause in (*_PAUSES, None):
-            first = self._preferred
-            for offset in range(len(stubs)):
+            for attempt in ways():
                 left = ends - self._clock()
                 if left <= 0:
                     raise OutcomeUnknown if in_doubt else failure
-                index = (first + offset) % len(stubs)
                 try:
-                    answer = await stubs[index](request, metadata=metadata, timeout=left)
+                    answer = await attempt.ask(request, metadata, left)
                 except grpc.aio.AioRpcError as error:
                     failure = from_rpc_error(error, mutating=changes)
+                except _Gone:
+                    failure = OutcomeUnknown() if changes else Unavailable()
                 else:
-                    self._preferred = index
+                    if attempt.place is not None:
+                        self._preferred = attempt.place
                     return answer
                 if isinstance(failure, OutcomeUnknown):
                     if not repeatable:
@@ -125,7 +138,7 @@ class Replicas:
                     raise OutcomeUnknown
                 if isinstance(failure, DeadlineExceeded):
                     # The time that is over is ours: over HTTP nobody gives us one.
-                    self._leave(index)
+                    self._leave(attempt.place)
                     raise OutcomeUnknown if changes else Unavailable
                 if not isinstance(failure, _WORTH_REPEATING):
                     raise failure
@@ -133,7 +146,44 @@ class Replicas:
                 await self._sleep(min(pause * (0.5 + self._jitter() / 2), max(0.0, left)))
         raise OutcomeUnknown if in_doubt else failure
 
-    def _leave(self, index: int) -> None:
+    def _leave(self, index: int | None) -> None:
         """Ask another address first from now on: one that hangs takes all the time of each call."""
         if self._preferred == index:
             self._preferred = (index + 1) % len(self._channels)
+
+
+class _Gone(Exception):
+    """Whoever was asked is dead."""
+
+
+class _Attempt(NamedTuple):
+    """One address to ask; `place` is where it stands in the order, None for one outside of it."""
+
+    stub: Any
+    place: int | None
+    gone: asyncio.Future[None] | None = None
+
+    async def ask(self, request: Message, metadata: Metadata, seconds: float) -> Any:
+        """Return the answer.
+
+        Raises:
+            AioRpcError: there was none.
+            _Gone: and there will be none, since nobody is there any more.
+        """
+        call = self.stub(request, metadata=metadata, timeout=seconds)
+        if self.gone is None:
+            return await call
+
+        def cancel(_: object) -> None:
+            call.cancel()
+
+        self.gone.add_done_callback(cancel)
+        try:
+            return await call
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if self.gone.done() and (task is None or not task.cancelling()):
+                raise _Gone from None
+            raise
+        finally:
+            self.gone.remove_done_callback(cancel)

@@ -210,8 +210,7 @@ async def test_what_ends_for_good_ends_with_a_goaway(keys: Path) -> None:
 async def test_a_token_that_expires_ends_the_stream(keys: Path) -> None:
     """With the reason; 5 s of leeway are granted to every token."""
     async with gateway_over(keys) as gateway:
-        expiry = int(time.time()) - 4
-        async with listening(gateway.address, EVENTS, exp=expiry) as listener:
+        async with listening(gateway.address, EVENTS, exp=time.time() - 4) as listener:
             await listener.ends()
         assert listener.events[-1].data["goaway"]["reason"] == "UNAUTHENTICATED"
 

@@ -264,7 +264,7 @@ async def test_a_session_that_is_not_there_closes_for_good(address: HostPort) ->
 async def test_a_token_that_expires_ends_the_stream(address: HostPort) -> None:
     """With the reason. 5 s of leeway are granted to every token."""
     async with browsing(address) as browser:
-        await browser.hello(claims={"exp": int(time.time()) - 4})
+        await browser.hello(claims={"exp": time.time() - 4})
         await browser.hears("caughtUp")
         assert await browser.closes() == (4501, "UNAUTHENTICATED")
         assert browser.heard.last("goaway")["detail"] == "The token has expired."
@@ -273,7 +273,7 @@ async def test_a_token_that_expires_ends_the_stream(address: HostPort) -> None:
 async def test_a_fresh_hello_keeps_the_stream(gateway: Standing) -> None:
     """It is passed on, answered by a welcome, and what it outlives is over."""
     async with browsing(gateway.address) as browser:
-        await browser.hello(claims={"exp": int(time.time()) - 4})
+        await browser.hello(claims={"exp": time.time() - 4})
         await browser.hears("caughtUp")
         fresh = token(exp=int(time.time()) + 600)
         await browser.say({"hello": {"token": fresh}})
@@ -281,7 +281,7 @@ async def test_a_fresh_hello_keeps_the_stream(gateway: Standing) -> None:
         await gateway.live.newest.hears("hello", 2)
         assert gateway.live.newest.heard[-1].hello.token == fresh
         with pytest.raises(TimeoutError):
-            async with asyncio.timeout(2.5):
+            async with asyncio.timeout(1.5):
                 await browser.closes()
         await browser.say(append("kept"))
         assert (await browser.hears("reply"))["opId"] == "kept"

@@ -181,6 +181,7 @@ async def test_a_turn_goes_on_at_another_live(keys: Path) -> None:
         await gateway.live.stop()
         again = (await worker.hears("reply", 2))["turn"]
         assert (again["turnId"], again["offset"], again["ended"]) == (turn_id, 3, False)
+        await until(lambda: len(gateway.session.attachments) == 2)
         await worker.say(
             {"token": {"turnId": turn_id, "offset": 3, "text": "lo world"}},
             {"endTurn": {"opId": "end", "turnId": turn_id, "length": 11}},
