@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from services.live.room import Room
 
 
+BACKLOG = CAPACITY // 2
+"""Bytes that may wait for a subscriber that catches up: what fits the outbox when it has."""
+
+
 class Attachment:
     """A subscriber. The room calls it; it never waits."""
 
@@ -69,7 +73,7 @@ class Attachment:
         """Show an event that is stored."""
         if self._backlog is None:
             self._outbox.offer(frame, self, seq)
-        elif self._backlog_size + len(frame) > CAPACITY:
+        elif self._backlog_size + len(frame) > BACKLOG:
             self.overtaken = True
             self._backlog.clear()
         elif not self.overtaken:

@@ -105,44 +105,46 @@ class CatchUp:
             SlowReader: the reader was overtaken again and again.
             SessiondError: Store does not give what is needed.
         """
-        room = self.attachment.room
+        room, session = self.attachment.room, self.attachment.room.session
         wanted = parse_cursor(cursor) if cursor is not None else None
         reason = why_not(wanted, room) if cursor is not None else ""
         recovered = cursor is not None and not reason
-        head = self._greet(room, recovered=recovered)
+        # All of this is as it stands at the join; showing it may take its time.
+        await self._show(ServerFrame(attached=self._greeting(room, recovered=recovered)))
         if reason:
-            self._reset(reason)
+            await self._reset(reason)
         if recovered and wanted is not None:
-            async for record in self._events(room, wanted.seq + 1, head):
-                event = event_to_wire(record, room.session.id)
-                self._offer(ServerFrame(event=event), record.seq)
+            async for record in self._events(room, wanted.seq + 1, session.seq):
+                event = event_to_wire(record, session.id)
+                await self._show(ServerFrame(event=event), record.seq)
         else:
-            await self._snapshot(room, room.session, tail)
+            await self._snapshot(room, session, tail)
         for _ in range(RESTARTS):
-            await self._room()
+            await self.outbox.room()
             if not self.attachment.overtaken:
                 break
             self.attachment.wait_again()
-            head = room.session.seq
-            self._reset(SlowReader.reason)
-            await self._snapshot(room, room.session, tail)
+            session = room.session
+            await self._reset(SlowReader.reason)
+            await self._snapshot(room, session, tail)
         else:
             raise SlowReader
-        self._offer(ServerFrame(caught_up=CaughtUp(session_id=room.session.id, seq=head)))
+        await self._show(ServerFrame(caught_up=CaughtUp(session_id=session.id, seq=session.seq)))
         self.attachment.caught_up()
 
-    def _offer(self, frame: ServerFrame, seq: int = 0) -> None:
+    async def _show(self, frame: ServerFrame, seq: int = 0) -> None:
+        """Show a frame when the reader has read what came before, or nearly."""
+        data = encoded(frame)
+        await self.outbox.room(len(data))
         if self.attachment.ended:
             raise AttachmentEnded
-        self.outbox.offer(encoded(frame), self.attachment, seq)
+        self.outbox.offer(data, self.attachment, seq)
 
-    async def _room(self) -> None:
-        """Wait until the reader has read what was offered before, or nearly."""
-        await self.outbox.room()
-        if self.attachment.ended:
-            raise AttachmentEnded
+    async def _reset(self, reason: str) -> None:
+        session_id = self.attachment.session_id
+        await self._show(ServerFrame(reset=Reset(session_id=session_id, reason=reason)))
 
-    def _greet(self, room: Room, *, recovered: bool) -> int:
+    def _greeting(self, room: Room, *, recovered: bool) -> Attached:
         attached = Attached(
             session_id=room.session.id,
             recovered=recovered,
@@ -156,18 +158,12 @@ class CatchUp:
                 Turn(turn_id=turn.id, agent_id=turn.agent_id, seq=turn.seq, text=room.turn.text)
             )
             self.attachment.has_text(turn.id, room.turn.length)
-        self._offer(ServerFrame(attached=attached))
-        return room.session.seq
-
-    def _reset(self, reason: str) -> None:
-        session_id = self.attachment.session_id
-        self._offer(ServerFrame(reset=Reset(session_id=session_id, reason=reason)))
+        return attached
 
     async def _events(self, room: Room, first: int, last: int) -> AsyncIterator[Record]:
-        """Yield records, the older ones from Store, as fast as they are taken."""
+        """Yield records, the older ones from Store."""
         seq = first
         while seq <= last and not self.attachment.overtaken:
-            await self._room()
             record = room.window.record(seq)
             if record is not None:
                 yield record
@@ -175,7 +171,6 @@ class CatchUp:
                 continue
             upto = min(last, seq + PAGE - 1, max(seq, room.window.start - 1))
             for data in await self.store.records(room.session.id, seq, upto):
-                await self._room()
                 yield decode_record(data)
             seq = upto + 1
 
@@ -200,8 +195,7 @@ class CatchUp:
         parts[-1].last = True
         for part in parts:
             part.session_id, part.log_id, part.seq = session.id, room.log_id, session.seq
-            await self._room()
-            self._offer(ServerFrame(snapshot=part), session.seq if part.last else 0)
+            await self._show(ServerFrame(snapshot=part), session.seq if part.last else 0)
 
     async def _newest(self, room: Room, session: Session, tail: int) -> list[Message]:
         """Return the newest messages of this state, oldest first."""

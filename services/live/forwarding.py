@@ -152,12 +152,12 @@ class Forward:
     async def _read(self) -> None:
         try:
             while True:
-                # Who reads slowly is not read for faster: the owner judges by its own queue.
-                await self._outbox.room()
                 data = await self._call.read()
                 if data is grpc.aio.EOF:
                     break
                 assert isinstance(data, bytes)
+                # Who reads slowly is not read for faster: the owner judges by its own queue.
+                await self._outbox.room(len(data))
                 self._came(data)
             self._refused = _nobody_listens(await self._call.details() or "")
         except grpc.aio.AioRpcError as error:

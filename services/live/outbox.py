@@ -55,8 +55,7 @@ class Outbox:
         self._marked: dict[Source, None] = {}
         self._ended = False
         self._something = asyncio.Event()
-        self._roomy = asyncio.Event()
-        self._roomy.set()
+        self._taken = asyncio.Event()
 
     @property
     def ended(self) -> bool:
@@ -97,12 +96,17 @@ class Outbox:
         if farewell:
             self._put(farewell, None, 0)
         self._ended = True
-        self._roomy.set()
+        self._taken.set()
         self._something.set()
 
-    async def room(self) -> None:
-        """Wait until half of the queue is free: what is not urgent is put in then."""
-        await self._roomy.wait()
+    async def room(self, size: int = 0) -> None:
+        """Wait until so many bytes more leave half of the queue free, or nothing waits at all.
+
+        Whoever has much to show waits here, so that what happens meanwhile still fits.
+        """
+        while self._queue and not self._ended and self._size + size > self._capacity // 2:
+            self._taken.clear()
+            await self._taken.wait()
 
     async def take(self) -> bytes:
         """Wait for frames and return those that are there, as one message; b"" after the end."""
@@ -126,13 +130,10 @@ class Outbox:
             for frame in source.sample():
                 taken.append(frame)
                 size += len(frame)
-        if self._size <= self._capacity // 2:
-            self._roomy.set()
+        self._taken.set()
         return b"".join(taken) if taken else await self.take()
 
     def _put(self, frame: bytes, source: Source | None, seq: int) -> None:
         self._queue.append(_Waiting(frame, source, seq))
         self._size += len(frame)
-        if self._size > self._capacity // 2:
-            self._roomy.clear()
         self._something.set()

@@ -50,6 +50,9 @@ from sessiond.session.changes import BeginTurn
 from sessiond.session.limits import Limits
 from sessiond.v1.live_pb2 import ClientFrame, Hello
 
+TURN_ACTIONS = 32
+"""Frames of one batch that are taken before others have their turn."""
+
 HELLO_SECONDS = 10.0
 """How long a client may take to say hello."""
 
@@ -169,8 +172,10 @@ class Stream:
     async def _read(self, requests: AsyncIterator[bytes]) -> None:
         try:
             async for data in requests:
-                for action in self._conversation.receive(data):
+                for number, action in enumerate(self._conversation.receive(data), start=1):
                     await self._do(action)
+                    if number % TURN_ACTIONS == 0:
+                        await asyncio.sleep(0)  # one large batch holds nobody else up
                 if self._outbox.ended:
                     return
             # Who vanishes looks as if it had no more to say; either way nobody is there any more.
