@@ -139,7 +139,7 @@ class Browser:
 
 @asynccontextmanager
 async def browsing(
-    address: HostPort, session_id: str = "s1", **more: Any
+    address: HostPort | str, session_id: str = "s1", **more: Any
 ) -> AsyncIterator[Browser]:
     """A browser with an open WebSocket that has said nothing yet."""
     given: dict[str, Any] = {"compression": None, "proxy": None, "max_size": None} | more
