@@ -28,7 +28,8 @@ class TerminalScreen(Screen):
         self._out = out
         self._brush = brush
         self._prompt_text = ""
-        self._name = ""
+        self._speaker = ""
+        self._name = ""  # of the speaker, until the line's beginning has moved up
         self._tail = ""
         self._growing = False
         self._toolbar = ""
@@ -37,13 +38,19 @@ class TerminalScreen(Screen):
         )
 
     async def line(self, text: str, *styles: str, name: str = "") -> None:
-        """Show a whole line above the one that grows."""
+        """Show a whole line above the one that grows, or between two parts of it."""
+        if self._growing and not self._name:
+            # Its beginning stands above already: nothing else may look like its middle.
+            rest, self._tail = self._tail, ""
+            if rest.strip():
+                await self._move_up(rest)
+            self._name, self._tail = self._speaker, "…"
         await self._above(painted(self._brush, text, *styles, name=name))
 
     async def grow(self, text: str, *, name: str) -> None:
         """Show more of the line that grows."""
         if not self._growing:
-            self._growing, self._name = True, name
+            self._growing, self._name, self._speaker = True, name, name
         *whole, self._tail = (self._tail + text).split("\n")
         for line in whole:
             await self._move_up(line)
