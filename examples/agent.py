@@ -18,7 +18,15 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from pathlib import Path
 
-from sessiond import AttachedSession, Client, SessiondError, TurnCancelled, TurnOver, errors
+from sessiond import (
+    AttachedSession,
+    Client,
+    SessiondError,
+    Turn,
+    TurnCancelled,
+    TurnOver,
+    errors,
+)
 from sessiond.session.state import Sender, Session
 
 AT_ONCE = 100
@@ -76,7 +84,7 @@ async def answer(session: AttachedSession, seen: Session) -> None:
             log.info("%s: %s answers seq %d", seen.id, agent, seen.seq)
             opening = f"This is the {agent}, and I have read it."
             if step:
-                opening = await submit(session, seen, step, about)
+                opening = await submit(session, turn, seen, step, about)
             async with aclosing(generate(f"{opening}\n{about}")) as stream:
                 async for text in stream:
                     await turn.write(text)
@@ -85,15 +93,18 @@ async def answer(session: AttachedSession, seen: Session) -> None:
             await session.append("I have stopped.", agent_id=agent)
 
 
-async def submit(session: AttachedSession, seen: Session, step: str, about: str) -> str:
+async def submit(session: AttachedSession, turn: Turn, seen: Session, step: str, about: str) -> str:
     """Make the output of a step and submit it for approval; return what to say of it.
 
     Its id counts the drafts, so that one that comes late, from a worker that was thought dead,
     meets the one that was submitted instead.
     """
     draft = 1 + sum(output.body.step_id == step for output in seen.outputs.values())
+    content = ""
     async with aclosing(generate(f"Draft {draft} for {step}.\n{about}")) as stream:
-        content = "".join([text async for text in stream])
+        async for text in stream:
+            content += text
+            await turn.write("")  # ends the work where the turn was ended
     try:
         await session.submit_output(content.strip(), output_id=f"{step}-{draft}")
     except SessiondError as refused:
