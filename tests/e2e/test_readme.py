@@ -73,7 +73,12 @@ async def test_the_readme_is_true(ports: Iterator[int], tmp_path: Path) -> None:
     """`make run` comes up, its curl line and the README's answer, and the data outlives it."""
     chosen = {setting: str(next(ports)) for setting in PORTS}
     environ = {**plain_environ(), **chosen, "SESSIOND_DATA_DIR": str(tmp_path / "data")}
-    (block,) = re.findall(r"^```sh\n(.*?)^```$", (ROOT / "README.md").read_text(), re.M | re.S)
+    # The command finds `make run` at its usual ports; here it has others.
+    for part in ("LIVE", "STORE"):
+        environ[f"SESSIOND_{part}"] = f"127.0.0.1:{chosen[f'SESSIOND_{part}_PORT']}"
+    block, command = re.findall(
+        r"^```sh\n(.*?)^```$", (ROOT / "README.md").read_text(), re.M | re.S
+    )
     async with make_run(environ) as lines:
         parts = [line.split()[0] for line in lines if " ready at " in line]
         assert parts == ["etcd-1", "store-1", "live-1", "gateway-1"]
@@ -82,6 +87,7 @@ async def test_the_readme_is_true(ports: Iterator[int], tmp_path: Path) -> None:
         (shown,) = await typed(lines[-1].replace("curl", "curl -sS", 1) + "; echo", environ)
         assert json.loads(shown) == {"sessions": [], "nextPageToken": ""}
         _check_answers(await typed(block, environ))
+        _check_chat(await typed(command, environ))
         kept = block[: block.index("api -X POST")] + (
             """api -X POST $S/api/sessions -d '{"id": "kept"}'\n"""
             """api -X POST $S/api/chat/kept/messages -d '{"content": "Remember this."}'\n"""
@@ -110,3 +116,10 @@ def _check_answers(lines: list[str]) -> None:
     assert json.loads(loaded) == moved
     assert moved["title"] == "Where do we start?"
     assert deleted == ""
+
+
+def _check_chat(lines: list[str]) -> None:
+    assert lines[0] == "demo"
+    assert "alice: Where do we start?" in lines
+    (answer,) = [line for line in lines if line.startswith("assistant: ")]
+    assert answer.strip().endswith("Where do we start?")
