@@ -28,6 +28,7 @@ class Streams:
     def __init__(self, surroundings: Surroundings) -> None:
         self._surroundings = surroundings
         self._open: set[Stream] = set()
+        self._ending: set[asyncio.Task[None]] = set()
         self._none = asyncio.Event()
         self._none.set()
         self._draining = False
@@ -68,12 +69,21 @@ class Streams:
                 async for data in frames:
                     yield data
         finally:
+            # A call may be cancelled once more while it ends, and is to leave nothing all the same.
+            ending = asyncio.create_task(self._close(stream), name="stream-close")
+            self._ending.add(ending)
+            ending.add_done_callback(self._ending.discard)
+            await asyncio.shield(ending)
+        if stream.failure is not None:
+            raise stream.failure
+
+    async def _close(self, stream: Stream) -> None:
+        try:
             await stream.close()
+        finally:
             self._open.discard(stream)
             if not self._open:
                 self._none.set()
-        if stream.failure is not None:
-            raise stream.failure
 
     async def drain(self, reason: SessiondError) -> None:
         """Take no more streams, send all clients elsewhere, and wait until they have gone."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import AsyncGenerator, AsyncIterator
 
 import grpc
 import pytest
 
 from services.live.rates import Rate
+from services.live.stream import Stream
 from sessiond.errors import Draining
 from sessiond.v1 import live_pb2 as pb
 from tests.live.kept import PATIENCE
@@ -281,6 +283,36 @@ async def test_a_client_that_vanishes_leaves_nothing_behind(house: House) -> Non
             await client.follow()
             held = await live.live.rooms.enter("s1")
             assert (len(held.room.audience), held.users) == (1, 1)
+        async with asyncio.timeout(PATIENCE):
+            await live.streams.none()
+        assert (len(held.room.audience), held.users) == (0, 0)
+
+
+async def test_a_call_that_is_cancelled_again_while_it_ends_leaves_nothing_behind(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It happens when a client goes while its replica drains, and the drain waits for it."""
+    carriers: list[asyncio.Task[object]] = []
+    carry, close = Stream.carry, Stream.close
+
+    def noted_carry(self: Stream, requests: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
+        carrier = asyncio.current_task()
+        assert carrier is not None
+        carriers.append(carrier)
+        return carry(self, requests)
+
+    async def slow_close(self: Stream) -> None:
+        carriers[0].cancel()
+        await asyncio.sleep(0)
+        await close(self)
+
+    monkeypatch.setattr(Stream, "carry", noted_carry)
+    monkeypatch.setattr(Stream, "close", slow_close)
+    async with serving(house) as live:
+        await house.kept.make()
+        async with live.client() as client:
+            await client.follow()
+            held = await live.live.rooms.enter("s1")
         async with asyncio.timeout(PATIENCE):
             await live.streams.none()
         assert (len(held.room.audience), held.users) == (0, 0)
