@@ -16,6 +16,8 @@ from show.takeovers import Fault
 TTL_SECONDS = 5.0
 """How long an instance outlives its last heartbeat; Store's default."""
 
+FIRST_SECONDS = 5.0
+
 Strike = Callable[[Stage, str], Awaitable[Fault]]
 """Does something to a Live of this name; returns once it serves again."""
 
@@ -86,7 +88,7 @@ class Faults:
         """Strike as often as can be struck and mended within so many seconds, once at least."""
         clock = asyncio.get_running_loop().time
         begin = clock()
-        due = min(self._every, max(1.0, seconds - self._lasts))
+        due = min(FIRST_SECONDS, max(1.0, seconds - self._lasts))
         while due + self._lasts <= seconds or not self.done:
             await asyncio.sleep(begin + due - clock())
             victim = await self._stage.victim(self._session_ids, self._chance)
