@@ -118,6 +118,14 @@ def _shared(
     )
 
 
+VARIABLES = tuple(
+    variable
+    for parameter in inspect.signature(_shared, eval_str=True).parameters.values()
+    if isinstance(variable := parameter.annotation.__metadata__[0].envvar, str)
+)
+"""The environment variables that stand for options."""
+
+
 def connected(command: Callable[Concatenate[Connection, P], None]) -> Callable[..., None]:
     """Give a command the shared options, as its first argument, and let its failures be told."""
     own = list(inspect.signature(command, eval_str=True).parameters.values())[1:]

@@ -59,6 +59,8 @@ def broken_laws(copy: Path) -> str:
             "The rules and the errors",
         ),
         ("sessiond/session/broken.py", "import grpc", "The rules and the errors"),
+        ("sessiond/client/broken.py", "import typer", "Only the command needs"),
+        ("sessiond/client/broken.py", "import sessiond.cli.paint", "Only the command needs"),
     ],
 )
 def test_breaking_an_import_law_is_noticed(copy: Path, module: str, line: str, law: str) -> None:

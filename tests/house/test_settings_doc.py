@@ -10,15 +10,18 @@ from gateway.settings import GatewaySettings
 from services.live.settings import LiveSettings
 from services.serving.settings import PREFIX
 from services.store.settings import StoreSettings
+from sessiond.cli.options import VARIABLES
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "settings.md"
+OF_EXAMPLES = {"SESSIOND_TOKEN_FILE", "SESSIOND_AGENTS"}
 OF_RUN = {"SESSIOND_DATA_DIR", "SESSIOND_ETCD_BIN", *PORTS}
 
 
 def test_every_setting_is_documented_and_nothing_else_is() -> None:
     """A variable that is read stands in the document, and one that stands there is read."""
     parts = (StoreSettings, LiveSettings, GatewaySettings)
-    read = {PREFIX + name.upper() for part in parts for name in part.model_fields} | OF_RUN
+    read = {PREFIX + name.upper() for part in parts for name in part.model_fields}
+    read |= OF_RUN | OF_EXAMPLES | set(VARIABLES)
     documented = set(re.findall(r"`(SESSIOND_[A-Z_]*[A-Z])`", DOCUMENT.read_text()))
     assert documented == read
 
