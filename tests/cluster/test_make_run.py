@@ -84,6 +84,26 @@ async def test_make_run_prints_one_url_and_a_line_of_curl_that_works(
         assert "everything is stopped" in await stop(process)
 
 
+async def test_the_first_conversation_is_answered(environ: dict[str, str], tmp_path: Path) -> None:
+    """An example agent runs beside the parts, for sessions marked as demo, and ends with them."""
+    async with running(environ) as (process, said), httpx.AsyncClient(trust_env=False) as client:
+        asked = request_of(said[-1])
+        client.headers = asked.headers
+        base = asked.url.join("/api/")
+        new = {"id": "first", "workflowId": "chat", "metadata": {"demo": "true"}}
+        assert (await client.post(base.join("sessions"), json=new)).status_code == 201
+        hello = {"content": "Hello"}
+        await client.post(base.join("chat/first/messages"), json=hello)
+        async with asyncio.timeout(30):
+            messages: list[dict[str, str]] = []
+            while len(messages) < 2:
+                answer = await client.get(base.join("chat/first/messages"))
+                messages = answer.json()["messages"]
+        assert [message["sender"] for message in messages] == ["user", "agent"]
+        assert "agent-1" not in await stop(process)
+    assert "Traceback" not in (tmp_path / "data" / "logs" / "agent-1.log").read_text()
+
+
 async def test_sessions_are_there_at_the_next_run(environ: dict[str, str], tmp_path: Path) -> None:
     """What was made before Ctrl-C is listed after the next start, and no port is left in use."""
     async with running(environ) as (process, said), httpx.AsyncClient(trust_env=False) as client:
