@@ -148,11 +148,6 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
             self.transport.write_eof()
         self._close_soon()
 
-    def keepalive_timeout(self) -> None:
-        """End a connection whose other end is not there any more."""
-        super().keepalive_timeout()
-        self.transport.abort()
-
     def _stalled(self) -> None:
         """Send away one who does not read; what it has not read it never will."""
         if not self.close_sent:

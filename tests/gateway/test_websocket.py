@@ -287,6 +287,14 @@ async def test_a_fresh_hello_keeps_the_stream(gateway: Standing) -> None:
         assert (await browser.hears("reply"))["opId"] == "kept"
 
 
+async def test_a_fresh_token_that_ends_sooner_counts(address: HostPort) -> None:
+    """Whoever gives a shorter one means it."""
+    async with attached(address) as browser:
+        await browser.hello(claims={"exp": time.time() - 4})
+        await browser.hears("welcome", 2)
+        assert await browser.closes() == (4501, "UNAUTHENTICATED")
+
+
 async def test_a_fresh_token_must_be_of_the_same_caller(address: HostPort) -> None:
     """A WebSocket never changes hands."""
     async with attached(address) as browser:

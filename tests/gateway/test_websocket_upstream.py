@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 from websockets.frames import Frame
 
+from gateway.connections import BoundedHttp
 from gateway.following import UNANSWERED_BYTES
 from gateway.websocket_connections import BoundedWebSocket
+from sessiond.v1 import store_pb2
 from tests.gateway.conftest import token
 from tests.gateway.sockets import (
     append,
@@ -225,7 +227,7 @@ async def test_a_browser_that_only_pings_is_not_read_either(keys: Path, impatien
     async with gateway_over(keys) as gateway:
         reader, writer = await by_hand(gateway.address)
         ping = b"\x89\xfd" + bytes(4) + bytes(125)
-        with pytest.raises(OSError):
+        with pytest.raises(ConnectionError):
             async with asyncio.timeout(20):
                 while True:
                     writer.write(ping * 1000)
@@ -301,7 +303,7 @@ async def test_a_browser_that_does_not_answer_pings_is_gone(keys: Path) -> None:
         reader, writer = await by_hand(gateway.address)
         async with asyncio.timeout(10):
             received = b""
-            with pytest.raises(OSError):
+            with pytest.raises(ConnectionError):
                 while chunk := await reader.read(1000):
                     received += chunk
                 raise ConnectionError
@@ -321,8 +323,10 @@ async def test_a_browser_that_answers_pings_stays(
         answered(self, event)
 
     monkeypatch.setattr(BoundedWebSocket, "handle_pong", handle_pong)
+    # The times of HTTP are over with the handshake.
+    monkeypatch.setattr(BoundedHttp, "head_seconds", 0.1)
     async with (
-        gateway_over(keys, ping_seconds=0.01, pong_seconds=5.0) as gateway,
+        gateway_over(keys, ping_seconds=0.02, pong_seconds=5.0) as gateway,
         attached(gateway.address) as browser,
     ):
         await until(lambda: len(pongs) > 10)
@@ -347,6 +351,32 @@ async def test_a_message_in_endless_pieces_is_refused(keys: Path, fragment: byte
         with pytest.raises(Exception, match="1009"):
             await browser.socket.send(slices(), text=True)
             await browser.socket.recv()
+
+
+async def test_a_handshake_waits_for_the_answer_before_it(keys: Path) -> None:
+    """On one connection: the answer comes whole, and then the connection ends."""
+    async with gateway_over(keys) as gateway:
+        come, answer = asyncio.Event(), asyncio.Event()
+
+        async def answers(_: object) -> store_pb2.GetSessionResponse:
+            come.set()
+            await answer.wait()
+            return store_pb2.GetSessionResponse()
+
+        gateway.stores[0].answers["GetSession"] = answers
+        reader, writer = await asyncio.open_connection(gateway.address.host, gateway.address.port)
+        writer.write(
+            f"GET /api/sessions/s1 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token()}\r\n\r\n"
+            "GET /api/ws/s1 HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+            f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {'A' * 22}==\r\n\r\n".encode()
+        )
+        async with asyncio.timeout(10):
+            await come.wait()
+            answer.set()
+            found = await reader.read()
+        assert found.startswith(b"HTTP/1.1 200 OK")
+        assert found.endswith(b"}")
+        writer.close()
 
 
 # --- drains --------------------------------------------------------------------------------------
