@@ -6,6 +6,7 @@ It needs the extra `cli`: pip install 'sessiond[cli]'.
 from __future__ import annotations
 
 import sys
+from importlib.util import find_spec
 
 _BROUGHT_BY_THE_EXTRA = ("joserfc", "prompt_toolkit", "typer")
 
@@ -16,11 +17,10 @@ def main() -> None:
     0 when all went well, 1 for a failure, which one line on stderr names, 2 for a command line that
     cannot be understood.
     """
-    try:
-        from sessiond.cli.command import run
-    except ModuleNotFoundError as missing:
-        if missing.name not in _BROUGHT_BY_THE_EXTRA:
-            raise
-        sys.stderr.write(f"The command needs {missing.name}: pip install 'sessiond[cli]'\n")
-        raise SystemExit(1) from None
+    missing = [name for name in _BROUGHT_BY_THE_EXTRA if find_spec(name) is None]
+    if missing:
+        sys.stderr.write(f"The command needs {missing[0]}: pip install 'sessiond[cli]'\n")
+        raise SystemExit(1)
+    from sessiond.cli.command import run
+
     run()

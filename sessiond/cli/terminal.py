@@ -55,7 +55,7 @@ class TerminalScreen(Screen):
         for line in whole:
             await self._move_up(line)
         width = self._prompt.output.get_size().columns
-        while (cut := _fitting(self._head_width + 1, self._tail, width)) < len(self._tail):
+        while (cut := fitting(self._head_width + 1, self._tail, width)) < len(self._tail):
             line, self._tail = self._tail[:cut].rstrip(" "), self._tail[cut:]
             await self._move_up(line)
         self._prompt.app.invalidate()
@@ -108,7 +108,7 @@ class TerminalScreen(Screen):
         await run_in_terminal(write)
 
 
-def _fitting(used: int, text: str, width: int) -> int:
+def fitting(used: int, text: str, width: int) -> int:
     """Return how many characters fit on a line beside `used` columns, after a space if there is."""
     after_space = 0
     for index, character in enumerate(text):

@@ -13,7 +13,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pyte
+import pytest
 
+from sessiond.cli.terminal import fitting
 from tests.cli.running import PATIENCE, Command
 from tests.e2e.system import System
 
@@ -104,6 +106,24 @@ async def chatting(
 async def ended(process: asyncio.subprocess.Process) -> int:
     async with asyncio.timeout(PATIENCE):
         return await process.wait()
+
+
+@pytest.mark.parametrize(
+    ("used", "text", "width", "expected"),
+    [
+        (0, "fits well", 9, "fits well"),
+        (0, "cut at spaces", 8, "cut at "),
+        (4, "cut at spaces", 8, "cut "),
+        (0, "unbreakable", 5, "unbre"),
+        (0, "你好你好", 5, "你好"),
+        (9, "narrow", 5, "n"),
+    ],
+)
+def test_lines_are_broken_where_the_terminal_ends(
+    used: int, text: str, width: int, expected: str
+) -> None:
+    """After a space where there is one; wide characters take two columns; always onwards."""
+    assert text[: fitting(used, text, width)] == expected
 
 
 async def test_a_person_talks_and_is_answered(sessiond: Command) -> None:
