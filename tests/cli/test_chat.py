@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from pathlib import Path
 
 from tests.cli.running import Command, interrupted, line_with
 from tests.e2e.system import System
@@ -68,13 +69,13 @@ async def test_nobody_is_waited_for_longer_than_patience(sessiond: Command) -> N
     ]
 
 
-async def test_a_chat_in_a_file_is_read_to_its_end(sessiond: Command) -> None:
+async def test_a_chat_in_a_file_is_read_to_its_end(sessiond: Command, tmp_path: Path) -> None:
     """A file cannot be waited for as a pipe can; /quit leaves before its end."""
     (made,) = await sessiond.good("sessions", "new", "--workflow", "chat", "--no-demo")
     process = await asyncio.create_subprocess_shell(
         'printf "one\\n/quit\\ntwo\\n" > "$TMPDIR/typed"; '
-        f'"$PYTHON" -m sessiond chat {made} --wait 0 < "$TMPDIR/typed"; rm "$TMPDIR/typed"',
-        env={**sessiond.environ, "PYTHON": sys.executable, "TMPDIR": "/tmp"},
+        f'"$PYTHON" -m sessiond chat {made} --wait 0 < "$TMPDIR/typed"',
+        env={**sessiond.environ, "PYTHON": sys.executable, "TMPDIR": str(tmp_path)},
         stdout=asyncio.subprocess.PIPE,
     )
     out, _ = await asyncio.wait_for(process.communicate(), 30)
