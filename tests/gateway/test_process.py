@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import ssl
@@ -11,10 +12,14 @@ from pathlib import Path
 
 import httpx
 import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosedError
+from websockets.typing import Origin
 
+from gateway.websocket_connections import BoundedWebSocket
 from services.serving.addresses import HostPort
 from services.serving.certificates import server_credentials
-from tests.gateway.conftest import bearer, opened, settings
+from tests.gateway.conftest import bearer, opened, settings, token
 from tests.gateway.parts import Part
 from tests.serving.authority import Authority
 
@@ -87,6 +92,26 @@ async def test_tls_on_both_sides_by_settings(keys: Path, authority: Authority) -
         plain = settings(keys, [store], [live], tls_cert=front.certificate, tls_key=front.key)
         async with opened(plain) as (address, _):
             assert await answered(address, authority) == 503
+
+
+async def test_websockets_over_tls(
+    keys: Path, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their own pages come over https; what is too large is told, though TLS has no half-close."""
+    monkeypatch.setattr(BoundedWebSocket, "linger_seconds", 0.5)
+    front = authority.issue("front")
+    trust = ssl.create_default_context(cafile=str(authority.path))
+    async with Part() as part:
+        told = settings(keys, [part], [part], tls_cert=front.certificate, tls_key=front.key)
+        async with opened(told) as (address, _):
+            url, origin = f"wss://{address}/api/ws/s1", f"https://{address}"
+            async with connect(url, ssl=trust, origin=Origin(origin), proxy=None) as socket:
+                await socket.send(json.dumps({"hello": {"token": token()}}))
+                await socket.send('{"ping": {"payload": "p"}}')
+                assert json.loads(await socket.recv()) == {"pong": {"payload": "p"}}
+                with pytest.raises(ConnectionClosedError, match="1009"):
+                    await socket.send("x" * 2**21)
+                    await socket.recv()
 
 
 async def answered(address: HostPort, authority: Authority) -> int:
