@@ -389,7 +389,10 @@ class WatchSessionsRequest(_message.Message):
     """The last cursor seen, to go on from there; only with the same scope and status."""
     @_builtins.property
     def agents(self) -> Global___AgentNames:
-        """All sessions that await one of these agents; the caller's token must name them all."""
+        """All sessions that await one of these agents; the caller's token must name them all. A summary
+        here is the session as it was when it came to await the agent, and it is told once: what
+        changes while it waits is not.
+        """
 
     def __init__(
         self,
