@@ -81,6 +81,9 @@ async def run(
         evidence = await crowd.evidence()
         told("judging")
         found = [each for fault in faults.done for each in takeovers(fault, evidence)]
+        for fault in faults.done:
+            times = [show.time_of(each) or 0.0 for each in found if each.fault is fault]
+            told(f"{fault.part}: {len(times)} sessions, {ms(times, 50)} to {ms(times, 100)} ms")
         outcome.tell(seconds=seconds, lives=show.lives, clients=len(crowd.clients))
         _judge(show, outcome, faults.done, found, evidence)
         outcome.tell(load_cores=round(load_cores, 2), load_late_p99_ms=ms(late, 99))
