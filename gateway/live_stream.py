@@ -23,6 +23,9 @@ ROOMY_BYTES = 256 * 1024
 WRITE_BYTES = 256 * 1024
 """About how much one message carries; a frame alone may be larger."""
 
+WRITE_SECONDS = 10.0
+"""How long a Live may take nothing; then it counts as lost."""
+
 FRAME_BYTES = 1024 * 1024 - 256
 """The largest frame that Live takes, less what a link writes into it."""
 
@@ -42,12 +45,12 @@ class LiveStream:
         self._channel = channel
         self._metadata = metadata
         self._gone = gone
-        self._abandoned = False
         self._queue: deque[ClientFrame] = deque()
         self._size = 0
         self._something = asyncio.Event()
         self._roomy = asyncio.Event()
         self._roomy.set()
+        self._ended = False
         self._call: Any = None
         self._writing: asyncio.Task[None] | None = None
 
@@ -71,13 +74,18 @@ class LiveStream:
         if self._gone is not None:
             self._gone.remove_done_callback(self._abandon)
         self._call.cancel()
-        self._roomy.set()
+        self._end()
         if self._writing is not None:
             self._writing.cancel()
             await asyncio.wait((self._writing,))
 
     def say(self, frames: Iterable[ClientFrame]) -> None:
-        """Let frames wait for their turn; those that wait together travel together."""
+        """Let frames wait for their turn; those that wait together travel together.
+
+        What is said after the end is lost, as is what was not written before it.
+        """
+        if self._ended:
+            return
         for frame in frames:
             self._queue.append(frame)
             self._size += frame.ByteSize()
@@ -102,24 +110,28 @@ class LiveStream:
             raise from_rpc_error(error, mutating=False) from None
         except asyncio.CancelledError:
             task = asyncio.current_task()
-            if self._abandoned and (task is None or not task.cancelling()):
-                raise Unavailable from None
-            raise
+            if task is not None and task.cancelling():
+                raise
+            raise Unavailable from None  # it was the call that was cancelled, by us
         return None if message is grpc.aio.EOF else message
 
     def _abandon(self, _: object) -> None:
-        self._abandoned = True
         self._call.cancel()
 
     async def _write(self) -> None:
         try:
-            # However the call ended, who reads hears of it.
-            with suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
+            # However the call ends, who reads hears of it: a write that takes too long cancels it.
+            with suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError, TimeoutError):
                 while True:
                     await self._something.wait()
-                    await self._call.write(self._taken())
+                    async with asyncio.timeout(WRITE_SECONDS):
+                        await self._call.write(self._taken())
         finally:
-            self._roomy.set()
+            self._end()
+
+    def _end(self) -> None:
+        self._ended = True
+        self._roomy.set()
 
     def _taken(self) -> ClientFrame:
         frames: list[ClientFrame] = []

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from gateway.farewell import Farewell
 from gateway.mapping.frames import for_browsers
 from sessiond.client.link import Heard, Link, State, frames_in
-from sessiond.errors import SessiondError, Unavailable
+from sessiond.errors import SessiondError, Unauthenticated, Unavailable
 from sessiond.v1.live_pb2 import ClientFrame, Goaway, ServerFrame, Welcome
 
 STABLE_SECONDS = 1.0
@@ -72,7 +72,7 @@ class Visit:
                 if self._first:
                     self._first, self.welcome = False, frame.welcome
                     shown.append(Shown(frame))
-            elif kind == "goaway" and not frame.goaway.HasField("session_id"):
+            elif kind == "goaway" and self._is_of_the_stream(frame.goaway):
                 self.sent_away(frame.goaway)
             elif kind is not None:
                 heard = self._link.receive(frame)
@@ -84,6 +84,10 @@ class Visit:
         if self.over and shown and shown[-1].frame.WhichOneof("frame") == "goaway":
             shown.pop()
         return shown, writes
+
+    def _is_of_the_stream(self, goaway: Goaway) -> bool:
+        # A token belongs to the stream, also where the session's owner is the first to mind it.
+        return not goaway.HasField("session_id") or goaway.reason == Unauthenticated.reason
 
     def _ended_by(self, frame: ServerFrame, heard: Heard) -> None:
         kind = frame.WhichOneof("frame")

@@ -14,6 +14,7 @@ from gateway.connections import BoundedHttp
 from gateway.following import UNANSWERED_BYTES
 from gateway.websocket_connections import BoundedWebSocket
 from sessiond.v1 import store_pb2
+from sessiond.v1.live_pb2 import Goaway, ServerFrame
 from tests.gateway.conftest import token
 from tests.gateway.sockets import (
     append,
@@ -166,6 +167,23 @@ async def test_a_fresh_token_may_cross_with_the_end_of_the_old_one(keys: Path) -
         assert gateway.live.newest.metadata["authorization"] == f"Bearer {fresh}"
 
 
+async def test_a_token_is_the_streams_also_where_the_owner_minds_it(keys: Path) -> None:
+    """An owner behind the Live that we speak to says so for the session alone."""
+    async with gateway_over(keys) as gateway, attached(gateway.address) as browser:
+        first = gateway.live.newest
+        fresh = token(nonce=1)
+        await browser.say({"hello": {"token": fresh}})
+        await browser.hears("welcome", 2)
+        for connection in (first, first):
+            gone = Goaway(session_id="s1", reason="UNAUTHENTICATED", reconnect=False)
+            connection.say(ServerFrame(goaway=gone))
+        await browser.say(append("a"))
+        await browser.hears("reply")
+        gone = Goaway(session_id="s1", reason="UNAUTHENTICATED", reconnect=False)
+        gateway.live.newest.say(ServerFrame(goaway=gone))
+        assert await browser.closes() == (4501, "UNAUTHENTICATED")
+
+
 async def test_a_turn_goes_on_at_another_live(keys: Path) -> None:
     """The begin is said again, and its reply says where to go on; nobody reads anything twice."""
     async with (
@@ -285,6 +303,24 @@ async def test_a_browser_that_vanishes_leaves_nothing_behind(keys: Path) -> None
             "sessiond_http_streams_open", {"kind": "websocket"}
         )
         assert open_ == 0
+
+
+async def test_a_browser_that_vanishes_while_it_is_not_read_leaves_nothing_behind(
+    keys: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody hears it go; but a Live that takes nothing is left, and then somebody listens."""
+    monkeypatch.setattr("gateway.live_stream.WRITE_SECONDS", 0.3)
+    async with gateway_over(keys) as gateway:
+        before = tasks()
+        async with attached(gateway.address) as browser:
+            gateway.live.newest.reads.clear()
+            text = "x" * 100_000
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.2):
+                    while True:
+                        await browser.say({"token": {"turnId": "t", "offset": 0, "text": text}})
+            browser.socket.transport.abort()
+            await until(lambda: tasks() <= before)
 
 
 async def test_a_browser_that_leaves_properly_leaves_nothing_behind(keys: Path) -> None:
