@@ -110,8 +110,9 @@ class Attachment:
         self._turn_id, self._shown = turn_id, length
 
     def wait_again(self) -> None:
-        """Catch up again, from a snapshot."""
+        """Catch up again, from a snapshot; the running turn's text is shown from its beginning."""
         self.overtaken = False
+        self._turn_id, self._shown = "", 0
         self._backlog, self._backlog_size = [], 0
 
     def caught_up(self) -> None:

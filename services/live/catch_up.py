@@ -11,8 +11,9 @@ snapshot takes its place; there is never a partial replay.
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -26,7 +27,7 @@ from sessiond.errors import SlowReader
 from sessiond.event_wire import event_to_wire, state_to_wire
 from sessiond.session.apply import message_of
 from sessiond.session.events import Record
-from sessiond.session.limits import KIB
+from sessiond.session.limits import KIB, MIB
 from sessiond.session.state import Message, Session
 from sessiond.store.codec import decode_record
 from sessiond.v1.event_pb2 import Turn
@@ -44,8 +45,11 @@ from sessiond.v1.session_pb2 import JsonObject
 REPLAYED = 10_000
 """Events that are replayed at most; who is further behind gets a snapshot."""
 
-PAGE = 200
-"""Records read at once; they may be of 512 KiB each, though hardly any is."""
+PAGE = 100
+"""Records taken at once."""
+
+PAGE_BYTES = MIB
+"""About how many bytes of records are read at once: a single one may have 512 KiB."""
 
 MESSAGES_BYTES = 64 * KIB
 """About how much one frame of messages holds."""
@@ -55,7 +59,7 @@ RESTARTS = 3
 
 
 class AttachmentEnded(Exception):
-    """The room ended the attachment meanwhile, and said why; nothing may come after that."""
+    """The room ended the attachment, or the stream ended, and said why; nothing may come after."""
 
 
 _CURSOR = re.compile(r"([0-9a-f]{16})\.([0-9]{1,15})")
@@ -101,7 +105,7 @@ class CatchUp:
         """Bring the subscriber to the present; it has joined the room at the moment of this call.
 
         Raises:
-            AttachmentEnded: the room has sent it away meanwhile.
+            AttachmentEnded: the room has sent it away meanwhile, or its stream has ended.
             SlowReader: the reader was overtaken again and again.
             SessiondError: Store does not give what is needed.
         """
@@ -114,31 +118,41 @@ class CatchUp:
         if reason:
             await self._reset(reason)
         if recovered and wanted is not None:
-            async for record in self._events(room, wanted.seq + 1, session.seq):
-                event = event_to_wire(record, session.id)
-                await self._show(ServerFrame(event=event), record.seq)
+            await self._events(room, wanted.seq + 1, session)
         else:
             await self._snapshot(room, session, tail)
-        for _ in range(RESTARTS):
-            await self.outbox.room()
-            if not self.attachment.overtaken:
-                break
+        restarts = 0
+        while not await self._caught_up(session):
+            if restarts == RESTARTS:
+                raise SlowReader
+            restarts += 1
             self.attachment.wait_again()
             session = room.session
             await self._reset(SlowReader.reason)
             await self._snapshot(room, session, tail)
-        else:
-            raise SlowReader
-        await self._show(ServerFrame(caught_up=CaughtUp(session_id=session.id, seq=session.seq)))
+
+    async def _caught_up(self, session: Session) -> bool:
+        """Let the reader have everything as it happens; False when it was overtaken before."""
+        told = CaughtUp(session_id=session.id, seq=session.seq)
+        data = encoded(ServerFrame(caught_up=told))
+        await self._room(len(data))
+        if self.attachment.overtaken:
+            return False
+        # From here to the end nothing waits, so nothing can happen in between.
+        self.outbox.offer(data)
         self.attachment.caught_up()
+        return True
 
     async def _show(self, frame: ServerFrame, seq: int = 0) -> None:
         """Show a frame when the reader has read what came before, or nearly."""
         data = encoded(frame)
-        await self.outbox.room(len(data))
-        if self.attachment.ended:
-            raise AttachmentEnded
+        await self._room(len(data))
         self.outbox.offer(data, self.attachment, seq)
+
+    async def _room(self, size: int) -> None:
+        await self.outbox.room(size)
+        if self.attachment.ended or self.outbox.ended:
+            raise AttachmentEnded
 
     async def _reset(self, reason: str) -> None:
         session_id = self.attachment.session_id
@@ -160,63 +174,81 @@ class CatchUp:
             self.attachment.has_text(turn.id, room.turn.length)
         return attached
 
-    async def _events(self, room: Room, first: int, last: int) -> AsyncIterator[Record]:
-        """Yield records, the older ones from Store."""
-        seq = first
-        while seq <= last and not self.attachment.overtaken:
-            record = room.window.record(seq)
-            if record is not None:
-                yield record
-                seq += 1
-                continue
-            upto = min(last, seq + PAGE - 1, max(seq, room.window.start - 1))
-            for data in await self.store.records(room.session.id, seq, upto):
-                yield decode_record(data)
-            seq = upto + 1
+    async def _events(self, room: Room, seq: int, session: Session) -> None:
+        """Show the events from this seq up to this state; it ends early when it is overtaken."""
+        while seq <= session.seq and not self.attachment.overtaken:
+            page = await self._page(room, seq, session.seq)
+            for record in page:
+                event = event_to_wire(record, session.id)
+                await self._show(ServerFrame(event=event), record.seq)
+            seq = page[-1].seq + 1
 
     async def _snapshot(self, room: Room, session: Session, tail: int) -> None:
-        """Show the session as it stands at this state, with its newest messages."""
-        messages = await self._newest(room, session, tail)
-        parts = [Snapshot(state=state_to_wire(session))]
-        if session.user_inputs != "{}":
-            parts.append(Snapshot(user_inputs=JsonObject(text=session.user_inputs)))
-        parts.extend(
-            Snapshot(output=SnapshotOutput(output_id=name, output=wire.output_to_wire(output)))
-            for name, output in session.outputs.items()
-        )
-        parts.extend(
-            Snapshot(
-                messages=SnapshotMessages(
-                    messages=[wire.message_to_wire(message, session.id) for message in group]
-                )
-            )
-            for group in grouped(messages)
-        )
-        parts[-1].last = True
-        for part in parts:
-            part.session_id, part.log_id, part.seq = session.id, room.log_id, session.seq
-            await self._show(ServerFrame(snapshot=part), session.seq if part.last else 0)
+        """Show the session as it stands at this state, with its newest messages.
 
-    async def _newest(self, room: Room, session: Session, tail: int) -> list[Message]:
-        """Return the newest messages of this state, oldest first."""
-        if tail == 0:
-            return []
-        messages = [m for m in room.window.messages() if m.seq <= session.seq]
+        Its parts are made as they are shown: whoever does not read costs no more than a page. It
+        ends early, without its last part, when it is overtaken.
+        """
+        seq = await self._start_of(room, session, tail)
+        part = Snapshot(state=state_to_wire(session))
+        for following in _large_fields(session):
+            await self._show_part(room, session, part)
+            part = following
+        while seq <= session.seq and not self.attachment.overtaken:
+            page = await self._page(room, seq, session.seq)
+            for group in grouped(_messages(page)):
+                await self._show_part(room, session, part)
+                messages = [wire.message_to_wire(message, session.id) for message in group]
+                part = Snapshot(messages=SnapshotMessages(messages=messages))
+            seq = page[-1].seq + 1
+        if not self.attachment.overtaken:
+            part.last = True
+            await self._show_part(room, session, part)
+
+    async def _show_part(self, room: Room, session: Session, part: Snapshot) -> None:
+        part.session_id, part.log_id, part.seq = session.id, room.log_id, session.seq
+        await self._show(ServerFrame(snapshot=part), session.seq if part.last else 0)
+
+    async def _start_of(self, room: Room, session: Session, tail: int) -> int:
+        """Return the seq of the oldest of this state's newest messages; only seqs are kept."""
+        seqs = [message.seq for message in room.window.messages() if message.seq <= session.seq]
         start = room.window.start
         wanted = min(tail, session.message_count)
-        while len(messages) < wanted and start > 1:
-            first = max(1, start - max(PAGE, wanted - len(messages)))
-            older = await self.store.records(session.id, first, start - 1)
-            messages = [*_messages(map(decode_record, older)), *messages]
-            start = first
-        return messages[-tail:]
+        while len(seqs) < wanted and start > 1 and not self.attachment.overtaken:
+            seq = first = max(1, start - max(PAGE, wanted - len(seqs)))
+            older: list[int] = []
+            while seq < start:
+                page = await self._page(room, seq, start - 1)
+                older.extend(message.seq for message in _messages(page))
+                seq = page[-1].seq + 1
+            seqs, start = [*older, *seqs], first
+        return seqs[-wanted:][0] if wanted and seqs else session.seq + 1
+
+    async def _page(self, room: Room, seq: int, last: int) -> list[Record]:
+        """Return some records from this seq on, at least one; the older ones from Store."""
+        await asyncio.sleep(0)  # others have their turn between two pages
+        upto = min(last, seq + PAGE - 1)
+        if room.window.record(seq) is not None:
+            held = (room.window.record(each) for each in range(seq, upto + 1))
+            return [record for record in held if record is not None]
+        upto = min(upto, max(seq, room.window.start - 1))
+        found = await self.store.records(room.session.id, seq, upto, enough=PAGE_BYTES)
+        return [decode_record(record) for record in found]
+
+
+def _large_fields(session: Session) -> Iterable[Snapshot]:
+    if session.user_inputs != "{}":
+        yield Snapshot(user_inputs=JsonObject(text=session.user_inputs))
+    for name, output in session.outputs.items():
+        told = SnapshotOutput(output_id=name, output=wire.output_to_wire(output))
+        yield Snapshot(output=told)
 
 
 def _messages(records: Iterable[Record]) -> Iterable[Message]:
     return (message for record in records if (message := message_of(record)) is not None)
 
 
-def grouped(messages: Sequence[Message]) -> Iterable[list[Message]]:
+def grouped(messages: Iterable[Message]) -> Iterable[list[Message]]:
     """Yield messages in runs of about 64 KiB."""
     group: list[Message] = []
     size = 0

@@ -27,6 +27,9 @@ CAPACITY = MIB
 WRITE_BYTES = 256 * KIB
 """About how much one write carries: far below the 4 MiB that gRPC clients read by default."""
 
+PATIENCE_SECONDS = 30.0
+"""How long nothing at all may be taken while somebody waits for room; then the reader is slow."""
+
 
 class Source(Protocol):
     """Something that has a latest state to show, and goes along with the queue."""
@@ -47,9 +50,19 @@ class _Waiting(NamedTuple):
 class Outbox:
     """Frames on their way to one connection."""
 
-    def __init__(self, overflow: Callable[[], None], *, capacity: int = CAPACITY) -> None:
+    def __init__(
+        self,
+        overflow: Callable[[], None],
+        *,
+        capacity: int = CAPACITY,
+        patience: float = PATIENCE_SECONDS,
+    ) -> None:
+        """`overflow` must end it; it is also called when nothing is taken for `patience` seconds
+        though somebody waits for room.
+        """
         self._overflow = overflow
         self._capacity = capacity
+        self._patience = patience
         self._queue: deque[_Waiting] = deque()
         self._size = 0
         self._marked: dict[Source, None] = {}
@@ -106,15 +119,26 @@ class Outbox:
         """
         while self._queue and not self._ended and self._size + size > self._capacity // 2:
             self._taken.clear()
-            await self._taken.wait()
+            try:
+                async with asyncio.timeout(self._patience):
+                    await self._taken.wait()
+            except TimeoutError:
+                if not self._taken.is_set() and not self._ended:
+                    self._overflow()
 
     async def take(self) -> bytes:
         """Wait for frames and return those that are there, as one message; b"" after the end."""
-        while not self._queue and not self._marked:
-            if self._ended:
-                return b""
-            self._something.clear()
-            await self._something.wait()
+        taken: list[bytes] = []
+        while not taken:
+            while not self._queue and not self._marked:
+                if self._ended:
+                    return b""
+                self._something.clear()
+                await self._something.wait()
+            taken = self._take()
+        return b"".join(taken)
+
+    def _take(self) -> list[bytes]:
         taken: list[bytes] = []
         size = 0
         while self._queue and size < WRITE_BYTES:
@@ -131,7 +155,7 @@ class Outbox:
                 taken.append(frame)
                 size += len(frame)
         self._taken.set()
-        return b"".join(taken) if taken else await self.take()
+        return taken
 
     def _put(self, frame: bytes, source: Source | None, seq: int) -> None:
         self._queue.append(_Waiting(frame, source, seq))

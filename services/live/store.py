@@ -157,8 +157,10 @@ class StoreClient:
         request = wire.ReadHeadRequest(session_id=session_id)
         return await self._call(lambda stub: stub.ReadHead, request, mutating=False)
 
-    async def records(self, session_id: str, first_seq: int, last_seq: int) -> list[bytes]:
-        """Return records in order of seq.
+    async def records(
+        self, session_id: str, first_seq: int, last_seq: int, *, enough: int | None = None
+    ) -> list[bytes]:
+        """Return records in order of seq; the later ones are left out past `enough` bytes.
 
         Raises:
             SessionNotFound: some are gone, and the session with them.
@@ -168,12 +170,17 @@ class StoreClient:
         )
         chosen = self._chosen
         found: list[bytes] = []
+        size = 0
         try:
             call = self._stubs[chosen].ReadRecords(
                 request, metadata=self._identity.metadata(), timeout=2 * CALL_SECONDS
             )
             async for response in call:
                 found.extend(response.records)
+                size += sum(map(len, response.records))
+                if enough is not None and size >= enough:
+                    call.cancel()
+                    return found
         except grpc.aio.AioRpcError as error:
             raise self._failed(error, chosen, mutating=False) from None
         if len(found) != last_seq - first_seq + 1:

@@ -124,3 +124,29 @@ async def test_what_waits_is_written_before_an_orderly_end() -> None:
     outbox.offer(b"too late")
     assert await outbox.take() == b"eventbye"
     assert await outbox.take() == b""
+
+
+async def test_sources_that_never_have_anything_cost_nothing() -> None:
+    """However often they are asked: who repeats itself for hours must not end anybody's stream."""
+    outbox = Outbox(unexpected)
+    source = Counted()
+    taking = asyncio.create_task(outbox.take())
+    for _ in range(2000):
+        outbox.mark(source)
+        await asyncio.sleep(0)
+    outbox.offer(b"x")
+    assert await taking == b"x"
+
+
+async def test_who_takes_nothing_while_others_wait_for_room_is_slow() -> None:
+    """A reader that has stopped reading holds nobody, and what it was to get, for ever."""
+    overflows: list[int] = []
+
+    def overflow() -> None:
+        overflows.append(1)
+        outbox.end(at_once=True)
+
+    outbox = Outbox(overflow, capacity=10, patience=0.01)
+    outbox.offer(b"12345678")
+    await asyncio.gather(outbox.room(), outbox.room(3))
+    assert overflows == [1]
