@@ -42,5 +42,7 @@ async def relayed_system(
             (place,) = getattr(topology, places)
             hops[hop] = await stack.enter_async_context(Hop(f"{HOST}:{place.port}"))
             settings.setdefault(caller, {})[setting] = hops[hop].address
+        # The gateway goes where Live says that it is reached.
+        settings.setdefault("live", {})["SESSIOND_ADVERTISE"] = hops["gateway to live"].address
         topology = replace(topology, settings=settings)
         yield Relayed(await stack.enter_async_context(running(topology, home, binary)), hops)
