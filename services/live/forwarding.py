@@ -3,6 +3,14 @@
 The owner is spoken to in the client's name, and what it says goes on as it comes: a message that
 holds nothing for us is passed as the bytes that it is. We look only for the answers to attaches,
 and for what ends an attachment.
+
+    asked --attached--> granted --goaway, break--> (none)
+      |                   |
+      |                   +--detach--> leaving --the owner's answer--> (none)
+      +--detach------------------------->|
+      +--goaway, break--> (none)
+
+A session that leaves is over for the client; what the owner still says of it is dropped.
 """
 
 from __future__ import annotations
@@ -16,14 +24,14 @@ import structlog
 from google.protobuf.message import DecodeError
 
 from services.live.frames import encoded, goaway
-from services.live.outbox import Outbox
+from services.live.outbox import CAPACITY, Outbox
 from sessiond.errors import NotAttached, SessionMoved
-from sessiond.v1.live_pb2 import Attach, ClientFrame, Close, Hello, ServerFrame
+from sessiond.v1.live_pb2 import Attach, ClientFrame, Detach, Hello, ServerFrame
 
 CONNECT = "/sessiond.v1.LiveService/Connect"
 
-CONNECT_SECONDS = 3.0
-"""How long an owner may take to answer an attach; a stopped one answers nothing for ever."""
+WAITING_BYTES = 4 * CAPACITY
+"""Bytes that may wait for an owner. Half of them is the client's, whatever the owner reads."""
 
 Call = grpc.aio.StreamStreamCall[bytes, bytes]
 
@@ -82,9 +90,9 @@ class Forward:
         self._on_granted = on_granted
         self._on_ended = on_ended
         self._on_broken = on_broken
-        self._attaching: dict[str, asyncio.Future[Answer]] = {}
-        self._attached: set[str] = set()
-        self._outgoing = Outbox(self._break)
+        self._asked: dict[str, asyncio.Future[Answer]] = {}
+        self._leaving: dict[str, int] = {}
+        self._outgoing = Outbox(self._break, capacity=WAITING_BYTES)
         self._broken = False
         self._refused = False
         self._call: Call = channel.stream_stream(CONNECT)(metadata=tuple(metadata))
@@ -103,37 +111,35 @@ class Forward:
         return self._broken
 
     async def attach(self, attach: Attach) -> Answer:
-        """Ask the owner to attach a session, and return what it says."""
+        """Ask the owner to attach a session, and return what it says: for as long as it lives.
+
+        Who asks no longer must `detach`.
+        """
         if self._broken:
             return Broken(self._refused)
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._attaching[attach.session_id] = answer
-        self._outgoing.offer(_framed(ClientFrame(attach=attach)))
-        try:
-            async with asyncio.timeout(CONNECT_SECONDS):
-                return await answer
-        except TimeoutError:
-            self._break()
-            return Broken(refused=False)
-        finally:
-            self._attaching.pop(attach.session_id, None)
+        self._asked[attach.session_id] = answer
+        await self.say(ClientFrame(attach=attach))
+        return await asyncio.shield(answer)
 
     async def say(self, frame: ClientFrame) -> None:
         """Pass a frame of the client on; waits while too much waits to be sent."""
-        await self._outgoing.room()
-        self._outgoing.offer(_framed(frame))
+        data = _framed(frame)
+        await self._outgoing.room(len(data))
+        self._outgoing.offer(data)
 
-    async def detach(self, frame: ClientFrame) -> None:
-        """Pass a detach on, and mind the session no longer."""
-        self._attached.discard(frame.detach.session_id)
-        await self.say(frame)
+    def detach(self, session_id: str) -> None:
+        """Follow a session no longer, or ask for it no longer; the client hears no more of it."""
+        if self._asked.pop(session_id, None) is not None:
+            self._leaving[session_id] = self._leaving.get(session_id, 0) + 1
+            self._outgoing.offer(_framed(ClientFrame(detach=Detach(session_id=session_id))))
 
     async def close(self) -> None:
         """End the stream, and leave no task behind."""
         self._broken = True
         if self._gone is not None:
             self._gone.remove_done_callback(self._is_gone)
-        self._outgoing.end(_framed(ClientFrame(close=Close())), at_once=True)
+        self._outgoing.end()
         self._call.cancel()
         # A write waits for the call's metadata to be sent, and for ever where they never were.
         for task in self._tasks:
@@ -158,6 +164,8 @@ class Forward:
                 assert isinstance(data, bytes)
                 # Who reads slowly is not read for faster: the owner judges by its own queue.
                 await self._outbox.room(len(data))
+                if self._broken:
+                    return  # the client was told, and may be elsewhere by now
                 self._came(data)
             self._refused = _nobody_listens(await self._call.details() or "")
         except grpc.aio.AioRpcError as error:
@@ -169,45 +177,57 @@ class Forward:
 
     def _came(self, data: bytes) -> None:
         frames = ServerFrame.FromString(data).batch
-        kinds = {frame.WhichOneof("frame") for frame in frames}
-        if not kinds & _ENDS:
+        if not self._leaving and _ENDS.isdisjoint(frame.WhichOneof("frame") for frame in frames):
             self._outbox.offer(data)
             return
         for frame in frames:
-            match frame.WhichOneof("frame"):
-                case "welcome":
-                    continue
-                case "attached":
-                    self._attached.add(frame.attached.session_id)
-                    self._on_granted(frame.attached.session_id)
-                    self._answer(frame.attached.session_id, Granted())
-                case "goaway":
-                    if not frame.goaway.HasField("session_id"):
-                        self._break()
-                        return
-                    if not self._went(frame):
-                        continue
-            self._outbox.offer(encoded(frame))
+            kind = frame.WhichOneof("frame") or ""
+            if kind == "goaway" and not frame.goaway.HasField("session_id"):
+                self._break()
+                return
+            if self._is_for_the_client(kind, frame):
+                self._outbox.offer(encoded(frame))
+
+    def _is_for_the_client(self, kind: str, frame: ServerFrame) -> bool:
+        session_id = getattr(getattr(frame, kind, None), "session_id", "")
+        if session_id in self._leaving:
+            if kind == "goaway" and frame.goaway.reason == NotAttached.reason:
+                self._left(session_id)
+            return False
+        match kind:
+            case "welcome":
+                return False
+            case "attached":
+                return self._granted(session_id)
+            case "goaway":
+                return self._went(frame)
+        return True
+
+    def _granted(self, session_id: str) -> bool:
+        answer = self._asked.get(session_id)
+        if answer is None or answer.done():
+            return False
+        answer.set_result(Granted())
+        self._on_granted(session_id)
+        return True
 
     def _went(self, frame: ServerFrame) -> bool:
         """Take the end of an attachment; False where the client need not know."""
         told = frame.goaway
-        if told.reason == NotAttached.reason:
-            return True  # it answers a detach, perhaps after the session was asked for again
-        self._attached.discard(told.session_id)
-        if told.session_id not in self._attaching:
+        answer = self._asked.pop(told.session_id, None)
+        if answer is None:
+            return False
+        if answer.done():
             self._on_ended(told.session_id)
             return True
-        if told.reason == SessionMoved.reason:
-            self._answer(told.session_id, Moved(told.owner))
-            return False
-        self._answer(told.session_id, Refused())
-        return True
+        moved = told.reason == SessionMoved.reason
+        answer.set_result(Moved(told.owner) if moved else Refused())
+        return not moved
 
-    def _answer(self, session_id: str, answer: Answer) -> None:
-        waiting = self._attaching.pop(session_id, None)
-        if waiting is not None and not waiting.done():
-            waiting.set_result(answer)
+    def _left(self, session_id: str) -> None:
+        self._leaving[session_id] -= 1
+        if not self._leaving[session_id]:
+            del self._leaving[session_id]
 
     def _is_gone(self, _: asyncio.Future[None]) -> None:
         self._break()
@@ -218,12 +238,13 @@ class Forward:
             return
         self._broken = True
         self._outgoing.end()
-        for session_id in tuple(self._attaching):
-            self._answer(session_id, Broken(self._refused))
-        for session_id in self._attached:
-            self._outbox.offer(goaway(SessionMoved(retry_after=None), session_id=session_id))
-            self._on_ended(session_id)
-        self._attached.clear()
+        asked, self._asked = self._asked, {}
+        for session_id, answer in asked.items():
+            if answer.done():
+                self._outbox.offer(goaway(SessionMoved(retry_after=None), session_id=session_id))
+                self._on_ended(session_id)
+            else:
+                answer.set_result(Broken(self._refused))
         self._on_broken(self)
 
 

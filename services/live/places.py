@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -37,7 +36,10 @@ ATTACHES = 16
 """Attaches of one stream that are under way at once; the next one is read when one is done."""
 
 ATTACH_SECONDS = 10.0
-"""How long finding a session's owner may take before the client is told to come back."""
+"""How long finding a session's owner may take before the client is told to come back.
+
+One that is stopped says nothing until its registration ends, which is sooner.
+"""
 
 _log = structlog.get_logger(__name__)
 
@@ -83,6 +85,7 @@ class Places:
         self._places: dict[str, Place] = {}
         self._forwards: dict[str, Forward] = {}
         self._attaching: dict[str, asyncio.Task[None]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
         self._attaches = asyncio.Semaphore(ATTACHES)
         self._closing: set[asyncio.Task[None]] = set()
 
@@ -95,24 +98,31 @@ class Places:
         await self._attaches.acquire()
         task = asyncio.create_task(self._attach(asked), name=f"attach {asked.session_id}")
         self._attaching[asked.session_id] = task
+        self._tasks.add(task)
         task.add_done_callback(lambda done: self._done(asked.session_id, done))
 
-    async def detach(self, asked: Leave) -> None:
-        """Follow a session no longer."""
+    def detach(self, asked: Leave) -> None:
+        """Follow a session no longer; the goaway is the last that is heard of it."""
         attaching = self._attaching.pop(asked.session_id, None)
         if attaching is not None:
             attaching.cancel()
-            with suppress(asyncio.CancelledError):
-                await attaching
-        place = self._places.pop(asked.session_id, None)
-        self._conversation.ended(asked.session_id)
+        place = self._places.get(asked.session_id)
+        self._forget(asked.session_id)
         if isinstance(place, Forward):
-            await place.detach(asked.frame)  # its goaway comes from there
-            return
-        if place is not None:
+            place.detach(asked.session_id)
+        elif place is not None:
             self._leave(place)
         gone = NotAttached("The session is detached.")
         self._outbox.offer(goaway(gone, session_id=asked.session_id))
+
+    def check_readers(self) -> None:
+        """End what the caller may no longer read; other Lives see to what they hold themselves."""
+        for place in tuple(self._places.values()):
+            if isinstance(place, Here):
+                try:
+                    place.held.room.check_reader(self._identity())
+                except SessiondError as gone:
+                    place.attachment.end(gone)
 
     async def everywhere(self, frame: ClientFrame) -> None:
         """Say something to every other Live that is forwarded to."""
@@ -129,16 +139,15 @@ class Places:
 
     async def close(self) -> None:
         """Follow nothing any more, and leave no task behind."""
-        attaching = tuple(self._attaching.values())
-        for task in attaching:
+        for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*attaching, return_exceptions=True)
         for place in self._places.values():
             if isinstance(place, Here):
                 self._leave(place)
         self._places.clear()
         forwards, self._forwards = self._forwards, {}
         await asyncio.gather(
+            *self._tasks,
             *(forward.close() for forward in forwards.values()),
             *self._closing,
             return_exceptions=True,
@@ -148,6 +157,7 @@ class Places:
 
     def _done(self, session_id: str, done: asyncio.Task[None]) -> None:
         self._attaches.release()
+        self._tasks.discard(done)
         if self._attaching.get(session_id) is done:
             del self._attaching[session_id]
 
@@ -155,8 +165,6 @@ class Places:
         try:
             async with asyncio.timeout(ATTACH_SECONDS) as patience:
                 await self._attach_somewhere(asked, patience)
-        except AttachmentEnded:
-            pass
         except TimeoutError:
             self._refuse(asked.session_id, Unavailable())
         except SessiondError as error:
@@ -166,12 +174,12 @@ class Places:
             self._refuse(asked.session_id, Internal())
 
     def _refuse(self, session_id: str, error: SessiondError) -> None:
+        """Tell the client that the session is not attached, and why."""
         place = self._places.get(session_id)
-        if isinstance(place, Here):
-            place.attachment.end(error)
-        else:
-            self._forget(session_id)
-            self._outbox.offer(goaway(error, session_id=session_id))
+        if isinstance(place, Forward):
+            place.detach(session_id)
+        self._forget(session_id)
+        self._outbox.offer(goaway(error, session_id=session_id))
 
     async def _attach_somewhere(self, asked: Follow, patience: asyncio.Timeout) -> None:
         search = self._around.router.search(asked.session_id, hops=self._hops)
@@ -202,8 +210,9 @@ class Places:
         if ahead and wanted is not None and wanted.seq > room.session.seq:
             # The client knows more than we do: it is wrong, or we are not the owner any more.
             await self._check_ownership(held)
-        if room.closed is not None:
-            return False
+            if room.closed is not None:
+                return False
+            room.check_reader(self._identity())  # that took a while
         attachment = Attachment(
             room, self._outbox, identity=self._identity, on_end=self._attachment_ended
         )
@@ -213,9 +222,16 @@ class Places:
         self._conversation.granted(asked.session_id)
         patience.reschedule(None)  # from here on it is the reader who sets the pace
         around = self._around
-        await CatchUp(attachment, self._outbox, around.store, around.advertised).run(
-            asked.cursor, asked.tail
-        )
+        catching_up = CatchUp(attachment, self._outbox, around.store, around.advertised)
+        try:
+            await catching_up.run(asked.cursor, asked.tail)
+        except AttachmentEnded:
+            pass
+        except SessiondError as error:
+            attachment.end(error)
+        except Exception:
+            _log.exception("catching up broke")
+            attachment.end(Internal())
         return True
 
     async def _check_ownership(self, held: Held) -> None:

@@ -148,6 +148,9 @@ class Conversation:
         except DecodeError:
             yield self._finish(InvalidArgument(detail="This is not a frame."))
             return
+        if message.batch and message.WhichOneof("frame") is not None:
+            yield self._finish(InvalidArgument(detail="A batch stands alone."))
+            return
         for frame in message.batch or (message,):
             if self._over:
                 return

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import structlog
@@ -19,7 +18,7 @@ from services.live.changes import Counts
 from services.live.forwarding import Forward
 from services.live.frames import goaway, refusal, reply
 from services.live.looking_back import look_back
-from services.live.outbox import Outbox
+from services.live.outbox import PATIENCE_SECONDS, Outbox
 from services.live.places import Places, Whereabouts
 from services.live.protocol import (
     Action,
@@ -65,8 +64,9 @@ _log = structlog.get_logger(__name__)
 class Surroundings:
     """What all streams of this Live have in common.
 
-    A client may take `farewell_seconds` to read the last frames; then its call is cut. `clock`
-    gives seconds since 1970.
+    A client may take `patience_seconds` to read anything at all of what waits; then it is slow. It
+    may take `farewell_seconds` to read the last frames; then its call is cut. `clock` gives seconds
+    since 1970.
     """
 
     whereabouts: Whereabouts
@@ -74,6 +74,7 @@ class Surroundings:
     counts: Counts
     limits: Limits
     attached_sessions: int
+    patience_seconds: float = PATIENCE_SECONDS
     farewell_seconds: float = 5.0
     clock: Callable[[], float] = time.time
 
@@ -82,14 +83,16 @@ class Surroundings:
 class StreamChange(Asked):
     """A change whose answer goes into a stream.
 
-    It has none when its room closes before: the client, told of that, sends it again.
+    It has none when its attachment ends before: the client, told of that, sends it again.
     """
 
     outbox: Outbox
     attachment: Attachment
 
     def give(self, answer: Answer | SessiondError) -> None:
-        """Give the answer."""
+        """Give the answer, unless the client was told that there will be none."""
+        if self.attachment.ended:
+            return
         session_id = self.attachment.session_id
         if isinstance(answer, SessiondError):
             self.outbox.offer(refusal(session_id, self.op_id, answer))
@@ -119,7 +122,7 @@ class Stream:
         self._around = surroundings
         self._call = call
         self._counted = counted
-        self._outbox = Outbox(self._too_slow)
+        self._outbox = Outbox(self._too_slow, patience=surroundings.patience_seconds)
         self._conversation = Conversation(
             surroundings.limits, attached_sessions=surroundings.attached_sessions
         )
@@ -143,8 +146,7 @@ class Stream:
                 yield data
         finally:
             reading.cancel()
-            with suppress(asyncio.CancelledError):
-                await reading
+            await asyncio.wait((reading,))
 
     def end(
         self, reason: SessiondError | None, *, farewell: bytes = b"", drop: bool = False
@@ -173,11 +175,12 @@ class Stream:
         try:
             async for data in requests:
                 for number, action in enumerate(self._conversation.receive(data), start=1):
+                    await self._outbox.room()  # who does not read the answers is not heard
                     await self._do(action)
+                    if self._outbox.ended:
+                        return
                     if number % TURN_ACTIONS == 0:
                         await asyncio.sleep(0)  # one large batch holds nobody else up
-                if self._outbox.ended:
-                    return
             # Who vanishes looks as if it had no more to say; either way nobody is there any more.
             self.end(None)
         except SessiondError as error:
@@ -199,7 +202,7 @@ class Stream:
             case Follow():
                 await self._places.attach(action)
             case Leave():
-                await self._places.detach(action)
+                self._places.detach(action)
             case Greet():
                 await self._greet(action.token)
             case Finish():
@@ -216,6 +219,7 @@ class Stream:
             self._call = replace(
                 self._call, identity=identity, token=token, expires_at=verified.expires_at
             )
+            self._places.check_readers()
             await self._places.everywhere(ClientFrame(hello=Hello(token=token)))
         self._expiry.cancel()
         left = max(0.0, self._call.expires_at - self._around.clock())

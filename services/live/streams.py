@@ -58,9 +58,9 @@ class Streams:
         call = current_call()
         if call is None:
             raise Unauthenticated
+        counted = await self._surroundings.whereabouts.hops.counted(context)
         if self._draining:
             raise Draining(retry_after=0.1)
-        counted = await self._surroundings.whereabouts.hops.counted(context)
         stream = Stream(self._surroundings, call, hops=hops_of(context), counted=counted)
         self._open.add(stream)
         self._none.clear()

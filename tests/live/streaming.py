@@ -95,6 +95,7 @@ async def serving(
     *,
     clock: Callable[[], float] = time.time,
     attached_sessions: int = 1000,
+    patience_seconds: float = PATIENCE,
     farewell_seconds: float = 5.0,
     rate: Rate = PLENTY,
 ) -> AsyncIterator[Serving]:
@@ -116,6 +117,7 @@ async def serving(
                     Counts(users=rates, services=rates),
                     DEFAULT_LIMITS,
                     attached_sessions,
+                    patience_seconds,
                     farewell_seconds,
                     clock,
                 )

@@ -1,0 +1,196 @@
+"""What bad clients do to a stream: each gets its reply or its end, and nobody else notices."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from services.store.repository import Snapshot
+from sessiond.session.changes import ApproveOutput, SubmitOutput
+from sessiond.v1 import live_pb2 as pb
+from tests.live.kept import PATIENCE, Gate, Kept, at_once
+from tests.live.standing import House
+from tests.live.streaming import Client, serving, token
+
+AGENT = {"role": "agent", "agents": ["writer"]}
+
+
+def ping(payload: str) -> pb.ClientFrame:
+    return pb.ClientFrame(ping=pb.Ping(payload=payload))
+
+
+def attach(session_id: str = "s1", **fields: object) -> pb.ClientFrame:
+    return pb.ClientFrame(attach=pb.Attach(session_id=session_id, **fields))  # type: ignore[arg-type]
+
+
+def detach(session_id: str = "s1") -> pb.ClientFrame:
+    return pb.ClientFrame(detach=pb.Detach(session_id=session_id))
+
+
+async def heard_until_pong(client: Client, payload: str = "end") -> list[pb.ServerFrame]:
+    """Return what the client hears up to the answer to a ping that it sends now."""
+    await client.say(ping(payload))
+    found: list[pb.ServerFrame] = []
+    while (frame := await client.frame()).pong.payload != payload:
+        found.append(frame)
+    return found
+
+
+def kinds(frames: list[pb.ServerFrame]) -> list[str]:
+    return [frame.WhichOneof("frame") or "" for frame in frames]
+
+
+@dataclass
+class Passed(Gate):
+    """A gate that knows when the one who was held is through."""
+
+    passed: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+@asynccontextmanager
+async def holding_heads(kept: Kept) -> AsyncIterator[Passed]:
+    """Hold the first who reads a head in this block, also after it, until the gate opens."""
+    gate, snapshot = Passed(), kept.snapshot
+
+    async def held_back(session_id: str) -> Snapshot | None:
+        await gate()
+        try:
+            return await snapshot(session_id)
+        finally:
+            gate.passed.set()
+
+    kept.snapshot = held_back  # type: ignore[method-assign]
+    try:
+        yield gate
+    finally:
+        kept.snapshot = snapshot  # type: ignore[method-assign]
+
+
+# --- goaways -----------------------------------------------------------------------------------
+
+
+async def test_a_session_deleted_under_a_reader_that_catches_up_ends_once(house: House) -> None:
+    """Its room and Store both say that it is gone; the reader hears so once, and may ask again."""
+    async with serving(house) as live, live.client() as client:
+        await house.kept.make()
+        await asyncio.gather(*(live.live.append("x" * 2000) for _ in range(600)))
+        head = await house.kept.head()
+        await client.hello()
+        async with holding_heads(house.kept) as gate:
+            await client.attach(cursor=f"{head.meta.log_id:016x}.1")
+            await gate.reached.wait()
+        await live.live.delete("d1")
+        goaway = await client.until("goaway")
+        assert (goaway.session_id, goaway.reason) == ("s1", "SESSION_NOT_FOUND")
+        await client.say(attach())
+        assert (await client.hear("goaway")).reason == "SESSION_NOT_FOUND"
+        gate.opened.set()
+        await gate.passed.wait()
+        for _ in range(3):
+            assert kinds(await heard_until_pong(client)) == []
+
+
+async def test_nothing_is_heard_of_a_session_after_its_goaway(house: House) -> None:
+    """A change that is answered later has no reply: the client knows that it does not know."""
+    async with serving(house) as live, live.client() as client, live.client() as other:
+        await house.kept.make()
+        await client.follow()
+        await other.follow()
+        house.kept.before_commit = gate = Gate()
+        op_id = await client.append("in flight")
+        await gate.reached.wait()
+        await client.say(detach())
+        assert (await client.hear("goaway")).reason == "NOT_ATTACHED"
+        house.kept.before_commit = at_once
+        gate.opened.set()
+        assert (await other.until("event")).op_id == op_id
+        assert kinds(await heard_until_pong(client)) == []
+        await client.attach()
+        await client.until("caught_up")
+        await client.append("in flight", op_id)
+        assert (await client.until("reply")).seq == 2
+
+
+async def test_each_attach_and_each_detach_has_one_answer(house: House) -> None:
+    """However fast they follow one another, and whatever the room does meanwhile."""
+    async with serving(house) as live, live.client() as client:
+        await house.kept.make()
+        await client.hello()
+        await client.say(*[frame for _ in range(50) for frame in (attach(), detach())])
+        frames = await heard_until_pong(client)
+        goaways = [frame.goaway.reason for frame in frames if frame.HasField("goaway")]
+        assert goaways == ["NOT_ATTACHED"] * 50
+        assert kinds(frames).count("attached") <= 50
+        held = await live.live.rooms.enter("s1")
+        assert (len(held.room.audience), held.users) == (0, 0)
+
+
+# --- rights ------------------------------------------------------------------------------------
+
+
+async def test_a_fresh_token_with_less_in_it_ends_what_it_does_not_cover(house: House) -> None:
+    """A right that is gone from the token is gone from the stream, and the stream stays."""
+    async with serving(house) as live, live.client("w", **AGENT) as worker:
+        await house.kept.make()
+        await worker.follow()
+        less = token("w", role="agent", agents=["editor"])
+        await worker.say(pb.ClientFrame(hello=pb.Hello(token=less)))
+        frames = await heard_until_pong(worker)
+        ends = [frame.goaway for frame in frames if frame.HasField("goaway")]
+        assert [(end.session_id, end.reason, end.reconnect) for end in ends] == [
+            ("s1", "SESSION_NOT_FOUND", False)
+        ]
+        assert "welcome" in kinds(frames)
+        await live.live.append("unseen")
+        assert kinds(await heard_until_pong(worker)) == []
+
+
+async def test_a_right_that_ends_while_its_owner_is_asked_for_is_none(house: House) -> None:
+    """Attaching may wait for Store; what counts is the moment at which it is granted."""
+    async with serving(house) as live, live.client("w", **AGENT) as worker:
+        await house.kept.make()
+        await live.live.append("one")
+        head = await house.kept.head()
+        await worker.hello()
+        async with holding_heads(house.kept) as gate:
+            await worker.say(attach(cursor=f"{head.meta.log_id:016x}.99"))
+            await gate.reached.wait()
+        await live.live.change(SubmitOutput("plan", output_id="o1"))
+        await live.live.change(ApproveOutput("o1"))
+        gate.opened.set()
+        assert (await worker.hear("goaway")).reason == "SESSION_NOT_FOUND"
+
+
+# --- floods ------------------------------------------------------------------------------------
+
+
+async def test_a_flood_is_answered_as_fast_as_the_answers_are_read(house: House) -> None:
+    """Who asks much and reads the answers gets them all."""
+    async with serving(house) as live, live.client() as client:
+        await client.hello()
+        many = 14_000
+        for _ in range(2):
+            await client.say(*[ping("x" * 64)] * many)
+        for _ in range(2 * many):
+            await client.hear("pong")
+
+
+async def test_a_flood_whose_answers_nobody_reads_is_read_no_further(house: House) -> None:
+    """What waits for it has a bound, and in the end it is sent away."""
+    async with (
+        serving(house, patience_seconds=0.2, farewell_seconds=0.05) as live,
+        live.client() as client,
+    ):
+        await client.hello()
+
+        async def flood() -> None:
+            while True:
+                await client.say(*[ping("x" * 64)] * 10_000)
+
+        flooding = asyncio.create_task(flood())
+        async with asyncio.timeout(PATIENCE):
+            await live.streams.none()
+        flooding.cancel()
+        await asyncio.gather(flooding, return_exceptions=True)
