@@ -11,8 +11,9 @@ from pathlib import Path
 
 from cluster.etcd_binary import EtcdBinary
 from sessiond.session.events import Record, TurnEnded
-from show import faults, script
-from show.audience import BrowserWatcher, LibraryWatcher, Watcher, complaints_about, delays
+from show import abandoned, faults, script
+from show.audience import BrowserWatcher, LibraryWatcher, Watcher, delays
+from show.ending import all_saw, end_of, wrong_with
 from show.judgement import Evidence
 from show.outcome import Outcome, ms
 from show.pace import until
@@ -22,7 +23,6 @@ from show.takeovers import Fault, takeovers, without_effect
 SECONDS = 16.0
 TOKEN_AIM_MS = 50.0
 GAP_AIM_MS = 1000.0
-INTERRUPTED_AFTER, INTERRUPTED_BY = 10.0, 13.0
 SETTLE_SECONDS = 10.0
 AGENT = "assistant"
 
@@ -79,17 +79,24 @@ async def run(
         written = await _survive(
             stage, session_id, watchers, size=size, seconds=seconds, chance=chance
         )
-        await until(lambda: _all_saw_the_end(watchers, written.turn_id), SETTLE_SECONDS)
+        await until(lambda: all_saw(watchers, written.turn_id), SETTLE_SECONDS)
         outcome.tell(seconds=seconds, tokens=size.tokens, watchers=len(watchers))
         records = await stage.stored.records(session_id)
         _judge_first(outcome, records, watchers, written, size)
 
         told(f"a second turn, whose worker is killed after {size.second_tokens} tokens")
-        turn_id, killed = await _abandon(stage, session_id, watchers, size)
-        told(f"killed; it should be interrupted within {INTERRUPTED_BY:g} s")
-        await until(lambda: _all_saw_the_end(watchers, turn_id), INTERRUPTED_BY + SETTLE_SECONDS)
+        turn_id, killed = await abandoned.abandon(
+            stage,
+            session_id,
+            watchers,
+            worker_token=stage.token("worker", role="agent", agents=[AGENT]),
+            tokens=size.second_tokens,
+            per_second=size.second_per_second,
+        )
+        told(f"killed; it should be interrupted within {abandoned.BY:g} s")
+        await until(lambda: all_saw(watchers, turn_id), abandoned.BY + SETTLE_SECONDS)
         records = await stage.stored.records(session_id)
-        _judge_second(outcome, records, watchers, turn_id, killed)
+        abandoned.judge(outcome, records, watchers, turn_id, killed)
         fresh = (await client.get(session_id)).conversation_history
         by_rest = (await stage.load(user, session_id))["conversationHistory"]
         texts = [each.event.content for each in records if isinstance(each.event, TurnEnded)]
@@ -170,13 +177,13 @@ def _judge_first(
     written: Written,
     size: Size,
 ) -> None:
-    ended = _end_of(written.turn_id, records)
+    ended = end_of(written.turn_id, records)
     if ended is None or written.fault is None:
         outcome.complain(["the turn did not end"])
         return
     text = ended.content
     outcome.complain(f"stored: {each}" for each in script.whole(text, size.tokens))
-    outcome.complain(_wrong(watchers, written.turn_id, text, "completed"))
+    outcome.complain(wrong_with(watchers, written.turn_id, text, "completed"))
     evidence = [Evidence("the turn's", records, [], [])]
     found = takeovers(written.fault, evidence)
     outcome.complain(without_effect([written.fault], found))
@@ -185,85 +192,3 @@ def _judge_first(
     outcome.tell(takeovers=len(found), token_p50_ms=ms(usual, 50))
     outcome.aim("token_p99_ms", ms(usual, 99), TOKEN_AIM_MS)
     outcome.aim("token_longest_around_kill_ms", ms(around, 100), GAP_AIM_MS)
-
-
-# --- the turn that is abandoned ------------------------------------------------------------------
-
-
-async def _abandon(
-    stage: Stage, session_id: str, watchers: Sequence[Watcher], size: Size
-) -> tuple[str, float]:
-    """Let a worker of its own begin a turn, kill it, and return the turn's id and the moment."""
-    known = {turn_id for watcher in watchers for turn_id in watcher.shown}
-    enough = len(script.script(size.second_tokens))
-    token = stage.token("worker", role="agent", agents=[AGENT])
-    worker = await stage.worker(token, session_id, size.second_per_second)
-
-    def turns() -> list[str]:
-        return [
-            turn_id
-            for watcher in watchers
-            for turn_id, shown in watcher.shown.items()
-            if turn_id not in known and len(shown.text) >= enough
-        ]
-
-    await until(lambda: bool(turns()) or not worker.running, SETTLE_SECONDS)
-    if not turns():
-        raise RuntimeError("the second turn was not seen: " + " ".join(worker.last_lines(3)))
-    turn_id = turns()[0]
-    killed = asyncio.get_running_loop().time()
-    await worker.kill()
-    return turn_id, killed
-
-
-def _judge_second(
-    outcome: Outcome,
-    records: Sequence[Record],
-    watchers: Sequence[Watcher],
-    turn_id: str,
-    killed: float,
-) -> None:
-    ended = _end_of(turn_id, records)
-    if ended is None:
-        outcome.complain(["the abandoned turn did not end"])
-        return
-    text = ended.content
-    outcome.complain(f"stored: {each}" for each in script.begun(text))
-    outcome.complain(_wrong(watchers, turn_id, text, "interrupted"))
-    seen = [shown.ended - killed for each in watchers if (shown := each.shown.get(turn_id))]
-    outcome.tell(
-        interrupted_characters=len(text),
-        interrupted_after_s=[round(min(seen), 2), round(max(seen), 2)],
-    )
-    if not INTERRUPTED_AFTER <= min(seen) <= max(seen) <= INTERRUPTED_BY:
-        outcome.complain(
-            [
-                f"the turn was interrupted {min(seen):.2f} to {max(seen):.2f} s after its worker "
-                f"was killed, not {INTERRUPTED_AFTER:g} to {INTERRUPTED_BY:g} s"
-            ]
-        )
-
-
-# --- both ----------------------------------------------------------------------------------------
-
-
-def _wrong(watchers: Sequence[Watcher], turn_id: str, text: str, outcome: str) -> list[str]:
-    return [
-        complaint
-        for watcher in watchers
-        for complaint in complaints_about(watcher, turn_id, text=text, outcome=outcome)
-    ]
-
-
-def _all_saw_the_end(watchers: Sequence[Watcher], turn_id: str) -> bool:
-    return all(
-        watcher.failed or (turn_id in watcher.shown and watcher.shown[turn_id].ended)
-        for watcher in watchers
-    )
-
-
-def _end_of(turn_id: str, records: Sequence[Record]) -> TurnEnded | None:
-    for record in records:
-        if isinstance(record.event, TurnEnded) and record.event.turn_id == turn_id:
-            return record.event
-    return None
