@@ -98,6 +98,7 @@ async def serving(
     patience_seconds: float = PATIENCE,
     farewell_seconds: float = 5.0,
     rate: Rate = PLENTY,
+    router: Callable[[Rooms], Any] = OnlyHere,
 ) -> AsyncIterator[Serving]:
     """Serve streams over a Store of the house's own."""
     async with house.store() as (store, _), house.live(store) as live:
@@ -108,7 +109,7 @@ async def serving(
                 Surroundings(
                     Whereabouts(
                         live.rooms,
-                        OnlyHere(live.rooms),  # type: ignore[arg-type]
+                        router(live.rooms),
                         Hops(authenticator, PartIdentity(house.folder / "live.jwt")),
                         live.store,
                         "live:1",
