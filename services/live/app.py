@@ -181,9 +181,10 @@ def _counts(settings: LiveSettings) -> Counts:
 
 def _drain(registration: Registration, leaving: Leaving, streams: Streams) -> Drain:
     async def drain() -> None:
+        streams.leave()
         await leaving.drain()
-        # Only now: until its sessions have gone, this process is where their clients are served.
-        await streams.drain(Draining(retry_after=0.05))
+        # Only now all: until a session has gone, this process is where its clients are served.
+        await streams.drain(Draining())
         instance = registration.instance
         if instance is not None:
             await registration.leave(instance)

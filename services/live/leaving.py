@@ -29,6 +29,12 @@ from sessiond.v1.ownership_pb2 import ReleaseRequest
 AT_ONCE = 16
 """Hand-overs under way at once."""
 
+PACE_SECONDS = 0.025
+DRAIN_SECONDS = 4.0
+"""A drain begins a hand-over every 25 ms, or faster where that would take longer than 4 s. The new
+owners load each session, and its clients come back, before the next ones do: so each has a short
+gap, and is served until its own begins."""
+
 RELEASES = 500
 """Sessions given up in one call."""
 
@@ -112,12 +118,19 @@ class Leaving:
 
     async def _hand_all_over(self, taken: dict[str, Instance]) -> None:
         places = asyncio.Semaphore(AT_ONCE)
+        pause = min(PACE_SECONDS, DRAIN_SECONDS / max(len(taken), 1))
 
         async def one(session_id: str, place: Instance) -> None:
-            async with places:
+            try:
                 await self.hand_over(session_id, place)
+            finally:
+                places.release()
 
-        await asyncio.gather(*(one(*each) for each in taken.items()))
+        async with asyncio.TaskGroup() as leaving:
+            for each in taken.items():
+                await places.acquire()
+                leaving.create_task(one(*each))
+                await asyncio.sleep(pause)
 
     # --- leaving -----------------------------------------------------------------------------
 

@@ -66,7 +66,7 @@ class Whereabouts:
 
 
 class Places:
-    """The attachments of one stream."""
+    """The attachments of one stream; `on_ended` hears of each that a room of ours has ended."""
 
     def __init__(
         self,
@@ -75,12 +75,14 @@ class Places:
         outbox: Outbox,
         *,
         caller: Callable[[], Call],
+        on_ended: Callable[[], None],
         hops: int,
     ) -> None:
         self._around = around
         self._conversation = conversation
         self._outbox = outbox
         self._caller = caller
+        self._on_ended = on_ended
         self._hops = hops
         self._places: dict[str, Place] = {}
         self._forwards: dict[str, Forward] = {}
@@ -272,6 +274,7 @@ class Places:
         if isinstance(place, Here) and place.attachment is attachment:
             self._let_go(place.held)
             self._forget(attachment.session_id)
+            self._on_ended()
 
     def _leave(self, place: Here) -> None:
         if not place.attachment.ended:

@@ -36,6 +36,7 @@ from services.live.request import Answer, Asked, RoomClosed
 from services.serving.auth import Authenticator
 from services.serving.context import Call
 from sessiond.errors import (
+    Draining,
     Internal,
     InvalidArgument,
     PermissionDenied,
@@ -122,6 +123,7 @@ class Stream:
         self._around = surroundings
         self._call = call
         self._counted = counted
+        self._leaving = False
         self._outbox = Outbox(self._too_slow, patience=surroundings.patience_seconds)
         self._conversation = Conversation(
             surroundings.limits, attached_sessions=surroundings.attached_sessions
@@ -131,6 +133,7 @@ class Stream:
             self._conversation,
             self._outbox,
             caller=lambda: self._call,
+            on_ended=self._session_ended,
             hops=hops,
         )
         self._loop = asyncio.get_running_loop()
@@ -160,6 +163,18 @@ class Stream:
         self._outbox.end(farewell, at_once=drop)
         if self._carrier is not None:
             self._cut = self._loop.call_later(self._around.farewell_seconds, self._carrier.cancel)
+
+    def leave(self) -> None:
+        """Be about to end: with the first session that goes elsewhere, so that clients move once.
+
+        A stream that another Live passes on stays until all its sessions have gone: what is still
+        here is reached through it.
+        """
+        self._leaving = not self._counted
+
+    def _session_ended(self) -> None:
+        if self._leaving:
+            self.end(Draining())
 
     async def close(self) -> None:
         """Leave nothing behind."""

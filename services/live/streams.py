@@ -31,6 +31,7 @@ class Streams:
         self._ending: set[asyncio.Task[None]] = set()
         self._none = asyncio.Event()
         self._none.set()
+        self._leaving = False
         self._draining = False
 
     def __len__(self) -> int:
@@ -62,6 +63,8 @@ class Streams:
         if self._draining:
             raise Draining(retry_after=0.1)
         stream = Stream(self._surroundings, call, hops=hops_of(context), counted=counted)
+        if self._leaving:
+            stream.leave()
         self._open.add(stream)
         self._none.clear()
         try:
@@ -84,6 +87,12 @@ class Streams:
             self._open.discard(stream)
             if not self._open:
                 self._none.set()
+
+    def leave(self) -> None:
+        """End streams of clients as their sessions go elsewhere; take new ones until `drain`."""
+        self._leaving = True
+        for stream in tuple(self._open):
+            stream.leave()
 
     async def drain(self, reason: SessiondError) -> None:
         """Take no more streams, send all clients elsewhere, and wait until they have gone."""
