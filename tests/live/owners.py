@@ -16,6 +16,7 @@ from services.live.streams import SERVICE
 from services.serving.addresses import HostPort
 from services.serving.channels import open_channel
 from sessiond.v1 import live_pb2 as pb
+from sessiond.v1.event_pb2 import Event
 from tests.live.kept import PATIENCE
 from tests.live.standing import ANYWHERE, House
 from tests.live.streaming import Client, Serving, serving
@@ -36,8 +37,8 @@ class Spoken:
         self.say(pb.ServerFrame(attached=pb.Attached(session_id=session_id, **fields)))
 
     def event(self, seq: int, session_id: str = "s1", *, size: int = 0) -> None:
-        event = pb.ServerFrame(event={"session_id": session_id, "seq": seq, "op_id": "x" * size})
-        self.say(event)
+        event = Event(session_id=session_id, seq=seq, op_id="x" * size)
+        self.say(pb.ServerFrame(event=event))
 
     def goaway(self, reason: str, session_id: str | None = "s1", **fields: Any) -> None:
         self.say(pb.ServerFrame(goaway=pb.Goaway(session_id=session_id, reason=reason, **fields)))

@@ -7,7 +7,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+import grpc
+
 from services.store.repository import Snapshot
+from sessiond.errors import Draining
 from sessiond.session.changes import ApproveOutput, SubmitOutput
 from sessiond.v1 import live_pb2 as pb
 from tests.live.kept import PATIENCE, Gate, Kept, at_once
@@ -194,3 +197,56 @@ async def test_a_flood_whose_answers_nobody_reads_is_read_no_further(house: Hous
             await live.streams.none()
         flooding.cancel()
         await asyncio.gather(flooding, return_exceptions=True)
+
+
+# --- ends --------------------------------------------------------------------------------------
+
+
+async def test_a_stream_that_opens_while_the_part_drains_is_sent_elsewhere(house: House) -> None:
+    """Also one that had just come in: the drain does not wait for it, and it is not forgotten."""
+    async with serving(house) as live, live.client() as client:
+        hops = live.streams._surroundings.whereabouts.hops
+        gate = Gate()
+
+        async def counted(context: object) -> bool:
+            await gate()
+            return False
+
+        hops.counted = counted  # type: ignore[method-assign]
+        await client.say(pb.ClientFrame(hello=pb.Hello()))
+        await gate.reached.wait()
+        await live.streams.drain(Draining())
+        gate.opened.set()
+        assert await client.ends() is grpc.StatusCode.UNAVAILABLE
+        assert len(live.streams) == 0
+
+
+async def test_a_client_that_says_no_more_is_gone(house: House) -> None:
+    """A half-closed stream ends well, after what was said before it, and leaves nothing."""
+    async with serving(house) as live, live.client() as client, live.client() as other:
+        await house.kept.make()
+        await client.follow()
+        await other.follow()
+        op_id = await client.append("the last words")
+        await client.call.done_writing()
+        assert (await other.until("event")).op_id == op_id
+        assert await client.ends() is grpc.StatusCode.OK
+        held = await live.live.rooms.enter("s1")
+        assert len(held.room.audience) == 1
+
+
+async def test_what_is_larger_than_grpc_takes_ends_its_stream_alone(house: House) -> None:
+    """gRPC refuses it before we see it; whoever else is there goes on."""
+    async with serving(house) as live:
+        await house.kept.make()
+        async with live.client() as client, live.client() as other:
+            await client.follow()
+            await other.follow()
+            await client.raw(b"x" * (5 * 1024 * 1024))
+            assert await client.ends() is grpc.StatusCode.RESOURCE_EXHAUSTED
+            await other.append("hello")
+            assert (await other.until("event")).seq == 2
+        async with asyncio.timeout(PATIENCE):
+            await live.streams.none()
+        held = await live.live.rooms.enter("s1")
+        assert (len(held.room.audience), held.users) == (0, 0)
