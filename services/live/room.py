@@ -31,7 +31,7 @@ from services.live.frames import encoded
 from services.live.operations import Answered, Operations
 from services.live.outcome import Verdict
 from services.live.request import Answer, Asked, RoomClosed, Unsettled
-from services.live.turns import TurnText
+from services.live.turns import PIECE, TurnText
 from services.live.window import Window
 from sessiond.errors import (
     Internal,
@@ -399,7 +399,9 @@ class Room:
         self.session, self._meta, self._head = formed.session, formed.meta, formed.head
         if formed.draft is not None and self.turn is not None:
             self.turn.keep(formed.draft.end)
-            if self.turn.unstored and self._store_soon is None:
+            if len(formed.draft.text) == PIECE:
+                self._store_due = True  # there was more than one piece takes
+            elif self.turn.unstored and self._store_soon is None:
                 self._store_soon = self._later(DRAFT_SECONDS, self._store)
         for record in formed.records:
             self._operations.remember(record)

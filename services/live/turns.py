@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sessiond.errors import InvalidArgument
+from sessiond.session.limits import KIB
 from sessiond.session.state import Turn
+
+
+PIECE = 32 * KIB
+"""Characters that are stored at once: 128 KiB at most, which fits beside a full commit's records."""
 
 
 class TurnText:
@@ -71,7 +76,7 @@ class TurnText:
 
     def store(self) -> tuple[int, int, str]:
         """Return the next piece to be stored: its number, its offset, and its text."""
-        return self.pieces + 1, self.stored, self.after(self.stored)
+        return self.pieces + 1, self.stored, self.after(self.stored)[:PIECE]
 
     def keep(self, upto: int) -> None:
         """Note that one more piece is stored, and with it the first `upto` characters."""

@@ -101,6 +101,28 @@ async def test_a_draft_travels_with_changes_that_go_anyway() -> None:
     assert [decode_draft(each.value) for each in write.drafts] == [(0, "one")]
 
 
+async def test_a_draft_never_makes_a_commit_too_large_for_etcd() -> None:
+    """Much text at once is stored in several pieces, beside whatever else there is to write."""
+    house = House()
+    room = house.room()
+    worker = Reader(room, AGENT)
+    turn = begun(room, worker)
+    text = "x" * 500_000
+    room.write(worker.attachment, turn.turn_id, 0, text)
+    for number in range(3):
+        told(room, AppendMessage("y" * 349_000), f"op{number}")
+    stored = ""
+    house.timers.pass_(DRAFT_SECONDS)
+    while (formed := room.form()) is not None:
+        assert isinstance(formed.write, Commit)
+        assert formed.write.ByteSize() < 1.25 * 1024 * 1024
+        for offset, piece in (decode_draft(each.value) for each in formed.write.drafts):
+            assert offset == len(stored)
+            stored += piece
+        room.settle(Verdict.COMMITTED)
+    assert stored == text
+
+
 async def test_the_commit_that_ends_a_turn_removes_its_drafts_and_puts_none() -> None:
     """A put under a delete of the same range would be refused by etcd as a whole."""
     room = House().room()
