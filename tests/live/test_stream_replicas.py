@@ -1,0 +1,374 @@
+"""Streams through several Lives: every one serves every session, and nobody misses anything."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any, NoReturn
+
+import grpc
+
+from services.live.rates import Rate
+from sessiond.errors import Draining, SessionMoved
+from sessiond.v1 import live_pb2 as pb
+from tests.live.following import Follower, client, ended
+from tests.live.kept import PATIENCE, contents
+from tests.live.replicas import Replica, Replicas, calling, replicas
+from tests.live.standing import House
+
+AGENT = {"role": "agent", "agents": ["writer"]}
+
+
+async def elsewhere(started: Replicas, session_id: str = "s1") -> tuple[Replica, list[Replica]]:
+    """Return where a session is placed, and the other ones."""
+    place = started.place(session_id)
+    return place, [each for each in started.all if each is not place]
+
+
+async def filled(through: Replica, count: int, size: int = 0) -> None:
+    """Let a session have so many messages."""
+    for number in range(count):
+        await through.say(f"{number} " + "x" * size)
+
+
+async def test_every_live_serves_every_session(house: House, ports: Iterator[int]) -> None:
+    """What one client writes through any Live all see through all of them, as one sequence."""
+    await house.kept.make()
+    async with replicas(house, ports, 3) as started:
+        owner, _ = await elsewhere(started)
+        async with (
+            client(started.all[0]) as one,
+            client(started.all[1]) as two,
+            client(started.all[2]) as three,
+        ):
+            readers = [Follower(each) for each in (one, two, three)]
+            for reader in readers:
+                await reader.begin()
+                await reader.caught_up()
+                assert reader.attached is not None
+                assert reader.attached.owner == owner.address
+            for number in range(10):
+                for reader in readers:
+                    await reader.client.append(f"{number}")
+            for reader in readers:
+                await reader.upto(31)
+                assert reader.goaways == []
+        assert len(contents(await house.kept.log())) == 30
+        assert house.kept.acquisitions == 1
+        for replica in started.all:
+            await ended(replica)
+        assert all(held.users == 0 for _, held in owner.live.rooms)
+
+
+async def test_an_owner_in_another_place_is_found(house: House, ports: Iterator[int]) -> None:
+    """The place names it; the client is attached there and hears nothing of the way."""
+    await house.kept.make()
+    async with replicas(house, ports, 3) as started:
+        _, (owner, asking) = await elsewhere(started)
+        await owner.live.rooms.enter("s1")
+        async with client(asking) as one:
+            reader = Follower(one)
+            await reader.begin()
+            await reader.caught_up()
+            assert reader.attached is not None
+            assert (reader.attached.owner, reader.goaways) == (owner.address, [])
+        assert asking.live.router.owner("s1") == owner.address
+
+
+async def test_lives_that_name_one_another_are_followed_three_times_and_then_the_head_is_read(
+    house: House, ports: Iterator[int]
+) -> None:
+    """Somebody's knowledge is old, and etcd's is not."""
+    await house.kept.make()
+    async with replicas(house, ports, 4) as started:
+        entry, owner, *liars = started.all
+        await owner.live.rooms.enter("s1")
+        asked: list[str] = []
+
+        def lying(name: str, other: str) -> Any:
+            async def acquire(session_id: str) -> NoReturn:
+                asked.append(name)
+                raise SessionMoved(other)
+
+            return acquire
+
+        for one, other in (liars, liars[::-1]):
+            one.live.rooms.acquire = lying(one.address, other.address)  # type: ignore[method-assign]
+        entry.live.router._owners["s1"] = liars[0].address
+        async with client(entry) as reading:
+            reader = Follower(reading)
+            await reader.begin()
+            await reader.caught_up()
+            assert reader.attached is not None
+            assert reader.attached.owner == owner.address
+        assert asked == [liars[0].address, liars[1].address, liars[0].address]
+
+
+async def test_a_reader_behind_another_live_goes_on_when_the_owner_dies(
+    house: House, ports: Iterator[int]
+) -> None:
+    """It catches up when the owner is killed, and goes on with the next one where it was."""
+    await house.kept.make()
+    async with replicas(house, ports, 3) as started:
+        owner, (entry, _) = await elsewhere(started)
+        await filled(entry, 60, 200_000)
+        async with client(entry) as one:
+            reader = Follower(one)
+            await reader.begin(seq=1)
+            await reader.upto(10)
+            await owner.kill()
+            await filled(entry, 5)
+            await reader.upto(66)
+            assert reader.goaways == ["SESSION_MOVED"]
+            assert reader.resets == []
+
+
+async def test_a_reader_behind_another_live_goes_on_when_the_owner_hands_over(
+    house: House, ports: Iterator[int]
+) -> None:
+    """In the middle of its past; what it is sent away with says where the session is."""
+    await house.kept.make()
+    async with replicas(house, ports, 3) as started:
+        owner, (entry, third) = await elsewhere(started)
+        await filled(entry, 60, 200_000)
+        async with client(entry) as one:
+            reader = Follower(one)
+            await reader.begin(seq=1)
+            await reader.upto(10)
+            place = third.live.registration.instance
+            assert place is not None
+            (target,) = [each for each in owner.live.instances.living if each.id == place.id]
+            await owner.live.leaving.hand_over("s1", target)
+            assert await entry.say("after") == 62
+            await reader.upto(62)
+            assert reader.goaways == ["SESSION_MOVED"]
+            assert reader.attached is not None
+            assert reader.attached.owner == third.address
+
+
+async def test_a_cursor_ahead_of_a_stale_owner_finds_the_true_one(
+    house: House, ports: Iterator[int]
+) -> None:
+    """A former owner that does not know is found out by who knows more than it."""
+    await house.kept.make()
+    async with replicas(house, ports, 3) as started:
+        stale, (entry, next_owner) = await elsewhere(started)
+        await stale.say("one")
+        former = stale.live.registration.instance
+        assert former is not None
+        house.kept.expire(former.id)
+        for replica in (entry, next_owner):
+            async with asyncio.timeout(PATIENCE):
+                async for living in replica.live.instances.follow():
+                    if all(each.id != former.id for each in living):
+                        break
+        assert await next_owner.say("two") == 3
+        async with client(next_owner) as one:
+            reader = Follower(one)
+            await reader.begin(seq=2)
+            await reader.upto(3)
+        former.is_alive = lambda: True  # type: ignore[method-assign]
+        held = stale.live.rooms.held("s1")
+        if held is not None:
+            assert held.room.session.seq == 2
+            async with client(stale) as two:
+                reader = Follower(two)
+                await reader.begin(seq=3)
+                await reader.caught_up()
+                assert reader.attached is not None
+                assert (reader.attached.recovered, reader.attached.head_seq) == (True, 3)
+            assert not stale.holds()
+
+
+async def test_who_is_here_and_who_types_is_known_everywhere(
+    house: House, ports: Iterator[int]
+) -> None:
+    """Whichever Live they came in by; and who was at one that died is here no more."""
+    await house.kept.make()
+    async with replicas(house, ports, 3) as started:
+        owner, (near, far) = await elsewhere(started)
+        async with (
+            client(near) as one,
+            client(far, "boss", role="admin") as two,
+            client(owner, "auditor", role="admin") as three,
+        ):
+            one.presence = True
+            for each in (one, two, three):
+                await each.follow()
+            await two.say(pb.ClientFrame(presence=pb.UpdatePresence(session_id="s1", typing=True)))
+
+            async def sees(expected: set[tuple[str, bool]]) -> None:
+                while True:
+                    here = await one.until("presence")
+                    if {(who.subject, who.typing) for who in here.members} == expected:
+                        return
+
+            await sees({("alice", False), ("auditor", False), ("boss", True)})
+            await far.kill()
+            await sees({("alice", False), ("auditor", False)})
+
+
+async def test_a_turn_is_written_through_one_live_and_read_through_others(
+    house: House, ports: Iterator[int]
+) -> None:
+    """Also when its owner dies in the middle: the same begin, and the text goes on."""
+    await house.kept.make()
+    async with replicas(house, ports, 3) as started:
+        owner, (one, two) = await elsewhere(started)
+        async with client(one, "w", **AGENT) as worker, client(two) as reading:
+            writing, reader = Follower(worker), Follower(reading)
+            for each in (writing, reader):
+                await each.begin()
+                await each.caught_up()
+            begin = pb.ClientFrame(begin_turn=pb.BeginTurn(session_id="s1", op_id="b1"))
+            await worker.say(begin)
+            turn = (await worker.until("reply")).turn
+
+            def token(offset: int, text: str) -> pb.ClientFrame:
+                return pb.ClientFrame(
+                    token=pb.WriteToken(
+                        session_id="s1", turn_id=turn.turn_id, offset=offset, text=text
+                    )
+                )
+
+            await worker.say(token(0, "Hello"))
+            while reader.text != "Hello":
+                await reader.take(await reading.frame())
+
+            async def stored() -> bool:
+                snapshot = await house.kept.snapshot("s1")
+                assert snapshot is not None
+                at = snapshot.revision
+                return bool(await house.kept.drafts("s1", turn.turn_id, revision=at))
+
+            await house.kept.until(stored)
+            await owner.kill()
+            await writing.until_away()
+            await writing.attach()
+            await writing.caught_up()
+            await worker.say(begin)
+            again = (await worker.until("reply")).turn
+            assert (again.turn_id, again.offset, again.ended) == (turn.turn_id, 5, False)
+            await worker.say(token(3, "lo, world"))
+            while reader.text != "Hello, world":
+                await reader.take(await reading.frame())
+            end = pb.EndTurn(session_id="s1", op_id="e1", turn_id=turn.turn_id, length=12)
+            await worker.say(pb.ClientFrame(end_turn=end))
+            await reader.upto(3)
+            assert reader.goaways == ["SESSION_MOVED"]
+        assert contents(await house.kept.log()) == ["Hello, world"]
+
+
+async def test_a_rate_counts_where_the_stream_came_in(house: House, ports: Iterator[int]) -> None:
+    """The owner counts nothing that came by another Live; the entry counts everything."""
+    async with replicas(house, ports, 1) as started:
+        strict = await started.start(rate=Rate(0.001, 3))
+        free = started.all[0]
+        (at_strict,), (at_free,) = started.placed_on(strict), started.placed_on(free)
+        for session_id in (at_strict, at_free):
+            await house.kept.make(session_id)
+        async with client(free) as one, client(strict) as two:
+            await one.follow(at_strict)
+            for _ in range(6):
+                await one.append("free", session_id=at_strict)
+            assert [(await one.until("reply")).error.code for _ in range(6)] == [""] * 6
+            await two.follow(at_free)
+            for _ in range(4):
+                await two.append("counted", session_id=at_free)
+            told = [(await two.until("reply")).error.code for _ in range(4)]
+            assert sorted(told) == ["", "", "", "RATE_LIMITED"]
+
+
+async def test_a_slow_reader_behind_another_live_hurts_itself_alone(
+    house: House, ports: Iterator[int]
+) -> None:
+    """Others go on at once; it is sent away with a place to resume from, and misses nothing."""
+    await house.kept.make()
+    async with replicas(house, ports, 2) as started:
+        _, (entry,) = await elsewhere(started)
+        async with client(entry) as slow, client(entry) as quick:
+            lagging, reader = Follower(slow), Follower(quick)
+            for each in (lagging, reader):
+                await each.begin()
+                await each.caught_up()
+            for number in range(120):
+                await quick.append(f"{number} " + "x" * 200_000)
+                await reader.upto(number + 2)
+            await lagging.upto(121)
+            assert reader.goaways == []
+            assert lagging.goaways == ["SLOW_READER"]
+            assert lagging.resets == []
+
+
+async def test_a_draining_entry_sends_its_clients_elsewhere(
+    house: House, ports: Iterator[int]
+) -> None:
+    """And keeps nothing open at the owner, who does not notice otherwise."""
+    await house.kept.make()
+    async with replicas(house, ports, 3) as started:
+        owner, (entry, other) = await elsewhere(started)
+        async with client(entry) as one, client(other) as two:
+            reader, stays = Follower(one), Follower(two)
+            for each in (reader, stays):
+                await each.begin()
+                await each.caught_up()
+            await entry.live.leaving.drain()
+            await two.append("one")
+            await reader.upto(2)
+            await entry.streams.drain(Draining())
+            goaway = await one.hear("goaway")
+            assert (goaway.session_id, goaway.reason, goaway.reconnect) == ("", "DRAINING", True)
+            with_owner = await one.ends()
+            assert with_owner is grpc.StatusCode.UNAVAILABLE
+            await two.append("two")
+            await stays.upto(3)
+            async with client(other) as three:
+                again = Follower(three)
+                await again.begin(seq=reader.seq)
+                await again.upto(3)
+            assert stays.goaways == []
+        for replica in (owner, other):
+            await ended(replica)
+
+
+async def test_a_draining_owner_loses_no_reader_behind_another_live(
+    house: House, ports: Iterator[int]
+) -> None:
+    """Its sessions go first, and its streams when they have gone."""
+    await house.kept.make()
+    async with replicas(house, ports, 3) as started:
+        owner, (entry, _) = await elsewhere(started)
+        async with client(entry) as one:
+            reader = Follower(one)
+            await reader.begin()
+            await reader.caught_up()
+            draining = asyncio.create_task(owner.live.leaving.drain())
+            for number in range(10):
+                await entry.say(f"{number}")
+            await draining
+            await owner.streams.drain(Draining())
+            await entry.say("last")
+            await reader.upto(12)
+            assert reader.goaways == ["SESSION_MOVED"]
+            assert len(owner.streams) == 0
+
+
+async def test_a_deleted_session_ends_for_readers_everywhere_once(
+    house: House, ports: Iterator[int]
+) -> None:
+    """Whichever Live they are at; their streams stay."""
+    await house.kept.make()
+    async with replicas(house, ports, 2) as started:
+        owner, (entry,) = await elsewhere(started)
+        async with client(entry) as one, client(owner) as two:
+            readers = [Follower(one), Follower(two)]
+            for each in readers:
+                await each.begin()
+                await each.caught_up()
+            delete = pb.DeleteSessionRequest(session_id="s1", op_id="d1")
+            await entry.stub.DeleteSession(delete, metadata=calling(), timeout=PATIENCE)
+            for each in readers:
+                goaway = await each.until_away()
+                assert (goaway.reason, goaway.reconnect) == ("SESSION_NOT_FOUND", False)
+                await each.client.say(pb.ClientFrame(ping=pb.Ping(payload="p")))
+                assert (await each.client.hear("pong")).payload == "p"
