@@ -6,15 +6,22 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
 
 import grpc
+import pytest
 
+from services.live.rates import Rate
+from services.live.request import Request
 from services.store.repository import Snapshot
 from sessiond.errors import Draining
-from sessiond.session.changes import ApproveOutput, SubmitOutput
+from sessiond.session.changes import ApproveOutput, DeleteSession, SubmitOutput
 from sessiond.v1 import live_pb2 as pb
-from tests.live.kept import PATIENCE, Gate, Kept, at_once
-from tests.live.standing import House
+from tests.harms import HARMS, Victim
+from tests.live.kept import PATIENCE, Gate, Kept, at_once, contents
+from tests.live.rooms import ALICE
+from tests.live.standing import House, Live
 from tests.live.streaming import Client, serving, token
 
 AGENT = {"role": "agent", "agents": ["writer"]}
@@ -250,3 +257,86 @@ async def test_what_is_larger_than_grpc_takes_ends_its_stream_alone(house: House
             await live.streams.none()
         held = await live.live.rooms.enter("s1")
         assert (len(held.room.audience), held.users) == (0, 0)
+
+
+# --- everything at once ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", HARMS)
+async def test_every_harm_has_its_answer_and_nobody_else_notices(house: House, name: str) -> None:
+    """Others append and read meanwhile; afterwards nothing of the one who did it is left."""
+    async with (
+        serving(house, rate=Rate(200, 400)) as live,
+        live.client("boss", role="admin") as other,
+    ):
+        await house.kept.make()
+        victim = Victim(
+            "s1",
+            f"{(await house.kept.head()).meta.log_id:016x}",
+            make=partial(_made, house),
+            delete=partial(_deleted, live.live),
+            token=token,
+        )
+        await other.follow()
+        going_on = GoingOn(other)
+        await going_on.once()
+        before, files = named_tasks(), open_files()
+        async with live.client() as client, asyncio.timeout(3 * PATIENCE):
+            doing = asyncio.create_task(HARMS[name](client, victim))
+            size = 100_000 if "reads_nothing" in name else 1
+            while not doing.done() or going_on.times < 20:
+                await going_on.once(size)
+                if going_on.times == 80:
+                    victim.over.set()
+            await doing
+        async with asyncio.timeout(PATIENCE):
+            while len(live.streams) > 1:
+                await going_on.once()
+        held = await live.live.rooms.enter("s1")
+        assert (len(held.room.audience), held.users) == (1, 1)
+        assert named_tasks() - before <= {"write s1"}
+        assert open_files() == files
+        assert len(contents(await house.kept.log())) == going_on.seq - 1
+
+
+@dataclass
+class GoingOn:
+    """Somebody who appends and reads meanwhile."""
+
+    client: Client
+    seq: int = 1
+    times: int = 0
+
+    async def once(self, size: int = 1) -> None:
+        """Append a message, and read up to its event and its reply; every event is the next one."""
+        op_id, missing = await self.client.append("x" * size), {"event", "reply"}
+        self.times += 1
+        while missing:
+            frame = await self.client.frame()
+            if frame.HasField("event"):
+                assert frame.event.seq == self.seq + 1
+                self.seq += 1
+                if frame.event.op_id == op_id:
+                    missing.discard("event")
+            elif frame.reply.op_id == op_id:
+                assert not frame.reply.HasField("error")
+                missing.discard("reply")
+
+
+def named_tasks() -> set[str]:
+    """Return the names of those tasks to which we gave one."""
+    names = {task.get_name() for task in asyncio.all_tasks()}
+    return {name for name in names if not name.startswith("Task-")}
+
+
+async def _made(house: House) -> str:
+    await house.kept.make("s2")
+    return "s2"
+
+
+async def _deleted(live: Live, session_id: str) -> None:
+    await live.ask(Request(DeleteSession(), ALICE, "d"), session_id=session_id)
+
+
+def open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
