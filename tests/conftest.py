@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import secrets
+import signal
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -14,6 +15,11 @@ from cluster.etcd import Place, etcd_parts
 from cluster.etcd_binary import EtcdBinary, find_etcd, in_package
 from cluster.ports import free_ports
 from cluster.supervisor import Cluster
+
+# A shell that starts this in its background ignores Ctrl-C for it, and so would every process that
+# tests start and interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
