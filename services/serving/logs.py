@@ -83,6 +83,7 @@ def configure(part: str, level: str, *, stream: BinaryIO | None = None) -> None:
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(_Text(out))
+    handler.addFilter(_tells_of_a_fault)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[_exception_of_record, structlog.stdlib.add_logger_name, *shared],
@@ -102,6 +103,15 @@ def configure(part: str, level: str, *, stream: BinaryIO | None = None) -> None:
         library = logging.getLogger(name)
         library.handlers.clear()
         library.propagate = True
+
+
+def _tells_of_a_fault(record: logging.LogRecord) -> bool:
+    """Return False for what gRPC calls an error when a client vanishes that was written to.
+
+    Any client can do so at any time, and the line about its call says that it did.
+    """
+    vanished = record.getMessage().startswith("ExecuteBatchError raised in core")
+    return not (vanished and record.name.startswith("grpc."))
 
 
 class _Text:

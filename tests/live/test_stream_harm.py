@@ -19,6 +19,7 @@ from sessiond.errors import Draining
 from sessiond.session.changes import ApproveOutput, DeleteSession, SubmitOutput
 from sessiond.v1 import live_pb2 as pb
 from tests.harms import HARMS, Victim
+from tests.live.going_on import GoingOn
 from tests.live.kept import PATIENCE, Gate, Kept, at_once, contents
 from tests.live.rooms import ALICE
 from tests.live.standing import House, Live
@@ -297,30 +298,6 @@ async def test_every_harm_has_its_answer_and_nobody_else_notices(house: House, n
         assert named_tasks() - before <= {"write s1"}
         assert open_files() == files
         assert len(contents(await house.kept.log())) == going_on.seq - 1
-
-
-@dataclass
-class GoingOn:
-    """Somebody who appends and reads meanwhile."""
-
-    client: Client
-    seq: int = 1
-    times: int = 0
-
-    async def once(self, size: int = 1) -> None:
-        """Append a message, and read up to its event and its reply; every event is the next one."""
-        op_id, missing = await self.client.append("x" * size), {"event", "reply"}
-        self.times += 1
-        while missing:
-            frame = await self.client.frame()
-            if frame.HasField("event"):
-                assert frame.event.seq == self.seq + 1
-                self.seq += 1
-                if frame.event.op_id == op_id:
-                    missing.discard("event")
-            elif frame.reply.op_id == op_id:
-                assert not frame.reply.HasField("error")
-                missing.discard("reply")
 
 
 def named_tasks() -> set[str]:

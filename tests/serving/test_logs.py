@@ -85,6 +85,15 @@ def test_what_libraries_log_takes_the_same_form(log: Log) -> None:
 SECRET = "hunter2-hunter2"
 
 
+def test_a_client_that_vanishes_is_no_fault_of_ours(log: Log) -> None:
+    """gRPC tells each with a traceback; anybody could fill a disk, and wake whoever is on call."""
+    grpc = logging.getLogger("grpc._cython.cygrpc")
+    grpc.error("ExecuteBatchError raised in core by servicer method [/x/Y]")
+    assert log.lines() == []
+    grpc.error("Unexpected [ValueError] raised by servicer method [/x/Y]")
+    assert log.only()["level"] == "error"
+
+
 @pytest.mark.parametrize(
     "name",
     [
