@@ -8,9 +8,8 @@ from sessiond.errors import InvalidArgument
 from sessiond.session.limits import KIB
 from sessiond.session.state import Turn
 
-
 PIECE = 32 * KIB
-"""Characters that are stored at once: 128 KiB at most, which fits beside a full commit's records."""
+"""Characters that are stored at once: at most 128 KiB, which fit beside a full commit's records."""
 
 
 class TurnText:
