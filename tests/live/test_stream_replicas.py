@@ -258,6 +258,41 @@ async def test_a_turn_is_written_through_one_live_and_read_through_others(
         assert contents(await house.kept.log()) == ["Hello, world"]
 
 
+async def test_a_stale_owner_stores_no_text(house: House, ports: Iterator[int]) -> None:
+    """What a worker writes to it is lost there, and the worker is told where to go on."""
+    await house.kept.make()
+    async with replicas(house, ports, 2) as started:
+        stale, (entry,) = await elsewhere(started)
+        async with client(stale, "w", **AGENT) as worker:
+            writing = Follower(worker)
+            await writing.begin()
+            await writing.caught_up()
+            begin = pb.ClientFrame(begin_turn=pb.BeginTurn(session_id="s1", op_id="b1"))
+            await worker.say(begin)
+            turn_id = (await worker.until("reply")).turn.turn_id
+
+            async def lives(*_: object, **__: object) -> bool:
+                return True
+
+            stale.live.store.heartbeat = lives  # type: ignore[method-assign]
+            former = stale.live.instance
+            house.kept.expire(former)
+            async with asyncio.timeout(PATIENCE):
+                async for living in entry.live.instances.follow():
+                    if all(each.id != former for each in living):
+                        break
+            assert await entry.say("meanwhile") == 3
+            token = pb.WriteToken(session_id="s1", turn_id=turn_id, text="into the void")
+            await worker.say(pb.ClientFrame(token=token))
+            await writing.until_away()
+            await writing.attach()
+            await writing.caught_up()
+            assert writing.seq == 3
+            await worker.say(begin)
+            again = (await worker.until("reply")).turn
+            assert (again.turn_id, again.offset, again.ended) == (turn_id, 0, False)
+
+
 async def test_a_rate_counts_where_the_stream_came_in(house: House, ports: Iterator[int]) -> None:
     """The owner counts nothing that came by another Live; the entry counts everything."""
     async with replicas(house, ports, 1) as started:

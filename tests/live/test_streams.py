@@ -12,8 +12,9 @@ import pytest
 from services.live.rates import Rate
 from services.live.stream import Stream
 from sessiond.errors import Draining
+from sessiond.store.codec import decode_draft
 from sessiond.v1 import live_pb2 as pb
-from tests.live.kept import PATIENCE
+from tests.live.kept import PATIENCE, Gate, Losses
 from tests.live.standing import House
 from tests.live.streaming import serving, token
 
@@ -421,6 +422,58 @@ async def test_who_joins_in_the_middle_of_a_turn_gets_the_text_so_far(house: Hou
         await worker.say(pb.ClientFrame(token=piece))
         rest = await late.until("token")
         assert (rest.offset, rest.text) == (5, ", you")
+
+
+@pytest.mark.parametrize("done", [True, False])
+async def test_a_draft_of_unknown_fate_is_written_again_as_it_was(house: House, done: bool) -> None:
+    """Stored or not at the first try: the pieces in etcd make the text, without a repeat."""
+    agent = {"role": "agent", "agents": ["writer"]}
+    async with serving(house) as live, live.client("w", **agent) as worker:
+        await house.kept.make()
+        await worker.follow()
+        await worker.say(pb.ClientFrame(begin_turn=pb.BeginTurn(session_id="s1", op_id="b1")))
+        turn_id = (await worker.until("reply")).turn.turn_id
+        # A commit without records passes where releases do.
+        losses = Losses(2, done)
+        house.kept.before_release, house.kept.after_release = losses.before, losses.after
+
+        async def stored() -> str:
+            snapshot = await house.kept.snapshot("s1")
+            assert snapshot is not None
+            found = await house.kept.drafts("s1", turn_id, revision=snapshot.revision)
+            return "".join(text for _, text in map(decode_draft, found))
+
+        for offset in range(0, 50, 5):
+            token = pb.WriteToken(session_id="s1", turn_id=turn_id, offset=offset, text="piece")
+            await worker.say(pb.ClientFrame(token=token))
+
+        async def whole() -> bool:
+            return await stored() == "piece" * 10
+
+        await house.kept.until(whole)
+        end = pb.EndTurn(session_id="s1", op_id="e1", turn_id=turn_id, length=50)
+        await worker.say(pb.ClientFrame(end_turn=end))
+        assert (await worker.until("reply")).seq == 3
+        assert (await stored(), losses.times) == ("", 0)
+
+
+async def test_nothing_is_shown_or_answered_past_the_deadline(house: House) -> None:
+    """Another may own the session by then. What was stored is seen by who comes back."""
+    async with serving(house) as live, live.client() as client:
+        await house.kept.make()
+        await client.follow()
+        house.kept.before_commit = gate = Gate()
+        op_id = await client.append("late")
+        await gate.reached.wait()
+        live.live.clock.by += 1000
+        gate.opened.set()
+        goaway = await client.hear("goaway")
+        assert (goaway.session_id, goaway.reason, goaway.reconnect) == ("s1", "SESSION_MOVED", True)
+        assert (await client.attach(cursor=f"{await log_of(house)}.1")).recovered
+        assert (await client.hear("event")).op_id == op_id
+        await client.hear("caught_up")
+        await client.append("late", op_id)
+        assert (await client.hear("reply")).seq == 2
 
 
 async def test_presence_is_told_to_those_who_are_here(house: House) -> None:

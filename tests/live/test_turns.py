@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from services.live.audience import TOKENS_SECONDS
@@ -17,7 +19,7 @@ from sessiond.session.state import TurnOutcome
 from sessiond.store.codec import decode_draft
 from sessiond.v1.live_pb2 import TurnProgress
 from sessiond.v1.ownership_pb2 import Commit
-from tests.live.readers import Reader, made, text_of, told
+from tests.live.readers import Reader, Told, made, text_of, told
 from tests.live.rooms import House, commit, formed
 
 AGENT = Identity("w", Role.AGENT, agents=frozenset({"writer"}))
@@ -315,3 +317,112 @@ async def test_a_reader_that_joins_in_the_middle_gets_the_rest_without_a_repeat(
     house.timers.pass_(TOKENS_SECONDS)
     (token,) = await late.shown("token")
     assert (token.offset, token.text) == (5, ", world")
+
+
+# --- ends that meet ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("first", ["end", "cancel", "away"])
+async def test_of_ends_that_meet_one_counts(first: str) -> None:
+    """Whoever comes second hears that no such turn runs, and the text is told once."""
+    house = House()
+    room = house.room()
+    worker = Reader(room, AGENT)
+    turn = begun(room, worker)
+    room.write(worker.attachment, turn.turn_id, 0, "Hello")
+    told(room, AppendMessage("in flight"), "a")
+    formed(room)
+    worker.attachment.detach()
+    ends: dict[str, Callable[[], Told | None]] = {
+        "end": lambda: told(room, EndTurn(turn.turn_id, 5), "e1", AGENT),
+        "cancel": lambda: told(room, CancelTurn(turn.turn_id), "c1"),
+        "away": lambda: house.timers.pass_(AWAY_SECONDS),
+    }
+    asked = {name: ends[name]() for name in sorted(ends, key=lambda each: each != first)}
+    room.settle(Verdict.COMMITTED)
+    while not room.quiet:
+        commit(room)
+    outcomes = {
+        "end": TurnOutcome.COMPLETED,
+        "cancel": TurnOutcome.CANCELLED,
+        "away": TurnOutcome.INTERRUPTED,
+    }
+    assert (room.session.seq, room.session.turn) == (4, None)
+    assert (ended(room).outcome, ended(room).content) == (outcomes[first], "Hello")
+    for name, one in asked.items():
+        if one is not None and name == first:
+            assert one.answer.seq == 4
+        elif one is not None:
+            assert isinstance(one.error, TurnNotFound)
+
+
+async def test_a_worker_that_comes_back_as_its_time_is_over_is_told_so() -> None:
+    """It was taken for lost before its begin was looked at: it must not write into nothing."""
+    house = House()
+    room = house.room()
+    worker = Reader(room, AGENT)
+    turn = begun(room, worker)
+    told(room, AppendMessage("in flight"), "a")
+    formed(room)
+    worker.attachment.detach()
+    house.timers.pass_(AWAY_SECONDS)
+    back = Reader(room, AGENT)
+    begin = told(room, BeginTurn(), "b1", AGENT)
+    room.settle(Verdict.COMMITTED)
+    commit(room)
+    again = room.take_up(begin.answer, back.attachment)
+    assert (again.turn_id, again.ended) == (turn.turn_id, True)
+
+
+async def test_a_turn_that_ends_as_another_begins_leaves_the_new_one_alone() -> None:
+    """Both may stand in one commit."""
+    house = House()
+    room = house.room()
+    worker = Reader(room, AGENT)
+    turn = begun(room, worker)
+    room.write(worker.attachment, turn.turn_id, 0, "Hello")
+    told(room, CancelTurn(turn.turn_id), "c1")
+    begin = told(room, BeginTurn(), "b2", AGENT)
+    write = commit(room).write
+    assert isinstance(write, Commit)
+    assert (write.ended_turn, len(write.records), len(write.drafts)) == (turn.turn_id, 2, 0)
+    second = room.take_up(begin.answer, worker.attachment)
+    assert (second.offset, second.ended) == (0, False)
+    with pytest.raises(TurnNotFound):
+        room.write(worker.attachment, turn.turn_id, 5, "!")
+    room.write(worker.attachment, second.turn_id, 0, "Anew")
+    made(room, EndTurn(second.turn_id, 4), "e2", AGENT)
+    assert ended(room).content == "Anew"
+
+
+@pytest.mark.parametrize("verdict", [Verdict.LOST, Verdict.LOST_UNKNOWN, Verdict.GONE])
+async def test_a_draft_that_another_owner_forestalled_ends_the_room(verdict: Verdict) -> None:
+    """Its worker is told to come again, and no timer of the room is left."""
+    house = House()
+    room = house.room()
+    worker = Reader(room, AGENT)
+    turn = begun(room, worker)
+    room.write(worker.attachment, turn.turn_id, 0, "Hello")
+    house.timers.pass_(DRAFT_SECONDS)
+    formed(room)
+    room.settle(verdict)
+    (goaway,) = await worker.shown("goaway")
+    assert goaway.reconnect == (verdict is not Verdict.GONE)
+    with pytest.raises(TurnNotFound):
+        room.write(worker.attachment, turn.turn_id, 5, "!")
+    assert all(due.cancelled for due in house.timers.waiting)
+
+
+async def test_a_room_that_closes_while_its_turn_ends_leaves_no_timer() -> None:
+    """Deleted or handed over with the end in flight: nothing of it happens later."""
+    house = House()
+    room = house.room()
+    worker = Reader(room, AGENT)
+    turn = begun(room, worker)
+    room.write(worker.attachment, turn.turn_id, 0, "Hello")
+    end = told(room, EndTurn(turn.turn_id, 5), "e1", AGENT)
+    formed(room)
+    room.close()
+    assert end.answers == []
+    assert len(end.failures) == 1
+    assert all(due.cancelled for due in house.timers.waiting)
