@@ -12,13 +12,14 @@ from pathlib import Path
 import grpc
 import pytest
 
+from services.live.outbox import CAPACITY
 from services.live.rates import Rate
 from services.live.request import Request
 from services.store.repository import Snapshot
 from sessiond.errors import Draining
 from sessiond.session.changes import ApproveOutput, DeleteSession, SubmitOutput
 from sessiond.v1 import live_pb2 as pb
-from tests.harms import HARMS, Victim
+from tests.harms import HARMS, Victim, message
 from tests.live.going_on import GoingOn
 from tests.live.kept import PATIENCE, Gate, Kept, at_once, contents
 from tests.live.rooms import ALICE
@@ -178,14 +179,26 @@ async def test_a_right_that_ends_while_its_owner_is_asked_for_is_none(house: Hou
 
 
 async def test_a_flood_is_answered_as_fast_as_the_answers_are_read(house: House) -> None:
-    """Who asks much and reads the answers gets them all."""
+    """Who asks much and reads the answers gets them all, also if it begins to read late."""
     async with serving(house) as live, live.client() as client:
         await client.hello()
-        many = 14_000
-        for _ in range(2):
-            await client.say(*[ping("x" * 64)] * many)
-        for _ in range(2 * many):
-            await client.hear("pong")
+        batches, each = 20, 800
+        op_id = "x" * 1000  # comes back with the refusal
+        frames = [message("s1", op_id)] * each
+
+        async def flood() -> None:
+            for _ in range(batches):
+                await client.say(*frames)
+
+        flooding = asyncio.create_task(flood())
+        (stream,) = live.streams._open
+        async with live.client() as other:
+            await other.hello()
+            while not stream._outbox.ended and stream._outbox.fits(CAPACITY // 2):
+                assert kinds(await heard_until_pong(other)) == []
+        for _ in range(batches * each):
+            assert (await client.hear("reply")).error.code == "NOT_ATTACHED"
+        await flooding
 
 
 async def test_a_flood_whose_answers_nobody_reads_is_read_no_further(house: House) -> None:
