@@ -139,8 +139,8 @@ class Between:
 
 
 @asynccontextmanager
-async def between(house: House) -> AsyncIterator[Between]:
-    """Run an entry, and an owner."""
+async def between(house: House, **settings: float) -> AsyncIterator[Between]:
+    """Run an entry, and an owner; `settings` are the entry's."""
     owner = Owner()
     owner.reads.set()
     server = grpc.aio.server()
@@ -158,7 +158,7 @@ async def between(house: House) -> AsyncIterator[Between]:
     try:
         address = HostPort("127.0.0.1", port)
         async with (
-            serving(house, router=router) as entry,
+            serving(house, router=router, **settings) as entry,  # type: ignore[arg-type]
             open_channel(address, house.settings(ANYWHERE)) as channel,
         ):
             owner.peer = Peer(str(address), channel, b"owner", owner.gone)

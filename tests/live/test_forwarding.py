@@ -245,6 +245,20 @@ async def test_a_client_that_does_not_read_stops_the_owner_and_nobody_else(house
         assert [(await client.hear("event")).seq for _ in range(100)] == list(range(2, 102))
 
 
+async def test_a_client_that_never_reads_is_sent_away_though_its_owner_waits(house: House) -> None:
+    """Otherwise it would hold both for ever: nothing overflows where each waits for the other."""
+    async with (
+        between(house, patience_seconds=0.2, farewell_seconds=0.05) as both,
+        both.entry.client() as client,
+    ):
+        spoken = await both.attached(client)
+        for seq in range(2, 102):
+            spoken.event(seq, size=200_000)
+        async with asyncio.timeout(PATIENCE):
+            await both.entry.streams.none()
+            await spoken.over.wait()
+
+
 async def test_a_fresh_token_goes_to_every_owner(house: House) -> None:
     """They would end their streams when the first one expires."""
     async with between(house) as both, both.entry.client() as client:
