@@ -27,6 +27,7 @@ from tests.live.going_on import GoingOn
 from tests.live.streaming import Client
 
 CLIENTS = 200
+FEW_FILES = 5
 AT_ONCE = 24
 LIVES = ("live-1", "live-2")
 WAITING = ("reads_nothing", "reads_nothing_of_the_past")
@@ -64,6 +65,19 @@ async def held(system: System) -> dict[str, tuple[float, float, int]]:
         files = open_files(system.cluster.pid(live))
         found[live] = (figures["sessiond_live_streams"], figures["sessiond_live_rooms"], files)
     return found
+
+
+def no_more(
+    after: dict[str, tuple[float, float, int]], before: dict[str, tuple[float, float, int]]
+) -> bool:
+    """Return whether no stream and no room is left, and no file for each of the clients.
+
+    A connection between our own parts, opened late, may be there: a few files, never one a client.
+    """
+    return all(
+        after[live][:2] == before[live][:2] and after[live][2] <= before[live][2] + FEW_FILES
+        for live in LIVES
+    )
 
 
 def open_files(pid: int) -> int:
@@ -125,7 +139,7 @@ async def test_nothing_is_left_of_two_hundred_clients_that_did_everything_wrong(
 
         async def as_before() -> bool:
             await going_on.once()
-            return await held(lives) == before
+            return no_more(await held(lives), before)
 
         await until(as_before)
         async with asyncio.TaskGroup() as tasks:
@@ -139,7 +153,8 @@ async def test_nothing_is_left_of_two_hundred_clients_that_did_everything_wrong(
             victim.over.set()
         with suppress(TimeoutError):
             await until(as_before)
-        assert await held(lives) == before
+        after = await held(lives)
+        assert no_more(after, before), (before, after)
     log = await lives.records(session_id)
     assert len(log) == going_on.seq
     assert all('"level":"error"' not in lives.log(live) for live in LIVES)
