@@ -163,7 +163,8 @@ async def a_turn_that_is_not_theirs(client: Client, victim: Victim) -> None:
         pb.ClientFrame(cancel=pb.CancelTurn(**turn, op_id="c")),
     )
     for reply in await answers(client, 3, "reply"):
-        assert reply.error.code in ("TURN_NOT_FOUND", "PERMISSION_DENIED")
+        # All of one user's harmful clients share its rate.
+        assert reply.error.code in ("TURN_NOT_FOUND", "PERMISSION_DENIED", "RATE_LIMITED"), reply
 
 
 async def ten_thousand_attaches(client: Client, victim: Victim) -> None:
