@@ -153,6 +153,8 @@ class Forward:
             while data := await self._outgoing.take():
                 await self._call.write(data)
         except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
+            pass
+        finally:
             self._break()
 
     async def _read(self) -> None:
@@ -173,7 +175,8 @@ class Forward:
             _log.info("forwarded stream broke", code=error.code().name)
         except DecodeError:
             _log.error("an owner sent what is no frame")
-        self._break()
+        finally:
+            self._break()  # a channel that is closed ends this task, as a call that is cancelled
 
     def _came(self, data: bytes) -> None:
         frames = ServerFrame.FromString(data).batch

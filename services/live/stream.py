@@ -234,11 +234,10 @@ class Stream:
             self._call = replace(
                 self._call, identity=identity, token=token, expires_at=verified.expires_at
             )
+        self._mind_expiry()
+        if token is not None:
             self._places.check_readers()
             await self._places.everywhere(ClientFrame(hello=Hello(token=token)))
-        self._expiry.cancel()
-        left = max(0.0, self._call.expires_at - self._around.clock())
-        self._expiry = self._loop.call_later(min(left, _LONGEST_TIMER), self._expired)
         self._outbox.offer(self._conversation.welcome())
 
     async def _make(self, asked: Make) -> None:
@@ -270,7 +269,8 @@ class Stream:
         except RoomClosed:
             return
         except SessiondError as error:
-            self._outbox.offer(refusal(asked.session_id, asked.op_id, error))
+            if isinstance(place, Forward) or not place.attachment.ended:
+                self._outbox.offer(refusal(asked.session_id, asked.op_id, error))
 
     async def _write(self, asked: Write) -> None:
         place = self._places.get(asked.session_id)
@@ -307,8 +307,13 @@ class Stream:
     def _never_greeted(self) -> None:
         self.end(InvalidArgument(detail="The first frame must be hello."))
 
+    def _mind_expiry(self) -> None:
+        self._expiry.cancel()
+        left = max(0.0, self._call.expires_at - self._around.clock())
+        self._expiry = self._loop.call_later(min(left, _LONGEST_TIMER), self._expired)
+
     def _expired(self) -> None:
         if self._call.expires_at > self._around.clock():  # it was further off than timers go
-            self._expiry = self._loop.call_later(_LONGEST_TIMER, self._expired)
+            self._mind_expiry()
         else:
             self.end(Unauthenticated("The token has expired."))

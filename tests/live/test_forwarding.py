@@ -209,6 +209,15 @@ async def test_an_owner_that_is_gone_ends_what_it_had(house: House) -> None:
         await spoken.over.wait()
 
 
+async def test_a_connection_that_is_closed_ends_what_went_over_it(house: House) -> None:
+    """By ourselves, too: then gRPC cancels the call, which is not how it tells of other ends."""
+    async with between(house) as both, both.entry.client() as client:
+        await both.attached(client)
+        await both.owner.peer.channel.close()
+        goaway = await client.hear("goaway")
+        assert (goaway.session_id, goaway.reason, goaway.reconnect) == ("s1", "SESSION_MOVED", True)
+
+
 async def test_an_owner_that_reads_nothing_is_not_broken_by_large_frames(house: House) -> None:
     """They wait, and the client with them; its sessions stay attached."""
     async with between(house) as both, both.entry.client() as client:

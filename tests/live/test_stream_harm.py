@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -173,6 +174,52 @@ async def test_a_right_that_ends_while_its_owner_is_asked_for_is_none(house: Hou
         await live.live.change(ApproveOutput("o1"))
         gate.opened.set()
         assert (await worker.hear("goaway")).reason == "SESSION_NOT_FOUND"
+
+
+class Later:
+    """Notes when something is to happen."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+
+    def call_later(self, seconds: float, call: object) -> asyncio.TimerHandle:
+        self.seconds.append(seconds)
+        return asyncio.get_running_loop().call_later(seconds, lambda: None)
+
+
+async def test_the_end_of_a_token_is_minded_however_far_off_it_is(house: House) -> None:
+    """Timers go so far only: what is left then is waited for, and no more than that."""
+    now = [0.0]
+    async with (
+        serving(house, clock=lambda: time.time() + now[0]) as live,
+        live.client(exp=int(time.time()) + 1_500_000) as client,
+    ):
+        await client.hello()
+        (stream,) = live.streams._open
+        later = Later()
+        stream._loop = later  # type: ignore[assignment]
+        now[0] = 1_000_000
+        stream._expired()
+        assert [round(seconds, -3) for seconds in later.seconds] == [500_000]
+        stream._loop = asyncio.get_running_loop()
+
+
+async def test_a_refusal_that_is_found_too_late_is_not_told(house: House) -> None:
+    """Looking back takes a while; a session that ended meanwhile has had its last word."""
+    async with serving(house) as live, live.client() as client:
+        await house.kept.make()
+        for _ in range(2):
+            await asyncio.gather(*(live.live.append(f"m{n}") for n in range(600)))
+        await client.follow()
+        async with holding_heads(house.kept) as gate:
+            frame = message("s1", "op")
+            frame.since = 1
+            await client.say(frame)
+            await gate.reached.wait()
+        await live.live.delete("d1")
+        assert (await client.until("goaway")).reason == "SESSION_NOT_FOUND"
+        gate.opened.set()
+        assert kinds(await heard_until_pong(client)) == []
 
 
 # --- floods ------------------------------------------------------------------------------------
