@@ -15,9 +15,13 @@ from sessiond.errors import (
     OutcomeUnknown,
     Unavailable,
 )
+from sessiond.session.limits import MIB
 from sessiond.store.codec import decode_record
 
 PAGE = 1000
+
+PAGE_BYTES = MIB
+"""About how many bytes of records are read at once: anybody may ask for the past of a session."""
 
 
 async def look_back(store: StoreClient, room: Room, asked: Asked, since: int) -> Answer | None:
@@ -33,7 +37,7 @@ async def look_back(store: StoreClient, room: Room, asked: Asked, since: int) ->
     while not room.remembers_since(seq - 1):
         last = min(seq + PAGE - 1, room.session.seq)
         try:
-            found = await store.records(room.session.id, seq, last)
+            found = await store.records(room.session.id, seq, last, enough=PAGE_BYTES)
         except (Unavailable, DeadlineExceeded):
             raise OutcomeUnknown from None
         for record in map(decode_record, found):
@@ -41,5 +45,5 @@ async def look_back(store: StoreClient, room: Room, asked: Asked, since: int) ->
                 if record.hash != asked.hash:
                     raise IdempotencyMismatch
                 return Answer(record.seq, record)
-        seq = last + 1
+        seq += len(found)
     return None

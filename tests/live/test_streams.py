@@ -186,6 +186,23 @@ async def test_a_repeat_from_long_ago_is_found_by_since(house: House) -> None:
         assert (await client.until("reply")).error.code == "IDEMPOTENCY_MISMATCH"
 
 
+async def test_a_repeat_is_found_however_much_lies_before_it(house: House) -> None:
+    """The past is read about a MiB at a time, until the answer is there."""
+    async with serving(house) as live, live.client() as client:
+        await house.kept.make()
+        for number in range(30):
+            await live.live.append("x" * 100_000, f"large{number}")
+        for _ in range(2):
+            await asyncio.gather(*(live.live.append(f"m{n}") for n in range(600)))
+        await client.follow()
+        for number in (0, 15, 29):
+            request = pb.AppendMessageRequest(
+                session_id="s1", content="x" * 100_000, op_id=f"large{number}"
+            )
+            await client.say(pb.ClientFrame(append=request, since=1))
+            assert (await client.until("reply")).seq == number + 2
+
+
 async def test_large_messages_do_not_send_a_reader_away_that_catches_up(house: House) -> None:
     """What is shown of the past waits for room, however large its pieces are."""
     async with serving(house) as live, live.client() as reader:
