@@ -7,11 +7,14 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
+import pytest
+
 from services.live.attachment import Attachment
-from services.live.catch_up import CatchUp
+from services.live.catch_up import RESTARTS, AttachmentEnded, CatchUp
 from services.live.frames import encoded
 from services.live.outbox import CAPACITY, Outbox
 from services.live.room import Room
+from sessiond.errors import SlowReader
 from sessiond.session.access import Identity, Role
 from sessiond.session.changes import AppendMessage, BeginTurn
 from sessiond.store.codec import encode_record
@@ -178,3 +181,42 @@ async def test_what_is_shown_of_the_past_is_read_as_it_is_shown() -> None:
         else:
             assert follows(comer.heard(), 1) == 61
         comer.attachment.detach()
+
+
+async def test_a_reader_that_is_overtaken_again_and_again_is_slow() -> None:
+    """It would never come to the present; by its cursor it may try again."""
+    room = House().room()
+    log = Log(room)
+    comer = Comer(room, log)
+    for _ in range(3):
+        log.append("x" * 400_000)
+    coming = comer.come(None, tail=3)  # more than there is room for: it waits in every snapshot
+    while not coming.done():
+        for _ in range(20):
+            await asyncio.sleep(0)
+        for _ in range(2):
+            if not comer.attachment.overtaken:
+                log.append("x" * 400_000)
+        await comer.read()
+    with pytest.raises(SlowReader):
+        await coming
+    kinds = [kind for kind, _ in comer.heard()]
+    assert kinds.count("reset") == RESTARTS
+    assert "caught_up" not in kinds
+
+
+async def test_a_stream_that_has_ended_reads_no_more_of_the_past() -> None:
+    """Nobody is shown it."""
+    room = House().room()
+    log = Log(room)
+    for _ in range(40):
+        log.append("x" * 400_000)
+    comer = Comer(room, log)
+    coming = comer.come(room.cursor(1))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    read = len(log.read)
+    comer.outbox.end()
+    with pytest.raises(AttachmentEnded):
+        await coming
+    assert len(log.read) == read
