@@ -12,7 +12,7 @@ from services.live.rates import Rate
 from sessiond.errors import Draining, SessionMoved
 from sessiond.v1 import live_pb2 as pb
 from tests.live.following import Follower, client, ended
-from tests.live.kept import PATIENCE, contents
+from tests.live.kept import PATIENCE, Gate, contents
 from tests.live.replicas import Replica, Replicas, calling, replicas
 from tests.live.standing import House
 
@@ -144,6 +144,65 @@ async def test_a_reader_behind_another_live_goes_on_when_the_owner_hands_over(
             assert reader.goaways == ["SESSION_MOVED"]
             assert reader.attached is not None
             assert reader.attached.owner == third.address
+
+
+async def test_an_attach_that_comes_while_its_session_leaves_finds_the_new_owner(
+    house: House, ports: Iterator[int]
+) -> None:
+    """It waits until that is known, and hears nothing of it; a change of then is made there."""
+    await house.kept.make()
+    async with replicas(house, ports, 2) as started:
+        leaver, (other,) = await elsewhere(started)
+        await leaver.say("one")
+        (target,) = [
+            each for each in leaver.live.instances.living if each.id == other.live.instance
+        ]
+        async with client(leaver) as here, client(leaver) as late:
+            reader, comer = Follower(here), Follower(late)
+            await reader.begin()
+            await reader.caught_up()
+            house.kept.before_release = gate = Gate()
+            leaving = asyncio.create_task(leaver.live.leaving.hand_over("s1", target))
+            await gate.reached.wait()
+            await comer.begin()
+            op_id = await here.append("two")
+            gate.opened.set()
+            await leaving
+            await comer.caught_up()
+            assert comer.attached is not None
+            assert (comer.attached.owner, comer.goaways) == (other.address, [])
+            await reader.caught_up()
+            assert reader.goaways == ["SESSION_MOVED"]
+            assert op_id not in reader.replies
+            await here.append("two", op_id)
+            for each in (reader, comer):
+                await each.upto(3)
+        assert contents(await house.kept.log()) == ["one", "two"]
+
+
+async def test_a_detach_overtakes_an_attach_that_waits(house: House, ports: Iterator[int]) -> None:
+    """Wherever it waits: the client hears one goaway, and nothing more of the session."""
+    await house.kept.make()
+    async with replicas(house, ports, 2) as started:
+        owner, (entry,) = await elsewhere(started)
+        house.kept.before_acquire = gate = Gate()
+        async with client(owner) as one, client(entry) as two:
+            for each in (one, two):
+                await each.hello()
+                await each.say(pb.ClientFrame(attach=pb.Attach(session_id="s1")))
+            await gate.reached.wait()
+            for each in (one, two):
+                await each.say(pb.ClientFrame(detach=pb.Detach(session_id="s1")))
+                assert (await each.hear("goaway")).reason == "NOT_ATTACHED"
+            gate.opened.set()
+            assert await owner.say("unseen") == 2
+            for each in (one, two):
+                await each.say(pb.ClientFrame(ping=pb.Ping()))
+                await each.hear("pong")
+        for replica in (entry, owner):
+            await ended(replica)
+        held = await owner.live.rooms.enter("s1")
+        assert (len(held.room.audience), held.users) == (0, 0)
 
 
 async def test_a_cursor_ahead_of_a_stale_owner_finds_the_true_one(
