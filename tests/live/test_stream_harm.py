@@ -353,6 +353,7 @@ async def test_every_harm_has_its_answer_and_nobody_else_notices(house: House, n
         async with asyncio.timeout(PATIENCE):
             while len(live.streams) > 1:
                 await going_on.once()
+            await going_on.once()  # comes after all that was said before
         held = await live.live.rooms.enter("s1")
         assert (len(held.room.audience), held.users) == (1, 1)
         assert named_tasks() - before <= {"write s1"}
