@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Self
 
-from sessiond.errors import BY_REASON, CARRIED, InvalidArgument, SessiondError, SessionMoved
+from sessiond.errors import BY_REASON, CARRIED, COME_BACK, InvalidArgument, SessiondError
+from sessiond.frame_failures import from_goaway, to_goaway
 from sessiond.v1.live_pb2 import Goaway
-
-COME_BACK = range(4000, 4500)
-"""The close codes that say "come back and resume"; those from 4500 to 4999 say "do not"."""
 
 CLOSED = 1000
 """The close code after a `close` frame."""
@@ -25,14 +23,7 @@ class Farewell(Exception):
     @classmethod
     def of(cls, error: SessiondError) -> Self:
         """Return the end by a failure."""
-        return cls(
-            Goaway(
-                reason=error.reason,
-                reconnect=comes_back(error),
-                retry_after_ms=round((error.retry_after or 0) * 1000),
-                detail=error.detail.encode("utf-8", "replace").decode(),
-            )
-        )
+        return cls(to_goaway(error))
 
     @property
     def code(self) -> int:
@@ -46,18 +37,7 @@ class Farewell(Exception):
     @property
     def failure(self) -> SessiondError:
         """The failure, for an answer that has not begun yet."""
-        kind = BY_REASON.get(self.goaway.reason, InvalidArgument)
-        retry_after = self.goaway.retry_after_ms / 1000 or None
-        if kind is InvalidArgument:
-            return InvalidArgument(detail=self.goaway.detail)
-        if kind is SessionMoved:
-            return SessionMoved(retry_after=retry_after)
-        return kind(self.goaway.detail, retry_after=retry_after)
-
-
-def comes_back(error: SessiondError) -> bool:
-    """Return whether one who was sent away by this failure shall come back."""
-    return CARRIED[type(error)].close in COME_BACK
+        return from_goaway(self.goaway)
 
 
 def in_a_sentence(error: SessiondError) -> SessiondError:

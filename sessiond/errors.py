@@ -303,8 +303,7 @@ class Internal(SessiondError):
 class Carriage(NamedTuple):
     """How one failure travels.
 
-    `close` is the WebSocket close code: 4000 to 4499 say "come back and resume", 4500 to 4999
-    say "do not come back".
+    `close` is the WebSocket close code: see `COME_BACK`.
     """
 
     grpc: str
@@ -350,6 +349,40 @@ CARRIED: Mapping[type[SessiondError], Carriage] = {
 }
 
 BY_REASON: Mapping[str, type[SessiondError]] = {failure.reason: failure for failure in CARRIED}
+
+COME_BACK = range(4000, 4500)
+"""The close codes that say "come back and resume"; those from 4500 to 4999 say "do not"."""
+
+
+def comes_back(error: SessiondError) -> bool:
+    """Return whether one who was sent away by this failure shall come back."""
+    return CARRIED[type(error)].close in COME_BACK
+
+
+def named(
+    reason: str,
+    detail: str = "",
+    *,
+    retry_after: float | None = None,
+    violations: Sequence[FieldViolation] = (),
+    facts: Mapping[str, str] | None = None,
+) -> SessiondError:
+    """Return the failure of this name, as it was told; `Internal` for a newer server's name.
+
+    `facts` are those of `SessiondError.facts`.
+    """
+    kind = BY_REASON.get(reason)
+    sentence = detail or None
+    if kind is None:
+        return Internal(sentence)  # its sentence is all that we can give
+    if kind is StaleRevision:
+        revision = (facts or {}).get("revision", "")
+        return StaleRevision(int(revision) if revision.isdigit() else 0)
+    if kind is SessionMoved:
+        return SessionMoved(retry_after=retry_after)
+    if kind is InvalidArgument:
+        return InvalidArgument(violations, sentence)
+    return kind(sentence, retry_after=retry_after)
 
 
 @dataclass(slots=True)

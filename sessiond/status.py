@@ -8,7 +8,7 @@ whether a change was stored.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, Protocol
 
 import grpc
@@ -16,7 +16,6 @@ from google.protobuf.message import DecodeError
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
 from sessiond.errors import (
-    BY_REASON,
     CARRIED,
     DeadlineExceeded,
     FieldViolation,
@@ -28,10 +27,9 @@ from sessiond.errors import (
     RateLimited,
     RouteNotFound,
     SessiondError,
-    SessionMoved,
-    StaleRevision,
     Unauthenticated,
     Unavailable,
+    named,
 )
 
 DOMAIN = "sessiond"
@@ -49,7 +47,6 @@ _DETAIL_CHARACTERS = 500
 _ANSWER_TOO_LARGE = "CLIENT: Received message larger than max"
 _TOO_LARGE = "larger than max"
 
-# A call that found no connection was never sent, so nobody can have acted on it.
 _NOT_SENT = "failed to connect to all addresses"
 
 
@@ -99,6 +96,13 @@ def from_rpc_error(error: RpcFailure, *, mutating: bool) -> SessiondError:
     return told if told is not None else _guessed(error, mutating=mutating)
 
 
+def was_never_sent(error: RpcFailure) -> bool:
+    """Return whether a call found no connection at all, so that nobody can have acted on it."""
+    return error.code() is grpc.StatusCode.UNAVAILABLE and (error.details() or "").startswith(
+        _NOT_SENT
+    )
+
+
 def _bad_request(violations: Iterable[FieldViolation]) -> error_details_pb2.BadRequest:
     bad = error_details_pb2.BadRequest()
     left = _VIOLATIONS_BYTES
@@ -121,13 +125,13 @@ def _told(metadata: Iterable[Any]) -> SessiondError | None:
     for key, value in metadata:
         if key == DETAILS_KEY and isinstance(value, bytes):
             try:
-                return _named(status_pb2.Status.FromString(value))
+                return _failure_of(status_pb2.Status.FromString(value))
             except (DecodeError, ValueError):
                 return None
     return None
 
 
-def _named(status: status_pb2.Status) -> SessiondError | None:
+def _failure_of(status: status_pb2.Status) -> SessiondError | None:
     info = error_details_pb2.ErrorInfo()
     bad = error_details_pb2.BadRequest()
     retry = error_details_pb2.RetryInfo()
@@ -138,32 +142,13 @@ def _named(status: status_pb2.Status) -> SessiondError | None:
     if info.domain != DOMAIN:
         return None
     retry_after = retry.retry_delay.ToNanoseconds() / 1e9 if retry.HasField("retry_delay") else None
-    return _rebuilt(
+    return named(
         info.reason,
         status.message,
-        info.metadata,
-        [FieldViolation(each.field, each.description) for each in bad.field_violations],
-        retry_after,
+        retry_after=retry_after,
+        violations=[FieldViolation(each.field, each.description) for each in bad.field_violations],
+        facts=info.metadata,
     )
-
-
-def _rebuilt(
-    reason: str,
-    detail: str,
-    facts: Mapping[str, str],
-    violations: list[FieldViolation],
-    retry_after: float | None,
-) -> SessiondError:
-    kind = BY_REASON.get(reason)
-    if kind is None:
-        return Internal(detail)  # a name of a newer server: its sentence is all that we can give
-    if kind is StaleRevision:
-        return StaleRevision(int(facts["revision"]) if facts.get("revision", "").isdigit() else 0)
-    if kind is SessionMoved:
-        return SessionMoved(retry_after=retry_after)
-    if kind is InvalidArgument:
-        return InvalidArgument(violations, detail)
-    return kind(detail, retry_after=retry_after)
 
 
 def _guessed(error: RpcFailure, *, mutating: bool) -> SessiondError:
@@ -190,6 +175,6 @@ def _guessed(error: RpcFailure, *, mutating: bool) -> SessiondError:
             | grpc.StatusCode.UNKNOWN
             | grpc.StatusCode.ABORTED
         ):
-            sent = not (code is grpc.StatusCode.UNAVAILABLE and text.startswith(_NOT_SENT))
-            return OutcomeUnknown() if mutating and sent else Unavailable()
+            lost = mutating and not was_never_sent(error)
+            return OutcomeUnknown() if lost else Unavailable()
     return Internal()

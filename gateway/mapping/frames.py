@@ -18,8 +18,9 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from gateway.mapping.parsing import parse
 from gateway.mapping.reading import NOT_NULL, ObjectReader, filler
 from gateway.mapping.showing import Show, shower
-from sessiond.errors import CARRIED, InvalidArgument, SessiondError, Violations
-from sessiond.v1.live_pb2 import ClientFrame, Error, Reply, ServerFrame
+from sessiond.errors import InvalidArgument, SessiondError, Violations
+from sessiond.frame_failures import to_error
+from sessiond.v1.live_pb2 import ClientFrame, Reply, ServerFrame
 
 # A free object may have 64 levels, and stands in a change, in a frame, in a list, in a batch.
 JSON_DEPTH = 68
@@ -29,8 +30,6 @@ SINCE = "since"
 
 _CLIENT: Descriptor = ClientFrame.DESCRIPTOR
 _SERVER: Descriptor = ServerFrame.DESCRIPTOR
-_VIOLATIONS = 100
-_FIELD_CHARACTERS = 200
 _MAY_BE_LEFT_OUT = ("session_id", "failed", "payload", "typing")
 _fill_since = filler(_CLIENT.fields_by_name[SINCE])
 
@@ -186,25 +185,10 @@ def for_browsers(frame: ServerFrame) -> ServerFrame:
 
 def refusal(session_id: str, op_id: str, error: SessiondError) -> ServerFrame:
     """Return the reply to a frame that was not taken; bad fields are named as the error does."""
-    told = Error(
-        code=error.reason,
-        detail=_text(error.detail),
-        retryable=CARRIED[type(error)].retryable,
-        retry_after_ms=round((error.retry_after or 0) * 1000),
-    )
-    if isinstance(error, InvalidArgument):
-        # A frame of a megabyte can hold very many bad fields: the first ones say enough.
-        for field, message in error.violations[:_VIOLATIONS]:
-            told.errors.add(field=_text(field[:_FIELD_CHARACTERS]), message=_text(message))
-    return ServerFrame(reply=Reply(session_id=session_id, op_id=op_id, error=told))
+    return ServerFrame(reply=Reply(session_id=session_id, op_id=op_id, error=to_error(error)))
 
 
 def _json_path(path: str) -> str:
     name, dot, rest = path.partition(".")
     field = _FIELDS.get(name)
     return path if field is None else field.json_name + dot + rest
-
-
-def _text(text: str) -> str:
-    # Names come from the sender's JSON, which can spell lone surrogates.
-    return text.encode("utf-8", "replace").decode()

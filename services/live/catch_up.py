@@ -12,10 +12,8 @@ snapshot takes its place; there is never a partial replay.
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from services.live.attachment import Attachment
 from services.live.frames import encoded
@@ -23,6 +21,7 @@ from services.live.outbox import Outbox
 from services.live.room import Room
 from services.live.store import StoreClient
 from sessiond import wire
+from sessiond.cursor import Cursor
 from sessiond.errors import SlowReader
 from sessiond.event_wire import event_to_wire, state_to_wire
 from sessiond.session.apply import message_of
@@ -62,22 +61,6 @@ class AttachmentEnded(Exception):
     """The room ended the attachment, or the stream ended, and said why; nothing may come after."""
 
 
-_CURSOR = re.compile(r"([0-9a-f]{16})\.([0-9]{1,15})")
-
-
-class Cursor(NamedTuple):
-    """A log, and the last seq of it that a reader has applied."""
-
-    log_id: str
-    seq: int
-
-
-def parse_cursor(text: str) -> Cursor | None:
-    """Return the cursor of this text; None where it is none."""
-    match = _CURSOR.fullmatch(text)
-    return Cursor(match[1], int(match[2])) if match else None
-
-
 def why_not(cursor: Cursor | None, room: Room) -> str:
     """Return why a cursor cannot be served; "" when it can."""
     if cursor is None:
@@ -110,7 +93,7 @@ class CatchUp:
             SessiondError: Store does not give what is needed.
         """
         room, session = self.attachment.room, self.attachment.room.session
-        wanted = parse_cursor(cursor) if cursor is not None else None
+        wanted = Cursor.parse(cursor) if cursor is not None else None
         reason = why_not(wanted, room) if cursor is not None else ""
         recovered = cursor is not None and not reason
         # All of this is as it stands at the join; showing it may take its time.

@@ -26,9 +26,10 @@ from google.protobuf.message import DecodeError
 from services.live.frames import encoded, goaway
 from services.live.outbox import CAPACITY, Outbox
 from sessiond.errors import NotAttached, SessionMoved
-from sessiond.v1.live_pb2 import Attach, ClientFrame, Detach, Hello, ServerFrame
+from sessiond.status import was_never_sent
+from sessiond.v1.live_pb2 import DESCRIPTOR, Attach, ClientFrame, Detach, Hello, ServerFrame
 
-CONNECT = "/sessiond.v1.LiveService/Connect"
+CONNECT = f"/{DESCRIPTOR.services_by_name['LiveService'].full_name}/Connect"
 
 WAITING_BYTES = 4 * CAPACITY
 """Bytes that may wait for an owner. Half of them is the client's, whatever the owner reads."""
@@ -169,9 +170,8 @@ class Forward:
                 if self._broken:
                     return  # the client was told, and may be elsewhere by now
                 self._came(data)
-            self._refused = _nobody_listens(await self._call.details() or "")
         except grpc.aio.AioRpcError as error:
-            self._refused = _nobody_listens(error.details() or "")
+            self._refused = was_never_sent(error)
             _log.info("forwarded stream broke", code=error.code().name)
         except DecodeError:
             _log.error("an owner sent what is no frame")
@@ -253,7 +253,3 @@ class Forward:
 
 def _framed(frame: ClientFrame) -> bytes:
     return ClientFrame(batch=[frame]).SerializeToString()
-
-
-def _nobody_listens(details: str) -> bool:
-    return details.startswith("failed to connect to all addresses")

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import structlog
 
 from services.live.attachment import Attachment
-from services.live.catch_up import AttachmentEnded, CatchUp, parse_cursor
+from services.live.catch_up import AttachmentEnded, CatchUp
 from services.live.forwarding import Broken, Forward, Moved, Refused
 from services.live.frames import goaway
 from services.live.hops import Hops
@@ -27,6 +27,7 @@ from services.live.rooms import Held, Rooms
 from services.live.routing import Peer, Router
 from services.live.store import StoreClient
 from services.serving.context import Call
+from sessiond.cursor import Cursor
 from sessiond.errors import Internal, NotAttached, SessiondError, Unauthenticated, Unavailable
 from sessiond.session.access import Identity
 from sessiond.store.codec import decode_head
@@ -207,7 +208,7 @@ class Places:
         """Follow a room of ours; False when it is not ours any more."""
         room = held.room
         room.check_reader(self._identity())
-        wanted = parse_cursor(asked.cursor) if asked.cursor is not None else None
+        wanted = Cursor.parse(asked.cursor) if asked.cursor is not None else None
         ahead = wanted is not None and wanted.log_id == room.log_id
         if ahead and wanted is not None and wanted.seq > room.session.seq:
             # The client knows more than we do: it is wrong, or we are not the owner any more.

@@ -25,12 +25,12 @@ Frames belong to the link once given to it: it writes session id and `since` int
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from enum import Enum
 from typing import NamedTuple
 
 from sessiond.client.unanswered import Unanswered
+from sessiond.cursor import Cursor
 from sessiond.errors import InvalidArgument, NotAttached, SessionNotFound
 from sessiond.v1.live_pb2 import (
     Attach,
@@ -62,8 +62,6 @@ CHANGES = frozenset(
     }
 )
 """The frames that get a reply, by their names in the oneof."""
-
-_CURSOR = re.compile(r"([0-9a-f]{16})\.(0|[1-9][0-9]{0,18})")
 
 
 class State(Enum):
@@ -108,9 +106,7 @@ class Link:
         self.state = State.AWAY
         self._tail = tail
         self._given = cursor or None
-        parsed = _CURSOR.fullmatch(cursor) if cursor else None
-        self._log_id = parsed[1] if parsed else ""
-        self._seq = int(parsed[2]) if parsed else 0
+        self._log_id, self._seq = (Cursor.parse(cursor) if cursor else None) or ("", 0)
         self._changes_log_id = self._log_id
         # Whether the reader holds no whole session: a snapshot must come before events do.
         self._void = not cursor
@@ -125,7 +121,7 @@ class Link:
     @property
     def cursor(self) -> str | None:
         """`<logId>.<seq>` of the last thing that was handed on; None while that is nothing."""
-        return f"{self._log_id}.{self._seq}" if self._log_id else self._given
+        return str(Cursor(self._log_id, self._seq)) if self._log_id else self._given
 
     @property
     def seq(self) -> int:

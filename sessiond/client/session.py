@@ -14,7 +14,6 @@ from sessiond.client import requests
 from sessiond.client.backoff import Backoff
 from sessiond.client.changes import Changes
 from sessiond.client.copy import Copy
-from sessiond.client.failures import from_error, from_goaway
 from sessiond.client.link import Link
 from sessiond.client.reader import Reader, Readers
 from sessiond.client.stream import Stream
@@ -28,6 +27,7 @@ from sessiond.errors import (
     TurnNotFound,
     Unavailable,
 )
+from sessiond.frame_failures import from_error, from_goaway
 from sessiond.session.events import TurnEnded
 from sessiond.session.state import (
     Message,

@@ -22,7 +22,6 @@ import grpc
 
 from sessiond.client.backoff import Backoff
 from sessiond.client.channels import MIB, metadata_of
-from sessiond.client.failures import from_goaway
 from sessiond.client.link import Link, State
 from sessiond.client.outgoing import Outgoing, in_batch
 from sessiond.client.tokens import Tokens
@@ -34,6 +33,7 @@ from sessiond.errors import (
     SessiondError,
     Unauthenticated,
 )
+from sessiond.frame_failures import from_goaway
 from sessiond.status import from_rpc_error
 from sessiond.v1.live_pb2 import ClientFrame, Close, Goaway, Hello, ServerFrame
 

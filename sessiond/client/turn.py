@@ -16,8 +16,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from sessiond.client import requests
-from sessiond.client.failures import from_error
 from sessiond.errors import SessiondError
+from sessiond.frame_failures import from_error
 from sessiond.session.state import TurnOutcome
 from sessiond.v1.live_pb2 import ClientFrame, Error, TurnProgress, WriteToken
 
