@@ -10,13 +10,6 @@ flight at a time, and what arrives meanwhile forms the next: group commit withou
 
 The output gate: every answer that rests on events of a commit, refusals included, is given when
 that commit is known to be stored, and not before; so is every event shown to the audience.
-
-A turn that runs is written by one worker at a time. Its text is shown as it comes and stored in
-pieces, together with changes or by itself. A worker that leaves may come back for a while:
-
-    written --worker leaves--> away --the same begin again--> written
-                                 |
-                                 +--AWAY_SECONDS--> interrupted
 """
 
 from __future__ import annotations
@@ -25,14 +18,15 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
 from services.live.attachment import Attachment
-from services.live.audience import Audience, Later, Timer
-from services.live.forming import Draft, Formed, Forming
-from services.live.frames import encoded
+from services.live.audience import Audience, Later
+from services.live.forming import Formed, Forming
 from services.live.operations import Answered, Operations
 from services.live.outcome import Verdict
 from services.live.request import Answer, Asked, RoomClosed, Unsettled
-from services.live.turns import PIECE, TurnText
+from services.live.running import RunningTurn
+from services.live.turns import TurnText
 from services.live.window import Window
+from sessiond.cursor import Cursor
 from sessiond.errors import (
     Internal,
     SessiondError,
@@ -42,27 +36,19 @@ from sessiond.errors import (
     StaleRevision,
     TurnNotFound,
     Unavailable,
-    Violations,
 )
 from sessiond.session.access import Identity, Operation, Role, check_access
 from sessiond.session.changes import AbandonTurn, BeginTurn, DeleteSession
 from sessiond.session.decide import decide
 from sessiond.session.events import Record, TurnBegun
 from sessiond.session.limits import Limits
-from sessiond.session.state import Session, TurnOutcome
-from sessiond.session.turns import check_piece
+from sessiond.session.state import Session, Turn, TurnOutcome
 from sessiond.store.codec import HeadMeta
-from sessiond.v1.live_pb2 import ServerFrame, Token, TurnProgress
+from sessiond.v1.live_pb2 import TurnProgress
 from sessiond.v1.ownership_pb2 import DeleteRequest
 
 WAITING = 1000
 """Changes that may wait in one room; beyond it a caller is told to come back."""
-
-DRAFT_SECONDS = 0.1
-"""How long what is written in a turn may wait to be stored: half of what is promised."""
-
-AWAY_SECONDS = 10.0
-"""How long a worker may stay away from its turn."""
 
 OURSELVES = Identity("sessiond", Role.LIVE)
 """Who ends the turns of workers that do not come back."""
@@ -107,16 +93,7 @@ class Room:
         self.wake: Callable[[], None] = lambda: None
         self.audience = Audience(session.id, later)
         self._later = later
-        self.turn: TurnText | None = None
-        self._worker: Attachment | None = None
-        self._away: Timer | None = None
-        self._store_soon: Timer | None = None
-        self._store_due = False
-        self._ending = False
-        self._token: tuple[int, int, bytes] = (0, 0, b"")
-        if session.turn is not None:
-            self.turn = TurnText(session.turn, drafts)
-            self._worker_left()
+        self._running = self._run(session.turn, drafts)
 
     # --- what the room holds -----------------------------------------------------------------
 
@@ -137,7 +114,7 @@ class Room:
 
     def cursor(self, seq: int) -> str:
         """Return the cursor of a reader that has applied everything up to this seq."""
-        return f"{self._meta.log_id:016x}.{seq}"
+        return str(Cursor(self.log_id, seq))
 
     @property
     def log_id(self) -> str:
@@ -173,8 +150,8 @@ class Room:
             return None
         while self._waiting and self._in_flight is None:
             self._in_flight = self._form_next()
-        if self._in_flight is None and self._store_due:
-            self._in_flight = self._form_draft()
+        if self._in_flight is None and self._running is not None and self._running.due:
+            self._in_flight = self._form_draft(self._running)
         return self._in_flight
 
     def settle(self, verdict: Verdict) -> None:
@@ -222,50 +199,35 @@ class Room:
     def left(self, attachment: Attachment) -> None:
         """Let a subscriber go; if it writes the running turn, its worker is away now."""
         self.audience.leave(attachment)
-        if attachment is self._worker:
-            self._worker = None
-            self._worker_left()
-
-    def token(self, offset: int) -> bytes:
-        """Return the frame of the running turn's text after so many characters."""
-        turn = self.turn
-        if turn is None:
-            raise RuntimeError("no turn runs")
-        begins, ends, frame = self._token
-        if (begins, ends) != (offset, turn.length) or not frame:
-            frame = encoded(
-                ServerFrame(
-                    token=Token(
-                        session_id=self.session.id,
-                        turn_id=turn.turn.id,
-                        offset=offset,
-                        text=turn.after(offset),
-                    )
-                )
-            )
-            self._token = offset, turn.length, frame
-        return frame
+        if self._running is not None:
+            self._running.left(attachment)
 
     # --- turns -------------------------------------------------------------------------------
 
+    @property
+    def turn(self) -> TurnText | None:
+        """The running turn's text."""
+        return self._running.text if self._running is not None else None
+
+    def token(self, offset: int) -> bytes:
+        """Return the frame of the running turn's text after so many characters."""
+        if self._running is None:
+            raise RuntimeError("no turn runs")
+        return self._running.frame(self.session.id, offset)
+
     def take_up(self, answer: Answer, attachment: Attachment) -> TurnProgress:
         """Make a subscriber the worker of the turn whose begin got this answer."""
-        turn = self.turn
-        if turn is not None and turn.turn.seq == answer.seq and not attachment.ended:
-            self._worker = attachment
-            if self._away is not None:
-                self._away.cancel()
-                self._away = None
-            return TurnProgress(turn_id=turn.turn.id, offset=turn.length)
+        running = self._running
+        if running is not None and running.text.turn.seq == answer.seq and not attachment.ended:
+            return running.take_up(attachment)
         event = answer.record.event if answer.record is not None else None
         turn_id = event.turn_id if isinstance(event, TurnBegun) else ""
         return TurnProgress(turn_id=turn_id, ended=True)
 
     def begin_of(self, turn_id: str, attachment: Attachment) -> str:
         """Return the operation id of the begin of a turn that this subscriber writes; "" if not."""
-        if self.turn is not None and self.turn.turn.id == turn_id and attachment is self._worker:
-            return self.turn.turn.op_id
-        return ""
+        running = self._written(turn_id, attachment)
+        return running.text.turn.op_id if running is not None else ""
 
     def write(self, attachment: Attachment, turn_id: str, offset: int, text: str) -> None:
         """Take a piece of the running turn's text from its worker.
@@ -274,20 +236,11 @@ class Room:
             TurnNotFound: that turn does not run, or ends, or the subscriber is not its worker.
             InvalidArgument: the piece would leave a hole, or is no text that a message may hold.
         """
-        turn = self.turn
-        if turn is None or turn.turn.id != turn_id or attachment is not self._worker:
+        running = self._written(turn_id, attachment)
+        if running is None:
             raise TurnNotFound
-        if self._ending:
-            raise TurnNotFound("The turn is about to end.")
-        found = Violations()
-        check_piece(text, "text", found, limits=self._limits)
-        found.check()
-        if not turn.write(offset, text, limit=self._limits.content):
-            self._abandon(TurnOutcome.FAILED)
-            return
+        running.write(offset, text, limits=self._limits)
         self.audience.tokens()
-        if self._store_soon is None and turn.unstored:
-            self._store_soon = self._later(DRAFT_SECONDS, self._store)
 
     # --- inside ------------------------------------------------------------------------------
 
@@ -327,8 +280,11 @@ class Room:
             self._waiting.popleft()
             answers.append((request, told))
         if forming.records:
-            self._ending = self._ending or forming.ended_turn != ""
-            return forming.commit(answers, self._draft())
+            running = self._running
+            if running is None:
+                return forming.commit(answers)
+            running.ending = running.ending or forming.ended_turn == running.id
+            return forming.commit(answers, running.draft())
         for request, told in answers:
             request.give(told)
         return None
@@ -340,7 +296,7 @@ class Room:
         if answered is not None:
             return answered
         turn = session.turn if isinstance(request.change, BeginTurn) else None
-        if turn is not None and (turn.actor, turn.op_id) == request.key:
+        if turn is not None and turn.belongs_to(*request.key):
             return Answered(turn.seq, request.hash)  # begun more than 1000 changes ago
         if request.expected_revision is not None and request.expected_revision != session.seq:
             raise StaleRevision(session.seq)
@@ -397,12 +353,8 @@ class Room:
             return
         before = self.session
         self.session, self._meta, self._head = formed.session, formed.meta, formed.head
-        if formed.draft is not None and self.turn is not None:
-            self.turn.keep(formed.draft.end)
-            if len(formed.draft.text) == PIECE:
-                self._store_due = True  # there was more than one piece takes
-            elif self.turn.unstored and self._store_soon is None:
-                self._store_soon = self._later(DRAFT_SECONDS, self._store)
+        if formed.draft is not None and self._running is not None:
+            self._running.stored(formed.draft)
         for record in formed.records:
             self._operations.remember(record)
         self.window.extend(formed.records)
@@ -424,54 +376,53 @@ class Room:
 
     # --- the running turn, inside -------------------------------------------------------------
 
+    def _run(self, turn: Turn | None, drafts: Sequence[tuple[int, str]] = ()) -> RunningTurn | None:
+        if turn is None:
+            return None
+        return RunningTurn(
+            TurnText(turn, drafts),
+            later=self._later,
+            on_due=self._store_now,
+            on_over=self._abandon,
+        )
+
+    def _store_now(self) -> None:
+        self.wake()  # who writes for this room comes after it, so `wake` is looked up only now
+
     def _turn_changed(self) -> None:
-        if self.turn is not None:
+        if self._running is not None:
             self.audience.last_tokens()
-        if self._away is not None:
-            self._away.cancel()
-            self._away = None
-        turn = self.session.turn
-        self.turn = TurnText(turn) if turn is not None else None
-        self._worker, self._ending, self._token = None, False, (0, 0, b"")
-        if turn is not None:
-            self._worker_left()  # until the begin's answer makes its caller the worker
+            self._running.close()
+        self._running = self._run(self.session.turn)
+
+    def _written(self, turn_id: str, attachment: Attachment) -> RunningTurn | None:
+        """Return the turn of this id, if it runs and the subscriber writes it."""
+        running = self._running
+        if running is None or running.id != turn_id or not running.is_written_by(attachment):
+            return None
+        return running
 
     def _text_of(self, session: Session) -> str:
         """Return the text of the turn that runs in this state; a turn just begun has none."""
         turn = self.turn
         return turn.text if turn is not None and turn.turn == session.turn else ""
 
-    def _store(self) -> None:
-        self._store_soon, self._store_due = None, True
-        self.wake()
-
-    def _draft(self) -> Draft | None:
-        """Return what is to be stored next of the running turn."""
-        turn, self._store_due = self.turn, False
-        if turn is None or not turn.unstored or self._ending:
-            return None
-        return Draft(turn.turn.id, *turn.store())
-
-    def _form_draft(self) -> Formed | None:
-        draft = self._draft()
+    def _form_draft(self, running: RunningTurn) -> Formed | None:
+        draft = running.draft()
         if draft is None:
             return None
         forming = Forming(self.session, self._meta, self._head, self._new_commit_id())
         return forming.draft_alone(draft)
 
-    def _worker_left(self) -> None:
-        if self.closed is None and not self._ending:
-            self._away = self._later(AWAY_SECONDS, lambda: self._abandon(TurnOutcome.INTERRUPTED))
-
     def _abandon(self, outcome: TurnOutcome) -> None:
         """End the running turn by ourselves."""
-        turn = self.turn
-        if turn is None or self._ending or self.closed is not None:
+        running = self._running
+        if running is None or running.ending:
             return
-        self._ending = True
-        change = AbandonTurn(turn.turn.id, outcome)
+        running.ending = True
+        change = AbandonTurn(running.id, outcome)
         # Not by `submit`: a room in which too much waits must end its turn all the same.
-        self._waiting.append(Asked(change, OURSELVES, f"{outcome.value}:{turn.turn.id}"))
+        self._waiting.append(Asked(change, OURSELVES, f"{outcome.value}:{running.id}"))
         self.wake()
 
     def _close(
@@ -484,9 +435,9 @@ class Room:
         """Close: `reason` is for what waits, and the others where they are not the same."""
         first = self.closed is None
         self.closed = self.closed or reason
-        for timer in (self._away, self._store_soon):
-            if timer is not None:
-                timer.cancel()
+        if self._running is not None:
+            self._running.close()
+            self._running = None
         formed, self._in_flight = self._in_flight, None
         waiting, self._waiting = self._waiting, deque()
         for request, _ in formed.answers if formed is not None else ():

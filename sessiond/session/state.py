@@ -127,6 +127,10 @@ class Turn:
     agent_id: str | None
     seq: int
 
+    def belongs_to(self, actor: Actor, op_id: str) -> bool:
+        """Return whether a begin of this actor's, under this operation id, is this turn's."""
+        return (self.actor, self.op_id) == (actor, op_id)
+
 
 @dataclass(frozen=True, slots=True)
 class Session:

@@ -9,7 +9,8 @@ import pytest
 from services.live.audience import TOKENS_SECONDS
 from services.live.operations import REMEMBERED
 from services.live.outcome import Verdict
-from services.live.room import AWAY_SECONDS, DRAFT_SECONDS, Room
+from services.live.room import Room
+from services.live.running import AWAY_SECONDS, DRAFT_SECONDS
 from sessiond.errors import InvalidArgument, SessionFull, TurnActive, TurnNotFound
 from sessiond.session.access import Identity, Role
 from sessiond.session.changes import AppendMessage, BeginTurn, CancelTurn, EndTurn
