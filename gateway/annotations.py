@@ -22,7 +22,7 @@ from google.protobuf.descriptor import (
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
-from gateway.mapping.spelling import header_of
+from sessiond.mapping.spelling import header_of
 from sessiond.v1.options_pb2 import null_of, rest_success
 
 _PARAMETER = re.compile(r"\{([a-z0-9_]+)\}")

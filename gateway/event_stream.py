@@ -22,6 +22,7 @@ from gateway.mapping.frames import show_frame
 from gateway.open_streams import OpenStreams
 from gateway.tasks import dropped, until_one_ends
 from sessiond.errors import Internal, SessiondError, Unauthenticated
+from sessiond.mapping.showing import one_line
 from sessiond.v1.live_pb2 import ServerFrame
 
 RETRY_MS = 1000
@@ -43,10 +44,8 @@ class ServerSent(NamedTuple):
 
     def encoded(self) -> bytes:
         """Return the lines of the event."""
-        # Objects that are kept as text may hold line breaks, between the parts of the JSON only.
-        data = self.data.replace(b"\r", b" ").replace(b"\n", b" ")
         place = f"id: {self.id}\n" if self.id else ""
-        return f"event: {self.kind}\n{place}data: ".encode() + data + b"\n\n"
+        return f"event: {self.kind}\n{place}data: ".encode() + one_line(self.data) + b"\n\n"
 
 
 def goaway(farewell: Farewell) -> ServerSent:

@@ -15,7 +15,6 @@ from google.protobuf.descriptor import Descriptor
 
 from gateway import bodies
 from gateway.annotations import Operation
-from gateway.mapping.spelling import header_of
 from gateway.openapi_events import event_paths
 from gateway.openapi_shared import (
     PROBLEM,
@@ -26,6 +25,7 @@ from gateway.openapi_shared import (
     shared_parameters,
 )
 from gateway.schemas import Schema, Schemas
+from sessiond.mapping.spelling import header_of
 
 DESCRIPTIONS = Path(__file__).with_name("descriptions.json")
 

@@ -13,7 +13,6 @@ from google.protobuf.descriptor import Descriptor
 from starlette.responses import Response
 
 from gateway.conditional import etag
-from gateway.mapping.spelling import json_path
 from services.serving.claims import ACTING_FOR_KEY
 from sessiond.errors import (
     CARRIED,
@@ -23,6 +22,7 @@ from sessiond.errors import (
     StaleRevision,
     Unauthenticated,
 )
+from sessiond.mapping.spelling import json_path
 
 MEDIA_TYPE = "application/problem+json"
 ACTING_FOR_HEADER = "Sessiond-User"

@@ -17,16 +17,16 @@ from gateway.annotations import Operation
 from gateway.callers import identify
 from gateway.conditional import HEADERS, Known, etag, known_tags
 from gateway.exchange import Exchange
-from gateway.mapping.parsing import parse
-from gateway.mapping.reading import ObjectReader, filler
-from gateway.mapping.showing import shower
-from gateway.mapping.spelling import header_of
 from gateway.mapping.texts import QueryReader, TextReader
 from gateway.problems import in_http_words
 from gateway.upstream import Call
 from services.serving import context
 from services.serving.auth import Authenticator
 from sessiond.errors import OutcomeUnknown, SessiondError, Violations
+from sessiond.mapping.parsing import parse
+from sessiond.mapping.reading import ObjectReader, filler
+from sessiond.mapping.showing import shower
+from sessiond.mapping.spelling import header_of
 
 # A free object may have 64 levels, and stands one level down in its request.
 JSON_DEPTH = 65

@@ -9,8 +9,8 @@ from typing import Any
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from gateway.mapping.reading import is_required
-from gateway.mapping.spelling import is_json_object, is_marked_optional, map_value, words
+from sessiond.mapping.reading import is_required
+from sessiond.mapping.spelling import is_json_object, is_marked_optional, map_value, words
 from sessiond.v1.live_pb2 import NullableString
 from sessiond.v1.options_pb2 import null_of, shape
 

@@ -16,7 +16,6 @@ from starlette.responses import Response
 from gateway.callers import identify
 from gateway.event_stream import EventStream, ServerSent, begun
 from gateway.exchange import Exchange
-from gateway.mapping.showing import to_json
 from gateway.mapping.texts import QueryReader, TextReader
 from gateway.open_streams import OpenStreams
 from gateway.pauses import pause
@@ -27,6 +26,7 @@ from gateway.tasks import dropped
 from services.serving.auth import Authenticator
 from services.serving.context import Call
 from sessiond.errors import SessiondError, Unavailable, Violations, comes_back
+from sessiond.mapping.showing import to_json
 from sessiond.status import from_rpc_error
 from sessiond.v1.store_pb2 import DESCRIPTOR, WatchSessionsRequest, WatchSessionsResponse
 

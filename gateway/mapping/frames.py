@@ -15,11 +15,11 @@ from typing import Any, NamedTuple
 import orjson
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
-from gateway.mapping.parsing import parse
-from gateway.mapping.reading import NOT_NULL, ObjectReader, filler
-from gateway.mapping.showing import Show, shower
 from sessiond.errors import InvalidArgument, SessiondError, Violations
 from sessiond.frame_failures import to_error
+from sessiond.mapping.parsing import parse
+from sessiond.mapping.reading import NOT_NULL, ObjectReader, filler
+from sessiond.mapping.showing import Show, shower
 from sessiond.v1.live_pb2 import ClientFrame, Reply, ServerFrame
 
 # A free object may have 64 levels, and stands in a change, in a frame, in a list, in a batch.

@@ -8,8 +8,8 @@ from urllib.parse import unquote_to_bytes
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
-from gateway.mapping.reading import UNKNOWN, Fill, filler
 from sessiond.errors import Violations
+from sessiond.mapping.reading import UNKNOWN, Fill, filler
 
 _BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,19})")

@@ -43,7 +43,7 @@ def call(
     found = method_named(method)
     text = sys.stdin.read() if request == "-" else request
     message = GetMessageClass(found.input_type)()
-    json_form.fill(message, json_form.object_of(text, "the request"))
+    json_form.fill(message, text)
     sys.stdout.write(json_form.line(_answer(connection, found, message)) + "\n")
 
 

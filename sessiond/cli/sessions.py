@@ -16,6 +16,7 @@ from sessiond.cli.connection import Connection
 from sessiond.cli.failures import CommandFailure
 from sessiond.cli.options import AsJson, connected
 from sessiond.cli.paint import BOLD, CYAN, DIM, GREEN, YELLOW, Brush, is_coloured, one_line, plain
+from sessiond.mapping.spelling import time_text
 from sessiond.numbers import OUTPUT_STATUS_WORD, SENDER_WORD, STATUS_WORD
 from sessiond.session.state import OutputStatus, Sender, Status
 from sessiond.v1.session_pb2 import Message, Session, SessionSummary
@@ -117,7 +118,9 @@ def new_session(
             id=session_id,
             workflow_id=workflow,
             title=title,
-            user_inputs=None if inputs is None else json_form.object_of(inputs, "--inputs"),
+            user_inputs=None
+            if inputs is None
+            else json_form.object_of(inputs, "value of --inputs"),
             metadata={**notes, **dict(map(_note, metadata or ()))},
         )
     sys.stdout.write((json_form.line(session) if as_json else session.id) + "\n")
@@ -151,7 +154,7 @@ def table(summaries: list[SessionSummary]) -> None:
 def row(summary: SessionSummary, brush: Brush, id_width: int, width: int) -> str:
     """Return a summary on one line: id, status, step, last activity, title, last message."""
     status = STATUS_WORD[summary.status]
-    when = json_form.shown(summary.last_active)[:16].replace("T", " ")
+    when = time_text(summary.last_active)[:16].replace("T", " ")
     step = f"{summary.progress.completed_steps}/{summary.progress.total_steps}"
     if not summary.progress.total_steps:
         step = "-"
@@ -184,7 +187,7 @@ def _show(session: Session) -> None:
         say(f"  workflow  {session.workflow_id}, {done}, {minutes}{at if at != ':  by ' else ''}\n")
     else:
         say(f"  workflow  {session.workflow_id}, with {session.current_agent}\n")
-    say(f"  active    {json_form.shown(session.last_active)}\n")
+    say(f"  active    {time_text(session.last_active)}\n")
     if session.user_inputs.text not in ("", "{}"):
         say(f"  inputs    {plain(session.user_inputs.text)}\n")
     if session.metadata:
@@ -201,7 +204,7 @@ def _show(session: Session) -> None:
         say("\n")
     for message in session.conversation_history:
         name, style = speaker(message, session.user_id)
-        when = brush(json_form.shown(message.timestamp)[11:16], DIM)
+        when = brush(time_text(message.timestamp)[11:16], DIM)
         say(f"{when} {brush(name, BOLD, style)}: {plain(message.content)}\n")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
 from contextlib import aclosing, suppress
 from typing import Annotated
@@ -83,5 +82,5 @@ class _AsText:
             case "reset":
                 text = self._brush("-- changes may have been missed: listed anew", DIM)
             case _:  # a newer Store's
-                text = json.dumps(json_form.shown(response))
+                text = json_form.line(response)
         sys.stdout.write(text + "\n")

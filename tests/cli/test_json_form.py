@@ -1,107 +1,53 @@
-"""The command's JSON is the gateway's, for whatever Store and Live can answer."""
+"""What the command reads and prints as JSON."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
-from typing import Any
-
 import pytest
-from google.protobuf.descriptor import FieldDescriptor
-from google.protobuf.message_factory import GetMessageClass
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from gateway.mapping.reading import ObjectReader
-from gateway.mapping.showing import to_json
 from sessiond.cli import json_form
-from sessiond.errors import Violations
-from sessiond.v1 import live_pb2, store_pb2
-from sessiond.v1.session_pb2 import JsonObject
+from sessiond.errors import InvalidArgument
+from sessiond.v1.live_pb2 import AppendMessageRequest, UpdateSessionRequest
+from sessiond.v1.session_pb2 import JsonObject, Session
 
 
-def _methods() -> Iterator[Any]:
-    for module, service in ((store_pb2, "StoreService"), (live_pb2, "LiveService")):
-        for method in module.DESCRIPTOR.services_by_name[service].methods:
-            if method.name != "Connect":
-                yield method
+def test_an_answer_is_one_line_whatever_its_free_objects_hold() -> None:
+    """A free object may hold line breaks; the line has none, and integers stay whole."""
+    session = Session(id="s", last_active=Timestamp(seconds=1_700_000_000))
+    session.user_inputs.CopyFrom(JsonObject(text='{\n"n":\r\n123456789012345678901}'))
+    line = json_form.line(session)
+    assert "\n" not in line and "\r" not in line
+    assert "123456789012345678901" in line
+    assert '"lastActive":"2023-11-14T22:13:20.000Z"' in line
 
 
-METHODS = list(_methods())
+def test_a_request_is_read_in_the_words_of_the_contract() -> None:
+    """camelCase names, words in lower case, free objects as they stand."""
+    request = AppendMessageRequest()
+    json_form.fill(request, '{"sessionId":"s","content":"hi","metadata":{"n":1.0}}')
+    assert (request.session_id, request.content) == ("s", "hi")
+    assert request.metadata.text == '{"n":1.0}'
 
 
-def filled(message: Any, seed: int) -> Any:
-    """Set every field that has no alternative, to something that depends on the seed."""
-    if isinstance(message, Timestamp):
-        message.seconds, message.nanos = 1_700_000_000 + seed, seed * 1_000_000 + 999_999
-    elif isinstance(message, JsonObject):
-        message.text = json.dumps({"n": 2**70 + seed, "t": "ü", "d": {"x": [None, 1.5]}})
-    else:
-        for field in message.DESCRIPTOR.fields:
-            if not _is_an_alternative(field):
-                _fill(message, field, seed + field.number)
-    return message
+def test_a_null_clears() -> None:
+    """Merge patch: null is a value of its own, not absence."""
+    request = UpdateSessionRequest()
+    json_form.fill(request, '{"sessionId":"s","title":null}')
+    assert request.clear_title and not request.HasField("title")
 
 
-def _is_an_alternative(field: FieldDescriptor) -> bool:
-    one_of = field.containing_oneof
-    return one_of is not None and one_of.fields[0].name != field.name
+def test_every_bad_field_is_named() -> None:
+    """One failure tells all that is wrong with a request."""
+    with pytest.raises(InvalidArgument) as raised:
+        json_form.fill(AppendMessageRequest(), '{"content":1,"nothing":2}')
+    assert {each.field for each in raised.value.violations} == {"content", "nothing"}
 
 
-def _fill(message: Any, field: FieldDescriptor, seed: int) -> None:
-    value = getattr(message, field.name)
-    kind = field.message_type
-    if kind is not None and kind.GetOptions().map_entry:
-        inner = kind.fields_by_name["value"]
-        for key in ("b", "a"):
-            if inner.message_type is not None:
-                filled(value[key], seed)
-            else:
-                value[key] = _scalar(inner, seed)
-    elif kind is not None:
-        filled(value.add() if field.is_repeated else value, seed)
-    elif field.is_repeated:
-        value.append(_scalar(field, seed))
-    else:
-        setattr(message, field.name, _scalar(field, seed))
-
-
-def _scalar(field: FieldDescriptor, seed: int) -> Any:
-    if field.enum_type is not None:
-        return 1
-    numbers = {
-        FieldDescriptor.TYPE_BOOL: True,
-        FieldDescriptor.TYPE_DOUBLE: seed / 4,
-        FieldDescriptor.TYPE_STRING: f"text {seed} ü \n",
-    }
-    return numbers.get(field.type, seed)
-
-
-@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
-def test_answers_are_shown_as_the_gateway_shows_them(method: Any) -> None:
-    """Empty and filled, each answer gives the same JSON."""
-    kind = GetMessageClass(method.output_type)
-    for message in (kind(), filled(kind(), 1), filled(kind(), 500)):
-        assert json_form.shown(message) == json.loads(to_json(message))
-        assert "\n" not in json_form.line(message)
-
-
-@pytest.mark.parametrize(
-    "method",
-    [method for method in METHODS if method.name not in ("WatchSessions",)],
-    ids=lambda method: method.name,
-)
-def test_requests_are_read_as_the_gateway_reads_them(method: Any) -> None:
-    """What a filled request is in JSON gives that request again, by both."""
-    request = filled(GetMessageClass(method.input_type)(), 1)
-    for field in request.DESCRIPTOR.fields:
-        if field.name.startswith("clear_"):  # in JSON this is a null
-            request.ClearField(field.name)
-    found = json.loads(to_json(request))
-    for name in [name for name in found if name.startswith("clear")]:
-        del found[name]
-    ours, theirs = type(request)(), type(request)()
-    json_form.fill(ours, found)
-    violations = Violations()
-    ObjectReader(request.DESCRIPTOR).fill(theirs, found, violations)
-    assert not violations.found
-    assert json_form.shown(ours) == json_form.shown(theirs) == json_form.shown(request)
+@pytest.mark.parametrize("text", ["[]", "nonsense", '"text"', "{", "{} {}", '{"a":NaN}', "\udc80"])
+def test_what_is_no_object_is_refused_by_its_name(text: str) -> None:
+    """Whatever stands there, the answer names it, and is a failure of the catalogue."""
+    with pytest.raises(InvalidArgument) as raised:
+        json_form.object_of(text, "metadata")
+    assert any(
+        "metadata" in f"{each.field} {each.message}" for each in raised.value.violations
+    ) or ("metadata" in raised.value.detail)

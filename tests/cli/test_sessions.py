@@ -119,23 +119,41 @@ async def test_any_method_may_be_called_by_its_name(sessiond: Command) -> None:
     assert [each["id"] for each in json.loads(listed)["sessions"]] == [request["id"]]
 
 
+AN_INTEGER = "tail must be an integer from -2147483648 to 2147483647\n"
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         (("call", "Nope"), "there is no method Nope: AppendMessage, "),
         (("call", "Connect"), "Connect is a stream: use `sessiond chat`\n"),
         (("call", "WatchSessions"), "WatchSessions is a stream: use `sessiond watch`\n"),
-        (("call", "GetSession", "{"), "the request is no JSON: "),
-        (("call", "GetSession", "[]"), "the request must be a JSON object\n"),
-        (("call", "GetSession", '{"id": 1}'), "id is no field of GetSessionRequest: sessionId, "),
-        (("call", "GetSession", '{"sessionId": 1}'), "sessionId must be text\n"),
-        (("call", "GetSession", '{"sessionId": null}'), "sessionId must not be null\n"),
+        (("call", "GetSession", "{"), "INVALID_ARGUMENT: The request is not JSON: line 1, "),
+        (("call", "GetSession", "[]"), "INVALID_ARGUMENT: The request must be a JSON object.\n"),
+        (("call", "GetSession", '{"id": 1}'), "INVALID_ARGUMENT: id is not a field of "),
+        (("call", "GetSession", '{"sessionId": 1}'), "INVALID_ARGUMENT: sessionId must be text "),
+        (
+            ("call", "GetSession", '{"sessionId": null}'),
+            "INVALID_ARGUMENT: sessionId must not be null\n",
+        ),
         (("call", "GetSession", '{"sessionId": "/"}'), "INVALID_ARGUMENT: session_id must "),
-        (("call", "GetSession", '{"sessionId": "x", "tail": true}'), "tail must be an integer\n"),
-        (("call", "GetSession", '{"tail": 9999999999}'), "tail has a value that its field does"),
-        (("call", "ListSessions", '{"status": "odd"}'), "status must be one of active, paused, "),
-        (("call", "AppendMessage", '{"metadata": 1}'), "metadata must be an object\n"),
-        (("sessions", "new", "--inputs", "x"), "--inputs is no JSON: "),
+        (
+            ("call", "GetSession", '{"sessionId": "x", "tail": true}'),
+            f"INVALID_ARGUMENT: {AN_INTEGER}",
+        ),
+        (("call", "GetSession", '{"tail": 9999999999}'), f"INVALID_ARGUMENT: {AN_INTEGER}"),
+        (
+            ("call", "ListSessions", '{"status": "odd"}'),
+            "INVALID_ARGUMENT: status must be one of: ",
+        ),
+        (
+            ("call", "AppendMessage", '{"metadata": 1}'),
+            "INVALID_ARGUMENT: metadata must be an object\n",
+        ),
+        (
+            ("sessions", "new", "--inputs", "x"),
+            "INVALID_ARGUMENT: The value of --inputs is not JSON: ",
+        ),
         (("sessions", "new", "--metadata", "x"), "--metadata x must be KEY=VALUE\n"),
         (("sessions", "delete", "never-was"), "SESSION_NOT_FOUND: "),
         (("sessions", "list", "--of", "bob"), "PERMISSION_DENIED: "),

@@ -12,8 +12,8 @@ import pytest_asyncio
 
 from gateway.annotations import operations
 from gateway.app import LIVE, STORE
-from gateway.mapping.showing import shower
 from sessiond.errors import CARRIED
+from sessiond.mapping.showing import shower
 from sessiond.v1 import session_pb2
 from tests.gateway.parts import Part, failing
 

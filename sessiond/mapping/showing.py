@@ -16,7 +16,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from gateway.mapping.spelling import is_json_object, map_value, time_text, words
+from sessiond.mapping.spelling import is_json_object, map_value, time_text, words
 from sessiond.v1.live_pb2 import NullableString
 from sessiond.v1.session_pb2 import JsonObject
 
@@ -33,6 +33,14 @@ class _Step(NamedTuple):
 def to_json(message: Message) -> bytes:
     """Return the JSON of a message."""
     return orjson.dumps(shower(message.DESCRIPTOR)(message))
+
+
+def one_line(data: bytes) -> bytes:
+    """Return the JSON without line breaks: free objects, kept as text, may hold some of their own.
+
+    They stand between the parts of the JSON only; inside a text they are escaped.
+    """
+    return data.replace(b"\r", b" ").replace(b"\n", b" ")
 
 
 def _object_text(value: JsonObject) -> orjson.Fragment:

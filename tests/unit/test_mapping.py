@@ -11,10 +11,10 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.mapping.reading import ObjectReader
-from gateway.mapping.showing import to_json
-from gateway.mapping.spelling import json_path, words
 from sessiond.errors import Violations
+from sessiond.mapping.reading import ObjectReader
+from sessiond.mapping.showing import to_json
+from sessiond.mapping.spelling import json_path, words
 from sessiond.v1 import live_pb2, session_pb2, store_pb2
 
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=20)

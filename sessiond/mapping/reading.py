@@ -13,8 +13,8 @@ from typing import Any
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
-from gateway.mapping.spelling import is_json_object, map_value, words
 from sessiond.errors import Violations
+from sessiond.mapping.spelling import is_json_object, map_value, words
 from sessiond.v1.live_pb2 import NullableString
 from sessiond.v1.options_pb2 import null_of
 
