@@ -15,6 +15,11 @@ class Backoff:
         self._chance = chance
         self._attempts = 0
 
+    @property
+    def fresh(self) -> bool:
+        """Whether nothing has failed since it was made or reset."""
+        return self._attempts == 0
+
     def pause(self, least: float = 0.0) -> float:
         """Return the seconds to wait after one more failure, not less than the server asked for."""
         longest = min(MOST_SECONDS, FIRST_SECONDS * 2.0**self._attempts)

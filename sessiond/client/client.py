@@ -27,7 +27,8 @@ from sessiond.client.calls import Replicas
 from sessiond.client.channels import Tls, addresses_of, open_channel
 from sessiond.client.requests import new_op_id
 from sessiond.client.session import AttachedSession
-from sessiond.client.stream import Stream, Surroundings, connector
+from sessiond.client.stream import Surroundings, connector
+from sessiond.client.streams import Streams
 from sessiond.client.tokens import Provider, Tokens
 from sessiond.client.unary import Caller, UnaryCalls
 from sessiond.client.watch import watch
@@ -42,8 +43,9 @@ from sessiond.v1.store_pb2_grpc import StoreServiceStub
 class Client(UnaryCalls):
     """An asynchronous client; to be used with `async with`, in one event loop.
 
-    Attached sessions share streams, up to 1,000 on each, and each stream is one task. A client
-    that is left says goodbye, and leaves no task and no connection behind.
+    Attached sessions share streams, up to 1,000 on each, and each stream is one task. A session
+    whose owner is among the addresses of Live goes straight to it. A client that is left says
+    goodbye, and leaves no task and no connection behind.
     """
 
     def __init__(
@@ -61,7 +63,8 @@ class Client(UnaryCalls):
         """Name whom to ask, and who asks.
 
         Args:
-            live: addresses of Live, as host:port; any of them serves any session.
+            live: addresses of Live, as host:port; any of them serves any session. Given those that
+                the Lives advertise, each session is followed at its owner, without a detour.
             store: addresses of Store.
             token: a bearer token, or what gives one (a function, possibly asynchronous) and is
                 asked again before the token ends.
@@ -81,8 +84,7 @@ class Client(UnaryCalls):
             Tokens(token, clock=clock), acting_for, deadline, new_op_id, time.monotonic, chance
         )
         super().__init__(caller, Replicas([], 0), Replicas([], 0))
-        self._surroundings: Surroundings | None = None
-        self._streams: list[Stream] = []
+        self._streams: Streams | None = None
         self._resources = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -97,11 +99,16 @@ class Client(UnaryCalls):
         live, store = channels
         self._live = Replicas([LiveServiceStub(channel) for channel in live], first)
         self._store = Replicas([StoreServiceStub(channel) for channel in store], first)
-        self._surroundings = Surroundings(
-            connects=[connector(channel) for channel in live],
-            tokens=self._caller.tokens,
-            acting_for=self._caller.acting_for,
-            chance=self._chance,
+        self._streams = Streams(
+            Surroundings(
+                connects={
+                    address: connector(channel)
+                    for address, channel in zip(self._addresses[0], live, strict=True)
+                },
+                tokens=self._caller.tokens,
+                acting_for=self._caller.acting_for,
+                chance=self._chance,
+            )
         )
         return self
 
@@ -111,9 +118,9 @@ class Client(UnaryCalls):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._surroundings = None
-        streams, self._streams = self._streams, []
-        await asyncio.gather(*(stream.close() for stream in streams))
+        streams, self._streams = self._streams, None
+        if streams is not None:
+            await streams.close()
         await self._resources.aclose()
 
     @asynccontextmanager
@@ -126,22 +133,22 @@ class Client(UnaryCalls):
             SessionNotFound: there is none, or it is not the caller's.
             SessiondError: another permanent failure; `Unavailable` when nobody answered in time.
         """
+        streams = self._streams
+        if streams is None:
+            raise RuntimeError("the client is not open")
         session = AttachedSession(
             session_id, tail=tail, new_op_id=self._caller.new_op_id, chance=self._chance
         )
-        stream = self._stream_for(session_id)
         try:
             try:
                 async with asyncio.timeout(self._caller.deadline):
-                    await session.attach(stream)
+                    await session.attach(streams)
             except TimeoutError:
                 raise Unavailable("Nobody could attach the session in time.") from None
             yield session
         finally:
             session.leave()
-            if not len(stream) and stream in self._streams:
-                self._streams.remove(stream)
-                await stream.close()
+            streams.end_idle()
 
     async def watch(
         self,
@@ -170,15 +177,3 @@ class Client(UnaryCalls):
                 yield response
         finally:
             await responses.aclose()
-
-    def _stream_for(self, session_id: str) -> Stream:
-        """Return a stream with room that does not carry this session already."""
-        if self._surroundings is None:
-            raise RuntimeError("the client is not open")
-        self._streams = [stream for stream in self._streams if not stream.over]
-        for stream in self._streams:
-            if len(stream) < stream.capacity and session_id not in stream:
-                return stream
-        stream = Stream(self._surroundings)
-        self._streams.append(stream)
-        return stream

@@ -149,8 +149,14 @@ class Link:
 
     def detach(self) -> Sequence[ClientFrame]:
         """End the link, and return what to say to the server."""
-        said = self.state in (State.ATTACHING, State.ATTACHED)
+        frames = self.withdraw()
         self.state = State.ENDED
+        return frames
+
+    def withdraw(self) -> Sequence[ClientFrame]:
+        """Leave a stream for another one, and return what to say to the server that is left."""
+        said = self.state in (State.ATTACHING, State.ATTACHED)
+        self.lost()
         return [ClientFrame(detach=Detach(session_id=self.session_id))] if said else ()
 
     def rewind(self, seq: int) -> Sequence[ClientFrame]:

@@ -17,6 +17,7 @@ from sessiond.client.copy import Copy
 from sessiond.client.link import Link
 from sessiond.client.reader import Reader, Readers
 from sessiond.client.stream import Stream
+from sessiond.client.streams import Streams
 from sessiond.client.turn import Turn
 from sessiond.client.unanswered import CAPACITY
 from sessiond.client.updates import Durable, Presence, Reset, RunningTurn, Update
@@ -63,6 +64,7 @@ class AttachedSession(Changes):
         self.id = session_id
         self.new_op_id = new_op_id
         self.link = Link(session_id, tail=tail)
+        self.backoff = Backoff(chance)
         self._chance = chance
         self._copy = Copy()
         self._stream: Stream | None = None
@@ -221,10 +223,9 @@ class AttachedSession(Changes):
 
     # --- from the client -----------------------------------------------------------------------
 
-    async def attach(self, stream: Stream) -> None:
+    async def attach(self, streams: Streams) -> None:
         """Follow the session on a stream, and wait until its state is there."""
-        self._stream = stream
-        stream.follow(self)
+        self._stream = streams.carry(self)
         await self._ready.wait()
         if self._failure is not None:
             raise self._failure
@@ -237,6 +238,12 @@ class AttachedSession(Changes):
         self._end(None)
 
     # --- from the stream -----------------------------------------------------------------------
+
+    def moved(self, stream: Stream) -> None:
+        """Learn that another stream carries the session now."""
+        self._stream = stream
+        for turn in self._turns.values():
+            stream.outgoing.mark(turn)
 
     def hear(self, frame: ServerFrame) -> None:
         """Take a frame that the link handed on."""

@@ -1,4 +1,4 @@
-"""One gRPC stream that carries many attached sessions, kept up over addresses that come and go.
+"""One gRPC stream that carries attached sessions, kept up over addresses that come and go.
 
     connecting --welcome--> carrying --goaway, broken--> a pause --> connecting (next address)
          |                     |
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
@@ -43,6 +43,9 @@ CONNECT_SECONDS = 5.0
 FAREWELL_SECONDS = 1.0
 """How long leaving may take."""
 
+DETOUR_SECONDS = 1.0
+"""How long a session is attached elsewhere than at its owner, at most, before it is moved there."""
+
 STEADY_SECONDS = 1.0
 """A call that stood so long was a success: pauses begin small again."""
 
@@ -58,6 +61,11 @@ class Follower(Protocol):
     """A session that a stream carries."""
 
     link: Link
+    backoff: Backoff
+    """Of attaches that do not come to the present."""
+
+    def moved(self, stream: Stream) -> None:
+        """Learn that another stream carries the session now."""
 
     def hear(self, frame: ServerFrame) -> None:
         """Take a frame that the link handed on."""
@@ -66,18 +74,34 @@ class Follower(Protocol):
         """Learn that the session can be followed no longer."""
 
 
+class Guide(Protocol):
+    """Who knows the client's other streams."""
+
+    def greeted(self, stream: Stream) -> None:
+        """Learn that a stream has its welcome."""
+
+    def elsewhere(self, stream: Stream, follower: Follower, owner: str) -> None:
+        """Learn that a session of the stream is owned at another address."""
+
+    def given_away(self, stream: Stream, follower: Follower, owner: str) -> bool:
+        """Learn where a session is owned now that has just left the stream's other end.
+
+        Return whether another stream carries it.
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What all streams of a client have in common.
 
     Attributes:
-        connects: opens a call at one address each.
+        connects: by the address of each Live, what opens a call there.
         tokens: who calls.
         acting_for: the user that a service acts for.
         chance: gives numbers from 0 to 1, for pauses and for the first address.
     """
 
-    connects: Sequence[Connect]
+    connects: Mapping[str, Connect]
     tokens: Tokens
     acting_for: str | None
     chance: Callable[[], float]
@@ -86,7 +110,7 @@ class Surroundings:
 @dataclass(slots=True, eq=False)
 class _Place:
     follower: Follower
-    backoff: Backoff
+    owner: str = ""
     timer: asyncio.TimerHandle | None = None
 
 
@@ -100,36 +124,59 @@ def connector(channel: grpc.aio.Channel) -> Connect:
 
 
 class Stream:
-    """Carries up to `capacity` sessions. It begins with the first one, and ends with `close`."""
+    """Carries up to `capacity` sessions. It begins with the first one, and ends with `close`.
 
-    def __init__(self, around: Surroundings) -> None:
+    `first` is the address that is tried first; by default that is left to chance. Once it has no
+    connection and carries nothing, it is over by itself.
+    """
+
+    def __init__(self, around: Surroundings, guide: Guide, first: str = "") -> None:
         self.capacity = 1000
         self.outgoing = Outgoing()
+        self.address = first
+        """Where it leads, or is about to."""
         self._around = around
+        self._guide = guide
         self._places: dict[str, _Place] = {}
         self._connected = False
         self._closing = False
         self._task: asyncio.Task[None] | None = None
 
-    def __contains__(self, session_id: str) -> bool:
-        return session_id in self._places
-
     def __len__(self) -> int:
         return len(self._places)
+
+    @property
+    def connected(self) -> bool:
+        """Whether it has had its welcome, and stands."""
+        return self._connected
 
     @property
     def over(self) -> bool:
         """Whether it carries nothing any more."""
         return self._closing or (self._task is not None and self._task.done())
 
-    def follow(self, follower: Follower) -> None:
-        """Carry one more session."""
-        place = _Place(follower, Backoff(self._around.chance))
-        self._places[follower.link.session_id] = place
+    def carries(self, follower: Follower) -> bool:
+        """Return whether it carries this very session."""
+        place = self._places.get(follower.link.session_id)
+        return place is not None and place.follower is follower
+
+    def takes(self, follower: Follower) -> bool:
+        """Return whether it has room, and does not carry the same session for somebody else."""
+        room = len(self._places) < self.capacity and not self.over
+        return room and follower.link.session_id not in self._places
+
+    def begin(self) -> None:
+        """Connect, if that was not begun already."""
         if self._task is None:
             self._task = asyncio.create_task(self._run(), name="sessiond-stream")
-        elif self._connected:
+
+    def follow(self, follower: Follower) -> None:
+        """Carry one more session."""
+        place = _Place(follower)
+        self._places[follower.link.session_id] = place
+        if self._connected:
             self._attach(place)
+        self.begin()
 
     def leave(self, session_id: str) -> None:
         """Carry a session no longer."""
@@ -137,6 +184,12 @@ class Stream:
         if place is not None:
             self._disarm(place)
             self.say(place.follower.link.detach())
+
+    def release(self, follower: Follower) -> None:
+        """Carry a session no longer that another stream is about to carry."""
+        place = self._places.pop(follower.link.session_id)
+        self._disarm(place)
+        self.say(follower.link.withdraw())
 
     def say(self, frames: Iterable[ClientFrame]) -> None:
         """Write frames after those that wait. While there is no connection nothing is kept."""
@@ -170,7 +223,10 @@ class Stream:
 
     async def _carry_on(self) -> None:
         connects = self._around.connects
-        index = int(self._around.chance() * len(connects)) % len(connects)
+        addresses = tuple(connects)
+        index = int(self._around.chance() * len(addresses)) % len(addresses)
+        if self.address:
+            index = addresses.index(self.address)
         backoff = Backoff(self._around.chance)
         clock = asyncio.get_running_loop().time
         refused = fresh = ""
@@ -178,9 +234,10 @@ class Stream:
             began = clock()
             least = 0.0
             token, fresh = fresh, ""
+            self.address = addresses[index]
             try:
                 token = token or await self._token()
-                least = await self._carry(connects[index], token)
+                least = await self._carry(connects[self.address], token)
             except TimeoutError:
                 pass
             except Unauthenticated:
@@ -191,11 +248,11 @@ class Stream:
                 fresh = await self._token(other_than=token)
             finally:
                 self._lost()
-            if self._closing:
+            if self._closing or not self._places:
                 return
             if clock() - began > STEADY_SECONDS:
                 backoff.reset()
-            index = (index + 1) % len(connects)
+            index = (index + 1) % len(addresses)
             await asyncio.sleep(backoff.pause(least))
 
     async def _token(self, other_than: str | None = None) -> str:
@@ -255,6 +312,7 @@ class Stream:
         self._connected = True
         for place in self._places.values():
             self._attach(place)
+        self._guide.greeted(self)
 
     def _hear(self, frame: ServerFrame, session_id: str) -> None:
         place = self._places.get(session_id)
@@ -274,14 +332,27 @@ class Stream:
         if heard.writes:
             self.say(heard.writes)
         if heard.again is not None:
-            again = place.backoff.pause(heard.again)
-            self._disarm(place)
-            loop = asyncio.get_running_loop()
-            place.timer = loop.call_later(again, self._attach, place)
+            self._come_back(place, heard.again, frame.goaway.owner)
         elif link.state is State.ENDED:
             self._places.pop(session_id, None)
+        elif frame.HasField("attached"):
+            place.owner = frame.attached.owner
         elif frame.HasField("caught_up"):
-            place.backoff.reset()
+            follower.backoff.reset()
+            if place.owner not in ("", self.address):
+                pause = DETOUR_SECONDS * self._around.chance()
+                self._arm(place, pause, self._guide.elsewhere, self, follower, place.owner)
+
+    def _come_back(self, place: _Place, seconds: float, owner: str) -> None:
+        backoff = place.follower.backoff
+        first = backoff.fresh
+        pause = backoff.pause(seconds)
+        if not (owner and first and self._guide.given_away(self, place.follower, owner)):
+            self._arm(place, pause, self._attach, place)
+
+    def _arm(self, place: _Place, seconds: float, do: Callable[..., None], *what: object) -> None:
+        self._disarm(place)
+        place.timer = asyncio.get_running_loop().call_later(seconds, do, *what)
 
     def _attach(self, place: _Place) -> None:
         self._disarm(place)

@@ -44,7 +44,9 @@ async def _harm(
             case "goaway" if live.connections:
                 chance.choice(live.connections).goaway("DRAINING")
             case "move":
-                chance.choice(sessions).move()
+                session = chance.choice(sessions)
+                session.owner = chance.choice([None, *(each.address for each in lives)])
+                session.move()
             case "stop":
                 await live.stop()
                 await live.start()

@@ -51,6 +51,7 @@ class StoredSession:
     attachments: list[Attachment] = field(default_factory=list)
     turn: RunningTurn | None = None
     oldest: int = 0
+    owner: str | None = None
     refuse: dict[str, list[SessiondError]] = field(default_factory=dict)
     presence: list[bool] = field(default_factory=list)
 
@@ -145,6 +146,7 @@ class StoredSession:
                         reason="SESSION_MOVED",
                         reconnect=True,
                         retry_after_ms=0,
+                        owner=self.owner,
                     )
                 )
             )
@@ -262,6 +264,7 @@ class Conversation:
             recovered=recovered,
             log_id=session.log_id,
             head_seq=session.head,
+            owner=session.owner,
         )
         if session.turn is not None:
             attached.turns.add(
