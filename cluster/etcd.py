@@ -20,10 +20,26 @@ TOGETHER = ("--heartbeat-interval=50", "--election-timeout=500", "--pre-vote=tru
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Two ports of one part: where it serves, and its other one (etcd: peers, else: metrics)."""
+    """Two ports of one part: where it serves, and its other one (etcd: peers, else: metrics).
+
+    The others reach it at `door` and `other_door`: ports of something that stands before it and
+    passes on, as a relay does. 0 stands for no such thing.
+    """
 
     port: int
     other: int
+    door: int = 0
+    other_door: int = 0
+
+    @property
+    def address(self) -> str:
+        """The host:port at which the others reach it."""
+        return f"{HOST}:{self.door or self.port}"
+
+    @property
+    def other_address(self) -> str:
+        """The host:port at which the others reach its other port."""
+        return f"{HOST}:{self.other_door or self.other}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +92,7 @@ def etcd_parts(
     env = {name: value for name, value in environ.items() if not name.startswith("ETCD_")}
     names = [f"etcd-{number}" for number in range(1, len(places) + 1)]
     peers = {
-        name: f"http://{HOST}:{place.other}" for name, place in zip(names, places, strict=True)
+        name: f"http://{place.other_address}" for name, place in zip(names, places, strict=True)
     }
     shared = (
         "--initial-cluster=" + ",".join(f"{name}={url}" for name, url in peers.items()),
@@ -91,22 +107,22 @@ def etcd_parts(
     )
     parts = []
     for name, place in zip(names, places, strict=True):
-        address = f"{HOST}:{place.port}"
+        listen = f"{scheme}://{HOST}:{place.port}"
         own = (
             f"--name={name}",
             f"--data-dir={data_dir / name}",
-            f"--listen-client-urls={scheme}://{address}",
-            f"--advertise-client-urls={scheme}://{address}",
-            f"--listen-peer-urls={peers[name]}",
+            f"--listen-client-urls={listen}",
+            f"--advertise-client-urls={scheme}://{place.address}",
+            f"--listen-peer-urls=http://{HOST}:{place.other}",
             f"--initial-advertise-peer-urls={peers[name]}",
         )
         parts.append(
             Part(
                 name=name,
-                address=address,
+                address=place.address,
                 argv=(str(binary.path), *own, *shared),
                 env=env,
-                ready_url=f"{scheme}://{address}/health",
+                ready_url=f"{listen}/health",
                 trust=tls.trust() if tls else None,
                 # A leader spends six seconds on handing over to members that are going down too.
                 # What it acknowledged is on disk, so killing it loses nothing.

@@ -86,9 +86,9 @@ class Topology:
 
         Parts inherit `environ`; what makes them find one another is set over it.
         """
-        stores = ",".join(f"{HOST}:{place.port}" for place in self.stores)
-        lives = ",".join(f"{HOST}:{place.port}" for place in self.lives)
-        etcds = ",".join(f"{HOST}:{place.port}" for place in self.etcds)
+        stores = ",".join(place.address for place in self.stores)
+        lives = ",".join(place.address for place in self.lives)
+        etcds = ",".join(place.address for place in self.etcds)
         identity = {
             part: {"SESSIOND_IDENTITY_TOKEN_FILE": str(keys.part_token_file(part))}
             for part in PARTS_WITH_IDENTITY
@@ -148,10 +148,15 @@ class Topology:
         return [
             Part(
                 name=f"{kind}-{number}",
-                address=f"{HOST}:{place.port}",
+                address=place.address,
                 argv=(sys.executable, "-m", MODULES[kind]),
                 env={
                     **env,
+                    **(
+                        {"SESSIOND_ADVERTISE": place.address}
+                        if kind == "live" and place.door
+                        else {}
+                    ),
                     "SESSIOND_LISTEN": f"{HOST}:{place.port}",
                     "SESSIOND_METRICS_LISTEN": f"{HOST}:{place.other}",
                     **self.settings.get(kind, {}),

@@ -1,0 +1,60 @@
+"""A topology says who finds whom where."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from cluster.etcd import Place
+from cluster.etcd_binary import EtcdBinary
+from cluster.keys import DevelopmentKeys
+from cluster.part import Part
+from cluster.topology import Topology
+
+
+def parts_of(topology: Topology, binary: EtcdBinary, home: Path) -> Mapping[str, Part]:
+    keys = DevelopmentKeys(home / "keys")
+    stages = topology.stages(binary=binary, keys=keys, data_dir=home, environ=os.environ)
+    return {part.name: part for stage in stages for part in stage}
+
+
+def test_who_stands_behind_a_door_is_reached_through_it(
+    etcd_binary: EtcdBinary, tmp_path: Path
+) -> None:
+    """A part listens at its own port, and everybody else is told the door's."""
+    topology = Topology(
+        etcds=[Place(1001, 1002, door=2001, other_door=2002)],
+        stores=[Place(1003, 1004, door=2003)],
+        lives=[Place(1005, 1006, door=2005)],
+        gateways=[Place(1007, 1008, door=2007)],
+    )
+    parts = parts_of(topology, etcd_binary, tmp_path)
+
+    assert [part.address for part in parts.values()] == [
+        f"127.0.0.1:{port}" for port in (2001, 2003, 2005, 2007)
+    ]
+    etcd = parts["etcd-1"].argv
+    assert "--listen-client-urls=http://127.0.0.1:1001" in etcd
+    assert "--advertise-client-urls=http://127.0.0.1:2001" in etcd
+    assert "--listen-peer-urls=http://127.0.0.1:1002" in etcd
+    assert "--initial-advertise-peer-urls=http://127.0.0.1:2002" in etcd
+    assert "--initial-cluster=etcd-1=http://127.0.0.1:2002" in etcd
+    assert parts["etcd-1"].ready_url == "http://127.0.0.1:1001/health"
+    assert parts["store-1"].env["SESSIOND_LISTEN"] == "127.0.0.1:1003"
+    assert parts["store-1"].env["SESSIOND_ETCD_ENDPOINTS"] == "127.0.0.1:2001"
+    assert parts["live-1"].env["SESSIOND_ADVERTISE"] == "127.0.0.1:2005"
+    assert parts["live-1"].env["SESSIOND_STORE_ADDRESSES"] == "127.0.0.1:2003"
+    assert parts["gateway-1"].env["SESSIOND_LIVE_ADDRESSES"] == "127.0.0.1:2005"
+
+
+def test_who_has_no_door_is_reached_where_it_serves(
+    etcd_binary: EtcdBinary, tmp_path: Path
+) -> None:
+    """Without doors the addresses are those at which the parts listen, and Live advertises none."""
+    topology = Topology(stores=[Place(1003, 1004)], lives=[Place(1005, 1006)])
+    live = parts_of(topology, etcd_binary, tmp_path)["live-1"]
+
+    assert live.address == live.env["SESSIOND_LISTEN"] == "127.0.0.1:1005"
+    assert live.env["SESSIOND_STORE_ADDRESSES"] == "127.0.0.1:1003"
+    assert "SESSIOND_ADVERTISE" not in live.env
