@@ -19,15 +19,16 @@ from sessiond.errors import (
     SessionNotFound,
     Unavailable,
 )
-from sessiond.session.events import Record
 from sessiond.session.limits import Limits
 from sessiond.store.codec import (
+    StoredRecord,
     Tombstone,
     decode_draft,
     decode_head,
     decode_outputs,
-    decode_record,
     load,
+    needed_seqs,
+    read_record,
 )
 from sessiond.v1.ownership_pb2 import AcquireResponse
 
@@ -110,9 +111,11 @@ class Acquirer:
 
     def _load(self, acquired: AcquireResponse.Acquired) -> Room:
         head = decode_head(acquired.head)
-        records = [decode_record(record) for record in acquired.records]
+        outputs = decode_outputs(acquired.outputs)
+        records = [read_record(record) for record in acquired.records]
+        needed = set(needed_seqs(head, outputs))
         return Room(
-            load(head, decode_outputs(acquired.outputs), records),
+            load(head, outputs, [each.whole() for each in records if each.seq in needed]),
             head.meta,
             acquired.head,
             newest(records),
@@ -125,7 +128,7 @@ class Acquirer:
         )
 
 
-def newest(records: Sequence[Record]) -> Sequence[Record]:
+def newest(records: Sequence[StoredRecord]) -> Sequence[StoredRecord]:
     """Return the records at the end that have no hole between them."""
     start = len(records) - 1
     while start > 0 and records[start - 1].seq == records[start].seq - 1:

@@ -194,9 +194,9 @@ class CatchUp:
 
     async def _start_of(self, room: Room, session: Session, tail: int) -> int:
         """Return the seq of the oldest of this state's newest messages; only seqs are kept."""
-        seqs = [message.seq for message in room.window.messages() if message.seq <= session.seq]
-        start = room.window.start
         wanted = min(tail, session.message_count)
+        here = room.window.messages(newest=wanted, upto=session.seq)
+        seqs, start = [message.seq for message in here], room.window.start
         while len(seqs) < wanted and start > 1 and not self.attachment.overtaken:
             seq = first = max(1, start - max(PAGE, wanted - len(seqs)))
             older: list[int] = []

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from sessiond.errors import IdempotencyMismatch
 from sessiond.session.access import Actor
 from sessiond.session.events import Record
+from sessiond.store.codec import StoredRecord
 
 REMEMBERED = 1000
 """How many of a session's last changes are answered again: the promise of the contract."""
@@ -29,7 +30,7 @@ class Answered:
 class Operations:
     """The operation ids of a session's last changes, scoped by actor."""
 
-    def __init__(self, records: Iterable[Record] = ()) -> None:
+    def __init__(self, records: Iterable[Record | StoredRecord] = ()) -> None:
         self._recorded: OrderedDict[tuple[Actor, str], Answered] = OrderedDict()
         self._unchanging: OrderedDict[tuple[Actor, str], Answered] = OrderedDict()
         for record in records:
@@ -52,7 +53,7 @@ class Operations:
             raise IdempotencyMismatch
         return answered
 
-    def remember(self, record: Record) -> None:
+    def remember(self, record: Record | StoredRecord) -> None:
         """Remember the change that a record holds; those of 1000 changes ago are forgotten."""
         self._recorded[record.actor, record.op_id] = Answered(record.seq, record.hash)
         if len(self._recorded) > REMEMBERED:

@@ -43,7 +43,7 @@ from sessiond.session.decide import decide
 from sessiond.session.events import Record, TurnBegun
 from sessiond.session.limits import Limits
 from sessiond.session.state import Session, Turn, TurnOutcome
-from sessiond.store.codec import HeadMeta
+from sessiond.store.codec import HeadMeta, StoredRecord
 from sessiond.v1.live_pb2 import TurnProgress
 from sessiond.v1.ownership_pb2 import DeleteRequest
 
@@ -62,7 +62,7 @@ class Room:
         session: Session,
         meta: HeadMeta,
         head: bytes,
-        recent: Iterable[Record],
+        recent: Iterable[Record | StoredRecord],
         *,
         drafts: Sequence[tuple[int, str]] = (),
         later: Later,

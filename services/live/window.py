@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import islice
 
 from sessiond.session.apply import message_of
 from sessiond.session.events import (
@@ -16,6 +17,7 @@ from sessiond.session.events import (
 )
 from sessiond.session.limits import KIB
 from sessiond.session.state import Message
+from sessiond.store.codec import StoredRecord
 
 WINDOW_RECORDS = 1000
 WINDOW_BYTES = 512 * KIB
@@ -23,10 +25,13 @@ WINDOW_BYTES = 512 * KIB
 
 
 class Window:
-    """A run of records without a hole that ends with the newest."""
+    """A run of records without a hole that ends with the newest.
 
-    def __init__(self, records: Iterable[Record] = ()) -> None:
-        self._records: deque[Record] = deque()
+    Those that were loaded are decoded when somebody asks for them: few of them ever are.
+    """
+
+    def __init__(self, records: Iterable[Record | StoredRecord] = ()) -> None:
+        self._records: deque[Record | StoredRecord] = deque()
         self._bytes = 0
         self.extend(records)
 
@@ -35,7 +40,7 @@ class Window:
         """The seq of the first record here; 1 when all records of the session are."""
         return self._records[0].seq if self._records else 1
 
-    def extend(self, records: Iterable[Record]) -> None:
+    def extend(self, records: Iterable[Record | StoredRecord]) -> None:
         """Take the next records, and let the oldest go."""
         for record in records:
             self._records.append(record)
@@ -45,17 +50,33 @@ class Window:
         ):
             self._bytes -= _weight(self._records.popleft())
 
-    def messages(self) -> list[Message]:
-        """Return the messages among the records, oldest first."""
-        return [m for record in self._records if (m := message_of(record)) is not None]
+    def messages(self, *, newest: int | None = None, upto: int | None = None) -> list[Message]:
+        """Return the messages among the records, oldest first.
+
+        Only the `newest` so many, and only those up to a seq, where that is asked for.
+        """
+        return [*islice(self._backwards(upto), newest)][::-1]
 
     def record(self, seq: int) -> Record | None:
         """Return a record that is here."""
         place = seq - self.start
-        return self._records[place] if 0 <= place < len(self._records) else None
+        if not 0 <= place < len(self._records):
+            return None
+        record = self._records[place]
+        return record.whole() if isinstance(record, StoredRecord) else record
+
+    def _backwards(self, upto: int | None) -> Iterator[Message]:
+        for record in reversed(self._records):
+            if upto is None or record.seq <= upto:
+                whole = record.whole() if isinstance(record, StoredRecord) else record
+                message = message_of(whole)
+                if message is not None:
+                    yield message
 
 
-def _weight(record: Record) -> int:
+def _weight(record: Record | StoredRecord) -> int:
+    if isinstance(record, StoredRecord):
+        return KIB + len(record.data)
     match record.event:
         case (
             MessageAppended(content=text)

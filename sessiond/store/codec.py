@@ -22,7 +22,7 @@ from sessiond.store.heads import (
     take_over,
 )
 from sessiond.store.loading import load, needed_seqs
-from sessiond.store.records import decode_record, encode_record
+from sessiond.store.records import StoredRecord, decode_record, encode_record, read_record
 from sessiond.store.tables import (
     OutputRow,
     decode_entry,
@@ -36,6 +36,7 @@ __all__ = [
     "HeadMeta",
     "OutputRow",
     "StoredHead",
+    "StoredRecord",
     "Tombstone",
     "decode_draft",
     "decode_entry",
@@ -50,5 +51,6 @@ __all__ = [
     "encode_tombstone_head",
     "load",
     "needed_seqs",
+    "read_record",
     "take_over",
 ]

@@ -33,6 +33,7 @@ from sessiond.store.codec import (
     encode_tombstone_head,
     load,
     needed_seqs,
+    read_record,
     take_over,
 )
 from sessiond.store.v1 import records_pb2 as pb
@@ -68,6 +69,15 @@ def test_every_record_comes_back_as_it_went(story: Story) -> None:
     """Seq, time, actor, operation, hash, epoch, instance, commit and event."""
     for record in story.records:
         assert decode_record(encode_record(record)) == record
+
+
+def test_a_record_tells_whose_change_it_is_without_being_decoded_whole(story: Story) -> None:
+    """Seq, actor, operation and hash; the rest is there for whoever asks."""
+    for record in story.records:
+        stored = read_record(encode_record(record))
+        assert (stored.seq, stored.actor) == (record.seq, record.actor)
+        assert (stored.op_id, stored.hash) == (record.op_id, record.hash)
+        assert stored.whole() == record
 
 
 def test_a_head_says_what_the_session_is(story: Story) -> None:
@@ -200,7 +210,7 @@ def test_taking_over_changes_owner_epoch_and_commit_alone(story: Story) -> None:
 
 
 @pytest.mark.parametrize(
-    "decode", [decode_record, decode_head, decode_outputs, decode_entry, decode_draft]
+    "decode", [decode_record, read_record, decode_head, decode_outputs, decode_entry, decode_draft]
 )
 def test_bytes_that_nobody_wrote_are_a_value_error(decode: object) -> None:
     """Not a crash of protobuf's own kind."""
