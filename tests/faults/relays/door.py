@@ -1,0 +1,280 @@
+"""A TCP relay before one port of a part: it passes bytes on, and harms them when it is told to.
+
+    open --the part refuses--> shut --the part listens again--> open
+      |
+      +-- each connection: dialled on, and pumped both ways, through the trouble of its road
+
+A road is all that one caller has with the part: `live-1` may be cut off from `store-1` while all
+others go there. As long as nobody listens behind the door, the door refuses, too: who cannot tell
+a dead process from a stopped one could not see a relay between them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from collections.abc import Callable, Collection
+from contextlib import suppress
+from types import TracebackType
+from typing import Self
+
+from tests.faults.relays.troubles import NONE, Trouble, Way
+
+_CHUNK = 65_536
+_DRIP_SECONDS = 0.01
+_PROBE_SECONDS = 0.03
+# An abort that the other end sees as a reset, whatever waits to be read.
+_RESET = struct.pack("ii", 1, 0)
+
+Address = tuple[str, int]
+
+
+def _address(text: str) -> Address:
+    host, _, port = text.rpartition(":")
+    return host, int(port)
+
+
+class Road:
+    """One connection: two sockets, and the trouble that it is in."""
+
+    def __init__(self, caller: str, near: asyncio.StreamWriter, far: asyncio.StreamWriter) -> None:
+        self.caller = caller
+        self.near = near
+        self.far = far
+        self.trouble = NONE
+        self.left = 0
+        self._changed = asyncio.Event()
+
+    def befall(self, trouble: Trouble) -> None:
+        """Be in this trouble from now on."""
+        self.trouble = trouble
+        self.left = trouble.reset_after or 0
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
+        if trouble.reset_after == 0:
+            self.reset()
+        elif trouble.half_open:
+            reset(self.far)
+
+    def reset(self) -> None:
+        """End it at once, both ways."""
+        for writer in (self.near, self.far):
+            reset(writer)
+
+    async def passes(self, way: Way) -> None:
+        """Wait until bytes pass this way."""
+        while way in self.trouble.silent:
+            await self._changed.wait()
+
+    async def wait(self, seconds: float) -> None:
+        """Wait so long, or until the trouble is another one."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._changed.wait()
+
+
+def reset(writer: asyncio.StreamWriter) -> None:
+    """Abort a connection so that the other end sees it reset."""
+    if (end := writer.get_extra_info("socket")) is not None:
+        with suppress(OSError):
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+    writer.transport.abort()
+
+
+class Door:
+    """Stands before a part; an async context manager.
+
+    Attributes:
+        target: where connections are passed on to; those that stand are left where they are.
+        connections: how many came so far.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        part: str,
+        *,
+        port: int = 0,
+        caller_of: Callable[[int], str] = lambda port: "client",
+    ) -> None:
+        """Stand before the host:port `part`, at a port, by default at any; `caller_of` names who
+        dials from a port.
+        """
+        self.name = name
+        self.target = part
+        self.connections = 0
+        self._part = _address(part)
+        self._port = port
+        self._caller_of = caller_of
+        self._server: asyncio.Server | None = None
+        self._roads: set[Road] = set()
+        self._pumps: set[asyncio.Task[None]] = set()
+        self._troubles: dict[str, Trouble] = {}
+        self._everybody = NONE
+        self._broke = asyncio.Event()
+        self._watching: asyncio.Task[None] | None = None
+
+    @property
+    def address(self) -> str:
+        """Where callers connect."""
+        return f"127.0.0.1:{self._port}"
+
+    @property
+    def callers(self) -> frozenset[str]:
+        """Who is connected."""
+        return frozenset(road.caller for road in self._roads)
+
+    @property
+    def listens(self) -> bool:
+        """Whether somebody who dials is let in."""
+        return self._server is not None
+
+    async def __aenter__(self) -> Self:
+        await self._open()
+        self._watching = asyncio.create_task(self._watch(), name=f"door {self.name}")
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.gather(self._watching, return_exceptions=True)
+        self._shut()
+        self.cut()
+        for pump in self._pumps:
+            pump.cancel()
+        await asyncio.gather(*self._pumps, return_exceptions=True)
+
+    # --- harm --------------------------------------------------------------------------------
+
+    def befall(self, trouble: Trouble, callers: Collection[str] = ()) -> None:
+        """Bring trouble over the roads of these callers, by default of all, those to come too."""
+        if callers:
+            self._troubles |= dict.fromkeys(callers, trouble)
+        else:
+            self._everybody = trouble
+            self._troubles.clear()
+        for road in tuple(self._roads):
+            if not callers or road.caller in callers:
+                road.befall(trouble)
+        self._broke.set()
+
+    def heal(self) -> None:
+        """Let everything pass that comes, and what was held."""
+        was_half_open = [road for road in self._roads if road.trouble.half_open]
+        self.befall(NONE)
+        for road in was_half_open:
+            road.reset()
+
+    def cut(self, callers: Collection[str] = ()) -> None:
+        """Reset the connections of these callers, by default of all; they may come again."""
+        for road in tuple(self._roads):
+            if not callers or road.caller in callers:
+                road.reset()
+
+    # --- listening ---------------------------------------------------------------------------
+
+    async def _open(self) -> None:
+        self._server = await asyncio.start_server(self._connect, "127.0.0.1", self._port)
+        self._port = self._server.sockets[0].getsockname()[1]
+
+    def _shut(self) -> None:
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+
+    async def _watch(self) -> None:
+        """Refuse while the part does, or while nobody is to come."""
+        while True:
+            await self._broke.wait()
+            self._broke.clear()
+            while self._everybody.refused or not await self._listened_behind():
+                self._shut()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_PROBE_SECONDS):
+                        await self._broke.wait()
+                        self._broke.clear()
+            if self._server is None:
+                await self._open()
+
+    async def _listened_behind(self) -> bool:
+        loop = asyncio.get_running_loop()
+        with socket.socket() as probe:
+            probe.setblocking(False)
+            try:
+                async with asyncio.timeout(1.0):
+                    await loop.sock_connect(probe, self._part)
+            except TimeoutError:  # a stopped process, and as many as wait for it already
+                return True
+            except OSError:
+                return False
+        return True
+
+    # --- connections -------------------------------------------------------------------------
+
+    def _trouble_of(self, caller: str) -> Trouble:
+        return self._troubles.get(caller, self._everybody)
+
+    async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        caller = self._caller_of(writer.get_extra_info("peername")[1])
+        if self._trouble_of(caller).refused:
+            reset(writer)
+            return
+        try:
+            far_reader, far = await asyncio.open_connection(*_address(self.target))
+        except OSError:
+            self._broke.set()
+            reset(writer)
+            return
+        road = Road(caller, writer, far)
+        self._roads.add(road)
+        trouble = self._trouble_of(caller)
+        if trouble is not NONE:
+            road.befall(trouble)
+        pumps = [
+            asyncio.create_task(self._pump(road, reader, far, Way.IN)),
+            asyncio.create_task(self._pump(road, far_reader, writer, Way.OUT)),
+        ]
+        self._pumps.update(pumps)
+        await asyncio.wait(pumps)
+        self._pumps.difference_update(pumps)
+        self._roads.discard(road)
+        self._broke.set()
+
+    async def _pump(
+        self, road: Road, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, way: Way
+    ) -> None:
+        try:
+            while data := await reader.read(_CHUNK):
+                await self._carry(road, data, writer, way)
+            await road.passes(way)  # nor is an end told while nothing passes
+            writer.close()
+        except OSError:
+            # A reset is passed on, unless the caller is not to learn of it.
+            await road.passes(way)
+            reset(writer)
+
+    async def _carry(self, road: Road, data: bytes, writer: asyncio.StreamWriter, way: Way) -> None:
+        if road.trouble.delay:
+            await road.wait(road.trouble.delay)
+        while data:
+            await road.passes(way)
+            trouble = road.trouble
+            piece = data[: trouble.drip]
+            if trouble.reset_after is not None:
+                piece = piece[: road.left]
+                road.left -= len(piece)
+            writer.write(piece)
+            await writer.drain()
+            if trouble.reset_after is not None and road.left <= 0:
+                road.reset()
+                raise ConnectionResetError
+            data = data[len(piece) :]
+            if data and trouble.drip is not None:
+                await road.wait(_DRIP_SECONDS)
