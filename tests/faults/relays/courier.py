@@ -55,6 +55,7 @@ class Courier(grpc.GenericRpcHandler):
         repeated: requests that were delivered twice.
         late: requests that were delivered after their senders had gone.
         keeping: set while a request is kept back.
+        orphaned: set while one is whose sender has gone.
     """
 
     def __init__(self, target: str) -> None:
@@ -64,6 +65,7 @@ class Courier(grpc.GenericRpcHandler):
         self.repeated = 0
         self.late = 0
         self.keeping = asyncio.Event()
+        self.orphaned = asyncio.Event()
         self._channel = grpc.aio.insecure_channel(target, options=_OPTIONS)
         self._server = grpc.aio.server(options=_OPTIONS)
         self._losing: frozenset[str] = frozenset()
@@ -114,6 +116,7 @@ class Courier(grpc.GenericRpcHandler):
         """Deliver what is kept back, and keep nothing more: also what nobody waits for any more."""
         self._keeping = frozenset()
         self.keeping.clear()
+        self.orphaned.clear()
         self._released.set()
         letters, self._letters = self._letters, []
         for letter in letters:
@@ -192,6 +195,7 @@ class Courier(grpc.GenericRpcHandler):
             await self._released.wait()
         except asyncio.CancelledError:
             letter.orphaned = True
+            self.orphaned.set()
             raise
 
     def _send(self, method: str, metadata: Metadata, messages: list[bytes]) -> None:
