@@ -70,9 +70,12 @@ class Asked:
     op_id: str
     expected_revision: int | None = None
     hash: bytes = field(default=b"", kw_only=True)
+    key: tuple[Actor, str] = field(init=False)
+    """What names the change: operation ids belong to their actor."""
 
     def __post_init__(self) -> None:
         self.hash = self.hash or fingerprint(self.change)
+        self.key = self.identity.actor, self.op_id
 
     @property
     def gone(self) -> bool:
@@ -80,9 +83,9 @@ class Asked:
         return False
 
     @property
-    def key(self) -> tuple[Actor, str]:
-        """What names the change: operation ids belong to their actor."""
-        return self.identity.actor, self.op_id
+    def actor(self) -> Actor:
+        """Who asks, as records name it."""
+        return self.key[0]
 
     @property
     def operation(self) -> Operation:

@@ -292,7 +292,7 @@ class Room:
     def _check(self, request: Asked, session: Session) -> Answered | None:
         """Check access, operation id and expected revision, in this order."""
         self._check_access(request.identity, request.operation, session)
-        answered = self._operations.find(request.identity.actor, request.op_id, request.hash)
+        answered = self._operations.find(request.actor, request.op_id, request.hash)
         if answered is not None:
             return answered
         turn = session.turn if isinstance(request.change, BeginTurn) else None
@@ -323,7 +323,7 @@ class Room:
         return Record(
             seq=session.seq + 1,
             time_ms=time_ms,
-            actor=request.identity.actor,
+            actor=request.actor,
             event=event,
             op_id=request.op_id,
             hash=request.hash,
