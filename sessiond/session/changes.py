@@ -144,6 +144,9 @@ Change = (
 )
 
 
+_CANONICAL = json.JSONEncoder(sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+
+
 def fingerprint(change: CreateSession | Change) -> bytes:
     """Return 16 bytes that are equal for equal changes and, for all practice, only for them.
 
@@ -153,10 +156,5 @@ def fingerprint(change: CreateSession | Change) -> bytes:
     given = {
         name: value for name in change.__slots__ if (value := getattr(change, name)) is not None
     }
-    canonical = json.dumps(
-        [type(change).__name__, given],
-        sort_keys=True,
-        ensure_ascii=True,
-        separators=(",", ":"),
-    )
+    canonical = _CANONICAL.encode([type(change).__name__, given])
     return hashlib.blake2b(canonical.encode("ascii"), digest_size=16).digest()

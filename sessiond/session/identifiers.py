@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from uuid import UUID
-
 
 def uuid7(now_ms: int, random_bytes: bytes) -> str:
     """Return a UUIDv7: sorts by `now_ms` (milliseconds since 1970), told apart by 10 random bytes.
@@ -32,4 +30,5 @@ def _uuid(data: bytes, *, version: int) -> str:
     number = int.from_bytes(data, "big")
     number = number & ~(0xF << 76) | version << 76
     number = number & ~(0b11 << 62) | 0b10 << 62
-    return str(UUID(int=number))
+    text = f"{number:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

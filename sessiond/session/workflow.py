@@ -62,14 +62,22 @@ class Progress:
 
 def progress(workflow: Workflow, completed: int) -> Progress:
     """Compute the progress after `completed` steps; steps are approved in their order."""
-    total = Counter(step.stage for step in workflow.steps)
-    done = Counter(step.stage for step in workflow.steps[:completed])
+    # One walk, in plain dictionaries: every durable change of a session asks for this.
+    total: dict[str, int] = {}
+    done: dict[str, int] = {}
+    remaining = 0
+    for place, step in enumerate(workflow.steps):
+        total[step.stage] = total.get(step.stage, 0) + 1
+        if place < completed:
+            done[step.stage] = done.get(step.stage, 0) + 1
+        else:
+            remaining += step.minutes
     return Progress(
         total_steps=len(workflow.steps),
         completed_steps=completed,
         current_step_id=workflow.step_id_at(completed),
-        estimated_time_remaining=sum(step.minutes for step in workflow.steps[completed:]),
-        stage_progress={stage: done[stage] / count for stage, count in total.items()},
+        estimated_time_remaining=remaining,
+        stage_progress={stage: done.get(stage, 0) / count for stage, count in total.items()},
     )
 
 
