@@ -36,7 +36,8 @@ class Process:
         self.name = name
         self.log = log
         self._argv = tuple(argv)
-        self._env = dict(env)
+        # A part is started again and again: what Python compiled of it is kept, whoever asks.
+        self._env = {name: env[name] for name in env if name != "PYTHONDONTWRITEBYTECODE"}
         self._child: asyncio.subprocess.Process | None = None
 
     @property
