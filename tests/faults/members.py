@@ -1,4 +1,4 @@
-"""The members of etcd from their maintainer's side, over etcd's own HTTP gateway and past all doors.
+"""The members of etcd from their maintainer's side: over its own HTTP gateway, past all doors.
 
 What a member is asked here, it alone is asked: nothing is repeated at another one.
 """

@@ -1,0 +1,245 @@
+"""The cluster of a round: real parts, each behind doors, and what acts on them.
+
+    client --> gateway --> Live <--> Live --> Store --> etcd <--> etcd
+           door        door      door      door      door      door
+
+Every part is told the door's address of each other one, so every road between two parts can be
+harmed alone. The harness itself reaches a part past its door, by `place`.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import grpc
+
+from cluster.etcd import GIB, Place
+from cluster.etcd_binary import EtcdBinary
+from cluster.keys import DevelopmentKeys
+from cluster.part import Part
+from cluster.ports import HOST
+from cluster.supervisor import Cluster
+from cluster.topology import Topology
+from sessiond.v1.ownership_pb2 import ReadHeadRequest
+from sessiond.v1.ownership_pb2_grpc import OwnershipServiceStub
+from tests.faults.members import Members
+from tests.faults.relays.callers import Callers
+from tests.faults.relays.door import Door
+
+COUNTS = {"etcd": 3, "store": 2, "live": 3, "gateway": 2}
+"""How many parts of each kind there are."""
+
+_FAKETIME = (
+    "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1",
+    "/usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1",
+)
+_TMPFS = "192m"
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What a round needs beside parts, because of its faults.
+
+    Attributes:
+        ttl_seconds: how long an instance of Live outlives its last heartbeat.
+        quota_bytes: etcd's space.
+        small_disk: the member whose data lie on a small disk of its own; "" for none.
+        clocks: whether the wall clocks of our own parts can be set.
+    """
+
+    ttl_seconds: int = 3
+    quota_bytes: int = 8 * GIB
+    small_disk: str = ""
+    clocks: bool = False
+
+
+@dataclass
+class Grounds:
+    """A running cluster.
+
+    Attributes:
+        cluster: the processes.
+        doors: by the part's name; those between members of etcd are called `etcd-1 peers`.
+        members: etcd.
+        keys: what signs tokens.
+        home: the folder of this round.
+        places: where each part really listens.
+    """
+
+    cluster: Cluster
+    doors: Mapping[str, Door]
+    members: Members
+    keys: DevelopmentKeys
+    home: Path
+    places: Mapping[str, str]
+    needs: Needs
+    resources: AsyncExitStack
+    _channels: dict[str, grpc.aio.Channel] = field(default_factory=dict)
+
+    def names(self, kind: str) -> list[str]:
+        """Return the names of all parts of a kind."""
+        return [f"{kind}-{number}" for number in range(1, COUNTS[kind] + 1)]
+
+    def doors_of(self, kind: str) -> list[str]:
+        """Return where callers reach the parts of a kind."""
+        return self.cluster.addresses(kind)
+
+    def channel(self, name: str) -> grpc.aio.Channel:
+        """Return a channel to a part, past its door."""
+        if name not in self._channels:
+            options = (
+                ("grpc.enable_retries", 0),
+                ("grpc.enable_http_proxy", 0),
+                ("grpc.max_reconnect_backoff_ms", 200),
+                ("grpc.max_receive_message_length", 40 * 1024 * 1024),
+            )
+            channel = grpc.aio.insecure_channel(self.places[name], options=options)
+            self._channels[name] = channel
+            self.resources.push_async_callback(channel.close)
+        return self._channels[name]
+
+    async def owner(self, session_id: str) -> str:
+        """Return the Live that owns a session, as a Store says; "" when none does, or none says."""
+        names = {door.address: name for name, door in self.doors.items()}
+        token = self.keys.part_token_file("live").read_text().strip()
+        for store in self.names("store"):
+            stub: Any = OwnershipServiceStub(self.channel(store))
+            try:
+                answer = await stub.ReadHead(
+                    ReadHeadRequest(session_id=session_id),
+                    metadata=(("authorization", f"Bearer {token}"),),
+                    timeout=2,
+                )
+            except grpc.aio.AioRpcError:
+                continue
+            return names.get(answer.owner_address, "")
+        return ""
+
+    # --- orders to a part ---------------------------------------------------------------------
+
+    def order(self, name: str, order: str) -> None:
+        """Let a part of ours do something to itself (`tests.faults.parts.orders`)."""
+        (self.home / f"{name}.orders").write_text(order)
+        if self.cluster.running(name):
+            os.kill(self.cluster.pid(name), signal.SIGUSR1)
+
+    def set_clock(self, name: str, seconds: float) -> None:
+        """Let a part's wall clock be so many seconds ahead of the truth; within a second."""
+        _clock_of(self.home, name).write_text(f"{seconds:+g}\n")
+
+    @property
+    def small_disk(self) -> Path:
+        """The folder of the member on a small disk."""
+        return self.home / "etcd" / self.needs.small_disk
+
+
+def _clock_of(home: Path, name: str) -> Path:
+    return home / f"{name}.clock"
+
+
+def faketime() -> str:
+    """Return the library that fakes wall clocks; "" where it is not installed."""
+    return next((path for path in _FAKETIME if Path(path).exists()), "")
+
+
+@asynccontextmanager
+async def grounds(
+    binary: EtcdBinary,
+    ports: Iterator[int],
+    home: Path,
+    *,
+    needs: Needs = Needs(),
+    told: Callable[[str], None] = lambda line: None,
+) -> AsyncIterator[Grounds]:
+    """Run the cluster in this folder while the block runs; its logs stay."""
+
+    def places(kind: str) -> list[Place]:
+        return [Place(*(next(ports) for _ in range(4))) for _ in range(COUNTS[kind])]
+
+    by_kind = {kind: places(kind) for kind in COUNTS}
+    topology = Topology(
+        etcds=by_kind["etcd"],
+        stores=by_kind["store"],
+        lives=by_kind["live"],
+        gateways=by_kind["gateway"],
+        quota_bytes=needs.quota_bytes,
+        settings={"store": {"SESSIOND_LEASE_TTL_SECONDS": str(needs.ttl_seconds)}},
+    )
+    keys = DevelopmentKeys(home / "keys")
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("SESSIOND")}
+    stages = topology.stages(binary=binary, keys=keys, data_dir=home, environ=environ)
+    cluster = Cluster([_launched(stage, home, needs) for stage in stages], logs=home / "logs")
+    at = {
+        f"{kind}-{number}": place
+        for kind, found in by_kind.items()
+        for number, place in enumerate(found, start=1)
+    }
+    callers = Callers(lambda: {name: cluster.pid(name) for name in at if cluster.running(name)})
+    async with AsyncExitStack() as stack:
+        if needs.small_disk:
+            stack.callback(_unmount, _mount(home / "etcd" / needs.small_disk))
+        doors = {
+            name: await stack.enter_async_context(door) for name, door in _doors(at, callers.name)
+        }
+        members = await stack.enter_async_context(
+            Members({name: f"{HOST}:{place.port}" for name, place in at.items() if "etcd" in name})
+        )
+        told("starting 3 etcd, 2 Store, 3 Live, 2 gateway")
+        await stack.enter_async_context(cluster)
+        # Nothing of it is needed any more once the load is over.
+        stack.callback(cluster.hurry)
+        resources = await stack.enter_async_context(AsyncExitStack())
+        found = {name: f"{HOST}:{place.port}" for name, place in at.items()}
+        yield Grounds(cluster, doors, members, keys, home, found, needs, resources)
+
+
+def _doors(at: Mapping[str, Place], caller_of: Callable[[int], str]) -> Iterator[tuple[str, Door]]:
+    for name, place in at.items():
+        yield name, Door(name, f"{HOST}:{place.port}", port=place.door, caller_of=caller_of)
+        if name.startswith("etcd"):
+            peers = f"{name} peers"
+            yield (
+                peers,
+                Door(peers, f"{HOST}:{place.other}", port=place.other_door, caller_of=caller_of),
+            )
+
+
+def _launched(stage: Sequence[Part], home: Path, needs: Needs) -> list[Part]:
+    """Return our own parts as they are started here: obeying orders, and with clocks of theirs."""
+    return [part if part.kind == "etcd" else _obeying(part, home, needs) for part in stage]
+
+
+def _obeying(part: Part, home: Path, needs: Needs) -> Part:
+    orders = home / f"{part.name}.orders"
+    env = dict(part.env)
+    if needs.clocks:
+        clock = _clock_of(home, part.name)
+        clock.write_text("+0\n")
+        env |= {
+            "LD_PRELOAD": faketime(),
+            "FAKETIME_TIMESTAMP_FILE": str(clock),
+            "FAKETIME_CACHE_DURATION": "1",
+            "DONT_FAKE_MONOTONIC": "1",
+        }
+    argv = (sys.executable, "-m", "tests.faults.parts", part.kind, str(orders))
+    return replace(part, argv=argv, env=env)
+
+
+def _mount(folder: Path) -> Path:
+    folder.mkdir(parents=True, mode=0o700)
+    subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={_TMPFS},mode=0700", "tmpfs", folder], check=True
+    )
+    return folder
+
+
+def _unmount(folder: Path) -> None:
+    subprocess.run(["umount", "--lazy", folder], check=False)
