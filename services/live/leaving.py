@@ -29,11 +29,12 @@ from sessiond.v1.ownership_pb2 import ReleaseRequest
 AT_ONCE = 16
 """Hand-overs under way at once."""
 
-PACE_SECONDS = 0.025
+PACE_SECONDS = 0.1
 DRAIN_SECONDS = 4.0
-"""A drain begins a hand-over every 25 ms, or faster where that would take longer than 4 s. The new
+"""A drain begins a hand-over every 100 ms, or faster where that would take longer than 4 s. The new
 owners load each session, and its clients come back, before the next ones do: so each has a short
-gap, and is served until its own begins."""
+gap, and is served until its own begins. A move costs as much as some ten changes: in less time,
+many of them would make all others wait."""
 
 RELEASES = 500
 """Sessions given up in one call."""
