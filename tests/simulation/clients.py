@@ -1,0 +1,223 @@
+"""Clients: they know only what they were told, and write down all of it."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from typing import Any
+
+import grpc
+
+from sessiond.errors import DeadlineExceeded, Internal, OutcomeUnknown, SessiondError
+from sessiond.status import from_rpc_error
+from sessiond.v1 import live_pb2 as live
+from sessiond.v1 import store_pb2 as store
+from sessiond.v1.live_pb2_grpc import LiveServiceStub
+from sessiond.v1.store_pb2_grpc import StoreServiceStub
+from tests.simulation.channels import Channel
+from tests.simulation.history import FAIL, OK, UNKNOWN, History, Operation
+from tests.simulation.loop import Process
+from tests.simulation.parts import World
+
+TRIES = 8
+CALL_SECONDS = 4.0
+
+UNSETTLED = (OutcomeUnknown, DeadlineExceeded, Internal)
+AGAIN = frozenset({"UNAVAILABLE", "SESSION_MOVED", "DRAINING", "OUTCOME_UNKNOWN"})
+AGAIN |= {"DEADLINE_EXCEEDED", "INTERNAL"}
+
+
+class Client:
+    """Who asks, and where the parts are."""
+
+    def __init__(
+        self,
+        world: World,
+        history: History,
+        name: str,
+        *,
+        token: str,
+        chance: random.Random,
+        lives: tuple[str, ...],
+        stores: tuple[str, ...],
+    ) -> None:
+        self.name = name
+        self.process = Process(name)
+        self.history = history
+        self.loop = world.loop
+        self.chance = chance
+        self.metadata = (("authorization", f"Bearer {token}"),)
+        self._network = world.network
+        self._lives, self._stores = lives, stores
+        self._channels: dict[str, Any] = {}
+        self._count = 0
+
+    def live(self) -> Any:
+        """Return a Live, any of them."""
+        return LiveServiceStub(self.channel(self.chance.choice(self._lives)))
+
+    def store(self) -> Any:
+        """Return a Store, any of them."""
+        return StoreServiceStub(self.channel(self.chance.choice(self._stores)))
+
+    def channel(self, name: str) -> Any:
+        """Return the channel to a part."""
+        if name not in self._channels:
+            self._channels[name] = Channel(self._network, self.process, f"{name}:1")
+        return self._channels[name]
+
+    def new_op_id(self) -> str:
+        """Return an operation id that nobody else has."""
+        self._count += 1
+        return f"{self.name}-{self._count}"
+
+    def begin(self, kind: str, session_id: str, op_id: str = "") -> Operation:
+        """Note that something is asked for."""
+        asked = Operation(self.name, kind, session_id, op_id, self.loop.time())
+        self.history.operations.append(asked)
+        self.history.note(self.loop.time(), self.name, f"{kind} {session_id} {op_id}")
+        return asked
+
+    def settle(self, asked: Operation, outcome: Any, seq: int = 0, reason: str = "") -> None:
+        """Note what came of it."""
+        asked.returned, asked.outcome = self.loop.time(), outcome
+        asked.seq, asked.reason = seq, reason
+        told = f"{asked.kind} {asked.session_id} {asked.op_id} {outcome} {seq} {reason}"
+        self.history.note(asked.returned, self.name, told)
+
+    async def change(self, kind: str, session_id: str, request: Any, method: str) -> Operation:
+        """Make a change, and repeat it while that may help: nearly always."""
+        request.op_id = self.new_op_id()
+        asked = self.begin(kind, session_id, request.op_id)
+        unknown = False
+        for tried in range(TRIES):
+            try:
+                answer = await getattr(self.live(), method)(
+                    request, metadata=self.metadata, timeout=CALL_SECONDS
+                )
+            except grpc.aio.AioRpcError as error:
+                failure = from_rpc_error(error, mutating=True)
+            else:
+                self.settle(asked, OK, getattr(answer, "seq", 0))
+                return asked
+            self._complain(asked, failure)
+            unknown = unknown or isinstance(failure, UNSETTLED)
+            if failure.reason not in AGAIN or (unknown and self.chance.random() < 0.1):
+                break
+            await asyncio.sleep(self.chance.uniform(0.01, 0.2) * 2 ** min(tried, 4))
+        self.settle(asked, UNKNOWN if unknown else FAIL, reason=failure.reason)
+        return asked
+
+    async def say_at_the_end(self, session_id: str, ends_at: float) -> None:
+        """Append one more message, when everything should work again."""
+        while True:
+            request = live.AppendMessageRequest(session_id=session_id, content="the end")
+            asked = await self.change("append", session_id, request, "AppendMessage")
+            if asked.outcome is OK or asked.reason == "SESSION_NOT_FOUND":
+                return
+            if self.loop.time() >= ends_at:
+                return
+
+    async def create(self, session_id: str, workflow_id: str) -> None:
+        """Create a session, however long that takes."""
+        request = store.CreateSessionRequest(
+            id=session_id, workflow_id=workflow_id, op_id=self.new_op_id()
+        )
+        asked = self.begin("create", session_id, request.op_id)
+        while True:
+            try:
+                await self.store().CreateSession(
+                    request, metadata=self.metadata, timeout=CALL_SECONDS
+                )
+            except grpc.aio.AioRpcError:
+                await asyncio.sleep(0.1)
+            else:
+                self.settle(asked, OK, 1)
+                return
+
+    async def get(self, session_id: str) -> None:
+        """Load a session."""
+        asked = self.begin("get", session_id)
+
+        def told(answer: Any) -> None:
+            session = answer.session
+            asked.told = [message.content for message in session.conversation_history]
+            self.settle(asked, OK, session.revision)
+
+        request = store.GetSessionRequest(session_id=session_id)
+        await self._read(asked, "GetSession", request, told)
+
+    async def list(self, user_id: str) -> None:
+        """List a user's sessions."""
+        asked = self.begin("list", "")
+
+        def told(answer: Any) -> None:
+            asked.told = {each.id: each.revision for each in answer.sessions}
+            self.settle(asked, OK)
+
+        request = store.ListSessionsRequest(user_id=user_id)
+        await self._read(asked, "ListSessions", request, told)
+
+    async def _read(
+        self, asked: Operation, method: str, request: Any, told: Callable[[Any], None]
+    ) -> None:
+        try:
+            answer = await getattr(self.store(), method)(
+                request, metadata=self.metadata, timeout=CALL_SECONDS
+            )
+        except grpc.aio.AioRpcError as error:
+            failure = from_rpc_error(error, mutating=False)
+            self._complain(asked, failure)
+            self.settle(asked, FAIL, reason=failure.reason)
+        else:
+            told(answer)
+
+    def _complain(self, asked: Operation, failure: SessiondError) -> None:
+        if isinstance(failure, Internal):
+            self.history.complaints.append(f"{asked.client} {asked.kind} was told INTERNAL")
+
+
+class Person(Client):
+    """Makes changes and reads, one after the other."""
+
+    async def work(self, sessions: tuple[str, ...], operations: int, *, deletes: bool) -> None:
+        """Do so many things."""
+        for number in range(operations):
+            await asyncio.sleep(self.chance.expovariate(6.0))
+            session_id = self.chance.choice(sessions)
+            last = deletes and number == operations - 2
+            await self._one("delete" if last else self._any(), session_id)
+
+    def _any(self) -> str:
+        kinds = ("append", "get", "list", "update", "submit", "approve", "pause")
+        return self.chance.choices(kinds, (50, 20, 6, 10, 10, 10, 2))[0]
+
+    async def _one(self, kind: str, session_id: str) -> None:
+        where: dict[str, Any] = {"session_id": session_id}
+        name = f"{self.name} {self._count}"
+        match kind:
+            case "append":
+                text = live.AppendMessageRequest(content=f"said by {name}", **where)
+                await self.change(kind, session_id, text, "AppendMessage")
+            case "update":
+                update = live.UpdateSessionRequest(title=f"as {name} wants", **where)
+                await self.change(kind, session_id, update, "UpdateSession")
+            case "submit":
+                output = live.SubmitOutputRequest(content=f"made by {name}", **where)
+                await self.change(kind, session_id, output, "SubmitOutput")
+            case "approve":
+                approve = live.ApproveOutputRequest(**where)
+                await self.change(kind, session_id, approve, "ApproveOutput")
+            case "delete":
+                delete = live.DeleteSessionRequest(**where)
+                await self.change(kind, session_id, delete, "DeleteSession")
+            case "pause":
+                pause = live.PauseSessionRequest(**where)
+                await self.change(kind, session_id, pause, "PauseSession")
+                resume = live.ResumeSessionRequest(**where)
+                await self.change("resume", session_id, resume, "ResumeSession")
+            case "get":
+                await self.get(session_id)
+            case _:
+                await self.list("alice")

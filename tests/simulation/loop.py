@@ -1,0 +1,205 @@
+"""An event loop on which time is a number: when nothing is ready, it jumps to the next timer.
+
+Nothing here waits, and nothing is asked of the machine: one schedule is the same steps each time.
+Callbacks belong to processes. Those of a process that stands still are parked until it goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+import socket
+from asyncio import events
+from collections import deque
+from collections.abc import Callable, Coroutine
+from contextvars import Context, ContextVar, copy_context
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+STEPS = 2_000_000
+"""Callbacks of one schedule; more are a loop that never comes to rest."""
+
+
+class Process:
+    """What can stand still: a part or a client. Its callbacks run in its context and its copies."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.frozen = False
+        self.parked: list[events.Handle] = []
+        self.context = copy_context()
+        self.context.run(RUNNING.set, self)
+
+
+RUNNING: ContextVar[Process | None] = ContextVar("process", default=None)
+
+
+class Deadlock(Exception):
+    """Nothing is ready, nothing is due, and the end has not come."""
+
+
+class _Task(asyncio.Task[T]):
+    """A task whose place in a set does not depend on where it stands in memory."""
+
+    def __init__(self, *args: Any, number: int, **more: Any) -> None:
+        self._number = number
+        super().__init__(*args, **more)
+
+    def __hash__(self) -> int:
+        return self._number
+
+
+class VirtualLoop(asyncio.BaseEventLoop):
+    """Runs callbacks in the order in which they became ready, and timers in order of time.
+
+    `reached(host, port)` says whether somebody listens there: for who dials without a channel.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reached: Callable[[str, int], bool] = lambda host, port: False
+        self.uncaught: list[dict[str, Any]] = []
+        self.left: list[str] = []
+        self.steps = 0
+        self._now = 0.0
+        self._ready: deque[events.Handle] = deque()
+        self._timers: list[tuple[float, int, events.TimerHandle]] = []
+        self._serial = itertools.count(1)
+        self._frozen: dict[Process, set[asyncio.Task[Any]]] = {}
+
+    # --- what asyncio asks of a loop -------------------------------------------------------------
+
+    def time(self) -> float:
+        """Return seconds since the schedule began."""
+        return self._now
+
+    def call_soon(  # type: ignore[override]
+        self, callback: Any, *args: Any, context: Context | None = None
+    ) -> events.Handle:
+        """Call next, after what is ready already."""
+        handle = events.Handle(callback, args, self, context)
+        self._ready.append(handle)
+        return handle
+
+    def call_at(  # type: ignore[override]
+        self, when: float, callback: Any, *args: Any, context: Context | None = None
+    ) -> events.TimerHandle:
+        """Call at a time."""
+        timer = events.TimerHandle(when, callback, args, self, context)
+        heapq.heappush(self._timers, (when, next(self._serial), timer))
+        return timer
+
+    def call_later(  # type: ignore[override]
+        self, delay: float, callback: Any, *args: Any, context: Context | None = None
+    ) -> events.TimerHandle:
+        """Call after so many seconds."""
+        return self.call_at(self._now + delay, callback, *args, context=context)
+
+    def create_task(  # type: ignore[override]
+        self,
+        coro: Any,
+        *,
+        name: str | None = None,
+        context: Context | None = None,
+        **_: Any,
+    ) -> asyncio.Task[Any]:
+        """Begin a task."""
+        return _Task(coro, loop=self, name=name, context=context, number=next(self._serial))
+
+    async def getaddrinfo(self, host: Any, port: Any, **_: Any) -> list[Any]:
+        """Return the address as it is: names need no look-up here."""
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, port))]
+
+    async def sock_connect(self, sock: Any, address: Any) -> None:
+        """Dial, as somebody would who only wants to know whether anyone listens."""
+        if not self.reached(*address):
+            raise ConnectionRefusedError
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        """Keep what nobody caught."""
+        self.uncaught.append(context)
+
+    # --- running ---------------------------------------------------------------------------------
+
+    def play(self, main: Coroutine[Any, Any, T]) -> T:
+        """Run until this has ended; then end everything else, and close the loop.
+
+        Raises:
+            Deadlock: it never will.
+        """
+        try:
+            return self.run_until_complete(main)
+        finally:
+            try:
+                self.run_until_complete(self._end())
+            finally:
+                self.close()
+
+    async def _end(self) -> None:
+        # Who was killed has stood still until now; here even that one lets go of what it holds.
+        for process in tuple(self._frozen):
+            self.thaw(process)
+        left: set[asyncio.Task[Any]] = set()
+        for _ in range(100):
+            left = asyncio.all_tasks(self) - {asyncio.current_task()}
+            if not left:
+                break
+            for task in sorted(left, key=hash):
+                task.cancel()
+            await asyncio.wait(left, timeout=0.1)
+        self.left = [task.get_name() for task in left]
+        await self.shutdown_asyncgens()
+
+    def freeze(self, process: Process) -> None:
+        """Let nothing of a process run any more; what becomes ready is parked."""
+        process.frozen = True
+        # asyncio holds tasks weakly: what a killed process left must not be tidied up meanwhile.
+        self._frozen[process] = asyncio.all_tasks(self)
+
+    def thaw(self, process: Process) -> None:
+        """Let it go on with what was parked."""
+        process.frozen = False
+        self._frozen.pop(process, None)
+        parked, process.parked = process.parked, []
+        self._ready.extend(parked)
+
+    def _write_to_self(self) -> None:
+        pass  # nobody sleeps
+
+    def _timer_handle_cancelled(self, handle: events.TimerHandle) -> None:
+        pass  # it is passed over when its time comes
+
+    def _run_once(self) -> None:
+        ready, timers = self._ready, self._timers
+        if not ready:
+            while timers and timers[0][2].cancelled():
+                heapq.heappop(timers)
+            if not timers:
+                raise Deadlock(self._dump())
+            self._now = max(self._now, timers[0][0])
+            while timers and timers[0][0] <= self._now:
+                ready.append(heapq.heappop(timers)[2])
+        count = len(ready)
+        self.steps += count
+        if self.steps > STEPS:
+            raise Deadlock(f"it never comes to rest\n{self._dump()}")
+        for _ in range(count):
+            handle: Any = ready.popleft()
+            if handle._cancelled:
+                continue
+            process = handle._context.get(RUNNING)
+            if process is not None and process.frozen:
+                process.parked.append(handle)
+            else:
+                handle._run()
+
+    def _dump(self) -> str:
+        lines = [f"at {self._now:.3f} s nothing is left to do; tasks:"]
+        tasks = sorted(asyncio.all_tasks(self), key=hash)
+        for task in tasks:
+            frames = task.get_stack(limit=1)
+            where = f"{frames[-1].f_code.co_filename}:{frames[-1].f_lineno}" if frames else "?"
+            lines.append(f"  {task.get_name()} at {where}")
+        return "\n".join(lines)

@@ -1,0 +1,196 @@
+"""Playing one schedule, from its seed to its verdict."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import itertools
+import logging
+import random
+from collections.abc import Callable, Iterator, MutableMapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from services.store.history import History as Keys
+from tests.simulation.clients import Client, Person
+from tests.simulation.faults import Harm
+from tests.simulation.followers import Follower
+from tests.simulation.history import OK, UNKNOWN, History
+from tests.simulation.judge import judge
+from tests.simulation.loop import Deadlock, VirtualLoop
+from tests.simulation.parts import World
+from tests.simulation.schedule import LIVES, STORES, Schedule
+from tests.simulation.workers import Worker
+
+PATIENCE = 60.0
+"""Virtual seconds that everything may take to be as it should, once all is mended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What came of one schedule."""
+
+    schedule: Schedule
+    violations: tuple[str, ...]
+    history: History
+    seconds: float
+    steps: int
+
+    @property
+    def trace(self) -> str:
+        """What happened, line by line."""
+        return "\n".join(self.history.lines)
+
+    @property
+    def digest(self) -> str:
+        """The same for the same steps, and only for those."""
+        return hashlib.sha256(self.trace.encode()).hexdigest()
+
+    @property
+    def unknown(self) -> int:
+        """How many operations nobody knows the outcome of."""
+        return sum(each.outcome == UNKNOWN for each in self.history.operations)
+
+    def __str__(self) -> str:
+        found = "\n".join(f"  {violation}" for violation in self.violations) or "  none"
+        return f"seed {self.schedule.seed}: {self.schedule}\n{self.trace}\nviolations:\n{found}"
+
+
+def play(seed: int) -> Verdict:
+    """Play the schedule of a seed."""
+    schedule, history = Schedule.of(seed), History()
+    loop = VirtualLoop()
+    violations: list[str] = []
+    world: list[World] = []
+    with _listening(history, loop):
+        try:
+            violations += loop.play(_run(loop, schedule, history, world))
+        except Deadlock as deadlock:
+            violations.append(f"deadlock: {deadlock}")
+    violations += history.complaints
+    violations += [f"nobody looked at: {each}" for each in loop.uncaught]
+    violations += [f"never ended: {each}" for each in loop.left]
+    if world:
+        kept: Keys = world[0].etcd.kept._kept
+        violations += judge(history, kept)
+    return Verdict(schedule, tuple(violations), history, loop.time(), loop.steps)
+
+
+@contextmanager
+def _listening(history: History, loop: VirtualLoop) -> Iterator[None]:
+    """Hear what parts complain of, and of nothing else."""
+
+    def hear(_: object, level: str, event: MutableMapping[str, Any]) -> Any:
+        history.complaints.append(f"at {loop.time():.3f} a part logged: {level} {event}")
+        raise structlog.DropEvent
+
+    before = structlog.get_config()
+    structlog.configure(
+        processors=[structlog.processors.format_exc_info, hear],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR),
+        cache_logger_on_first_use=False,
+    )
+    try:
+        yield
+    finally:
+        structlog.configure(**before)
+
+
+async def _run(
+    loop: VirtualLoop, schedule: Schedule, history: History, worlds: list[World]
+) -> list[str]:
+    chance = random.Random(schedule.seed)
+    world = World(loop, chance)
+    worlds.append(world)
+    harm = Harm(world, history)
+
+    def client(kind: type[Any], name: str, token: str = "user:alice") -> Any:
+        drawn = random.Random(chance.getrandbits(32))
+        places = {"lives": LIVES, "stores": STORES}
+        return kind(world, history, name, token=token, chance=drawn, **places)
+
+    def begin(who: Client, work: Any) -> asyncio.Task[Any]:
+        return loop.create_task(work, name=who.name, context=who.process.context)
+
+    sessions = tuple(session_id for session_id, _ in schedule.sessions)
+    maker: Client = client(Client, "maker")
+    for session_id, workflow in schedule.sessions:
+        await begin(maker, maker.create(session_id, workflow))
+
+    followers: list[Follower] = [client(Follower, f"f{n}") for n in range(schedule.followers)]
+    for follower in followers:
+        follower.follow(sessions)
+    chats = tuple(session_id for session_id, workflow in schedule.sessions if workflow == "chat")
+    worker: Worker = client(Worker, "worker", "agent:assistant")
+    worker.follow(chats)
+    streams = [*followers, *([worker] if chats and schedule.turns else [])]
+    for each in streams:
+        begin(each, each.run())
+    harm.plan(schedule.faults)
+    persons: list[Person] = [client(Person, f"p{n}") for n in range(schedule.persons)]
+    work = [
+        begin(
+            person,
+            person.work(sessions, schedule.operations, deletes=schedule.deletes and number == 0),
+        )
+        for number, person in enumerate(persons)
+    ]
+    work += [begin(each, each.work(schedule.streamed)) for each in followers]
+    if worker in streams:
+        work.append(begin(worker, worker.turns(schedule.turns)))
+    await asyncio.wait(work)
+    for done in work:
+        done.result()
+    await harm.mend()
+    history.note(loop.time(), "FAULT", "all is mended")
+    return await _come_to_rest(world, maker, begin, streams, sessions)
+
+
+async def _come_to_rest(
+    world: World, maker: Client, begin: Any, streams: list[Any], sessions: tuple[str, ...]
+) -> list[str]:
+    """Return what is not as it should be, a while after all was mended."""
+    violations: list[str] = []
+    loop, history = world.loop, maker.history
+    ends_at = loop.time() + PATIENCE
+    keys = world.etcd.kept._kept
+    await _until(lambda: all(each.settled for each in streams), ends_at)
+    for each in streams:
+        if not each.settled:
+            violations.append(f"{each.name} has no answer to what it said")
+        each.give_up()
+    for session_id in sessions:
+        await begin(maker, maker.say_at_the_end(session_id, ends_at))
+        last = history.operations[-1]
+        if last.outcome is not OK and last.reason != "SESSION_NOT_FOUND":
+            violations.append(f"{session_id} takes no change after all was mended: {last}")
+        await begin(maker, maker.get(session_id))
+    heads = {
+        session_id: len(keys.range(("record", session_id))) for session_id in sessions
+    }  # 0 for one that is deleted
+
+    def present() -> bool:
+        return all(
+            followed.gone
+            if not heads[followed.session_id]
+            else (followed.seq >= heads[followed.session_id])
+            for each in streams
+            for followed in each.followed.values()
+        )
+
+    if not await _until(present, ends_at):
+        violations.append("a follower does not come to the present")
+    return violations
+
+
+async def _until(so: Callable[[], bool], ends_at: float) -> bool:
+    """Look again and again, which costs nothing here; False when it never was."""
+    loop = asyncio.get_running_loop()
+    for _ in itertools.count():
+        if so() or loop.time() >= ends_at:
+            break
+        await asyncio.sleep(0.1)
+    return so()

@@ -1,0 +1,87 @@
+"""What one seed means: who works, where, and what goes wrong when."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+LIVES = ("live-1", "live-2", "live-3")
+STORES = ("store-1", "store-2")
+
+FAULTS = (
+    "kill live",
+    "kill live",
+    "kill store",
+    "pause live",
+    "pause live",
+    "pause store",
+    "part live",
+    "part etcd",
+    "part lives",
+    "reset",
+    "ambiguous",
+    "ambiguous",
+    "away",
+    "drain",
+    "join",
+    "compact",
+    "revoke",
+    "revoke",
+    "slow",
+    "lag",
+)
+"""Each kind of fault as often as it should come among others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that goes wrong, from `at` on, for so many seconds; `chosen` picks its victim."""
+
+    at: float
+    kind: str
+    seconds: float
+    chosen: int
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """Everything that is decided before it begins; `seed` decides the rest."""
+
+    seed: int
+    sessions: tuple[tuple[str, str], ...]
+    persons: int
+    operations: int
+    followers: int
+    streamed: int
+    turns: int
+    deletes: bool
+    faults: tuple[Fault, ...]
+
+    @classmethod
+    def of(cls, seed: int) -> Schedule:
+        """Return the schedule of a seed: at least 50 operations, and one to four faults."""
+        chance = random.Random(seed)
+        workflows = ("chat", "master-workflow-v2")
+        sessions = tuple(
+            (f"s{number}", chance.choice(workflows)) for number in range(chance.choice((1, 2, 5)))
+        )
+        faults = tuple(
+            Fault(
+                at=chance.uniform(0.2, 2.5),
+                kind=chance.choice(FAULTS),
+                seconds=chance.choice((0.3, 1.0, 3.0, 6.0, 9.0)) * chance.uniform(0.5, 1.2),
+                chosen=chance.getrandbits(16),
+            )
+            for _ in range(chance.choice((1, 1, 2, 2, 3, 4)))
+        )
+        return cls(
+            seed=seed,
+            sessions=sessions,
+            persons=3,
+            operations=14,
+            followers=2,
+            streamed=5,
+            turns=chance.choice((0, 1, 2)),
+            deletes=chance.random() < 0.25,
+            faults=tuple(sorted(faults, key=lambda fault: fault.at)),
+        )
