@@ -1,0 +1,111 @@
+"""What is stored at the end of a round, as it was read past all parts, at one revision of etcd."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sessiond.session.events import Record, TurnEnded
+from sessiond.session.state import TurnOutcome
+from tests.faults.history import EventKind, about, actor_name, content_of, event_kind
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRecord:
+    """One record. `instance`, `commit_id` and `hash` are hexadecimal.
+
+    `text` is that of a turn's end, "" for all other events; `completed` says whether its worker
+    ended that turn well.
+    """
+
+    seq: int
+    epoch: int
+    instance: str
+    commit_id: str
+    time_ms: int
+    actor: str
+    op_id: str
+    hash: str
+    event: EventKind
+    content: str
+    about: str = ""
+    text: str = ""
+    completed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StoredHead:
+    """A session's head. `owner` is hexadecimal; "" for none."""
+
+    log_id: str
+    seq: int
+    epoch: int
+    owner: str
+    user: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSession:
+    """A session that is not deleted: its head, and its records in order of their keys."""
+
+    head: StoredHead
+    records: Sequence[StoredRecord]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEntry:
+    """A session in its user's list."""
+
+    user: str
+    session: str
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDraft:
+    """A piece of a turn's text."""
+
+    session: str
+    turn: str
+    offset: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Final:
+    """Everything that is stored.
+
+    Attributes:
+        sessions: by id; the deleted are not among them.
+        entries: those of every user, in any order.
+        tombstones: the ids of deleted sessions whose tombstones are there.
+        drafts: in order of turn and offset.
+        orphans: ids of sessions that have records or other children, and no head.
+    """
+
+    sessions: Mapping[str, StoredSession]
+    entries: Sequence[StoredEntry] = ()
+    tombstones: frozenset[str] = frozenset()
+    drafts: Sequence[StoredDraft] = ()
+    orphans: frozenset[str] = frozenset()
+
+
+def stored_record(record: Record) -> StoredRecord:
+    """Return what the checker needs of a record."""
+    event = record.event
+    ended = event if isinstance(event, TurnEnded) else None
+    return StoredRecord(
+        seq=record.seq,
+        epoch=record.epoch,
+        instance=record.instance.hex(),
+        commit_id=record.commit_id.hex(),
+        time_ms=record.time_ms,
+        actor=actor_name(record.actor),
+        op_id=record.op_id,
+        hash=record.hash.hex(),
+        event=event_kind(event),
+        content=content_of(event),
+        about=about(event),
+        text="" if ended is None else ended.content,
+        completed=ended is not None and ended.outcome is TurnOutcome.COMPLETED,
+    )

@@ -1,0 +1,88 @@
+"""What an event says, in few characters: the same for who asked, who was shown and what is stored.
+
+A client knows what it asked for and not what the rules made of it, so a digest is of the part that
+both know: the text of a message, an output or a turn, the new title, the decision.
+"""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import assert_never
+
+from sessiond.session.access import Actor
+from sessiond.session.events import (
+    Event,
+    MessageAppended,
+    OutputDecided,
+    OutputEdited,
+    OutputSubmitted,
+    SessionCreated,
+    SessionPaused,
+    SessionResumed,
+    SessionUpdated,
+    TurnBegun,
+    TurnEnded,
+)
+from tests.faults.history.entries import EventKind
+
+_KINDS: dict[type[Event], EventKind] = {
+    SessionCreated: EventKind.CREATED,
+    MessageAppended: EventKind.MESSAGE,
+    SessionUpdated: EventKind.UPDATED,
+    OutputSubmitted: EventKind.SUBMITTED,
+    OutputEdited: EventKind.EDITED,
+    OutputDecided: EventKind.DECIDED,
+    SessionPaused: EventKind.PAUSED,
+    SessionResumed: EventKind.RESUMED,
+    TurnBegun: EventKind.BEGUN,
+    TurnEnded: EventKind.ENDED,
+}
+
+
+def digest(text: str) -> str:
+    """Return 16 hexadecimal digits that no other text of a round has; "" for ""."""
+    return blake2b(text.encode(), digest_size=8).hexdigest() if text else ""
+
+
+def event_kind(event: Event) -> EventKind:
+    """Return what happened."""
+    return _KINDS[type(event)]
+
+
+def content_of(event: Event) -> str:
+    """Return the digest of what an event says; "" where its kind says all.
+
+    For a decision it is the digest of the word "approved" or "rejected", for an update that of the
+    title as it became.
+    """
+    match event:
+        case MessageAppended() | TurnEnded():
+            return digest(event.content)
+        case OutputSubmitted(output) | OutputEdited(output):
+            return digest(output.content)
+        case SessionUpdated():
+            return digest(event.title or "")
+        case OutputDecided():
+            return digest(event.decision.value)
+        case SessionCreated() | SessionPaused() | SessionResumed() | TurnBegun():
+            return ""
+        case _:  # pragma: no cover
+            assert_never(event)
+
+
+def about(event: Event) -> str:
+    """Return the output or turn that an event speaks of; "" for none."""
+    match event:
+        case OutputSubmitted(output) | OutputEdited(output):
+            return output.id
+        case OutputDecided():
+            return event.output_id
+        case TurnBegun() | TurnEnded():
+            return event.turn_id
+        case _:
+            return ""
+
+
+def actor_name(actor: Actor) -> str:
+    """Return the name under which operation ids of this actor are told from others'."""
+    return "/".join((actor.subject, actor.role.value, actor.acting_for))
