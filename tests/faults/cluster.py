@@ -28,8 +28,8 @@ from cluster.part import Part
 from cluster.ports import HOST
 from cluster.supervisor import Cluster
 from cluster.topology import Topology
-from sessiond.v1.ownership_pb2 import ReadHeadRequest
-from sessiond.v1.ownership_pb2_grpc import OwnershipServiceStub
+from sessiond.v1.ownership_pb2 import IdentifyRequest, ReadHeadRequest
+from sessiond.v1.ownership_pb2_grpc import InstanceServiceStub, OwnershipServiceStub
 from tests.faults.members import Members
 from tests.faults.relays.callers import Callers
 from tests.faults.relays.door import Door
@@ -123,6 +123,14 @@ class Grounds:
             return names.get(answer.owner_address, "")
         return ""
 
+    async def instance(self, name: str) -> bytes:
+        """Return which instance a Live is now; empty while it is none, or does not answer."""
+        stub: Any = InstanceServiceStub(self.channel(name))
+        try:
+            return bytes((await stub.Identify(IdentifyRequest(), timeout=1)).instance)
+        except grpc.aio.AioRpcError:
+            return b""
+
     # --- orders to a part ---------------------------------------------------------------------
 
     def order(self, name: str, order: str) -> None:
@@ -183,6 +191,8 @@ async def grounds(
         for number, place in enumerate(found, start=1)
     }
     callers = Callers(lambda: {name: cluster.pid(name) for name in at if cluster.running(name)})
+    # A part inherits this, so that an order that meets it before it listens does not end it.
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     async with AsyncExitStack() as stack:
         if needs.small_disk:
             stack.callback(_unmount, _mount(home / "etcd" / needs.small_disk))

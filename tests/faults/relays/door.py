@@ -164,10 +164,14 @@ class Door:
                 road.befall(trouble)
         self._broke.set()
 
-    def heal(self) -> None:
-        """Let everything pass that comes, and what was held."""
-        was_half_open = [road for road in self._roads if road.trouble.half_open]
-        self.befall(NONE)
+    def heal(self, callers: Collection[str] = ()) -> None:
+        """Let everything of these callers pass, by default of all, and what was held."""
+        was_half_open = [
+            road
+            for road in self._roads
+            if road.trouble.half_open and (not callers or road.caller in callers)
+        ]
+        self.befall(NONE, callers)
         for road in was_half_open:
             road.reset()
 

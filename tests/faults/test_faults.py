@@ -1,0 +1,27 @@
+"""Whatever a plan names can be done."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.faults.faults import MAKERS
+from tests.faults.faults.processes import freezer
+from tests.faults.faults.roads import TROUBLES as HARMS
+from tests.faults.parts.orders import Orders
+from tests.faults.plan import KINDS, TROUBLES
+
+
+def test_every_kind_of_a_plan_can_be_made() -> None:
+    """Plans and faults have the same names, none more."""
+    assert set(MAKERS) == set(KINDS)
+    assert set(HARMS) == set(TROUBLES)
+
+
+def test_processes_can_be_frozen_here() -> None:
+    """There is a freezer that takes processes."""
+    assert (freezer() / "cgroup.procs").exists()
+
+
+def test_a_point_that_nobody_ordered_is_passed(tmp_path: Path) -> None:
+    """A part goes on through every point at which it was not told to die."""
+    Orders(tmp_path / "orders").reached("before fan-out")
