@@ -30,7 +30,7 @@ from sessiond.store.codec import (
     needed_seqs,
     read_record,
 )
-from sessiond.v1.ownership_pb2 import AcquireResponse
+from sessiond.v1.ownership_pb2 import AcquireResponse, ReleaseRequest
 
 TRIES = 2
 """How often Store is asked for a session; a second replica may answer where the first did not."""
@@ -100,6 +100,22 @@ class Acquirer:
                 case _:
                     instance.die()
                     raise InstanceDied
+
+    async def give_up(self, session_id: str, instance: Instance) -> None:
+        """Let a session have no owner that the head gives to the instance; others may acquire it.
+
+        Whether that was done is not known when Store does not answer.
+
+        Raises:
+            SessionNotFound: there is no such session.
+        """
+        with suppress(Unavailable, OutcomeUnknown, DeadlineExceeded):
+            head = await self._store.read_head(session_id)
+            if decode_head(head).meta.owner == instance.id:
+                releasing = ReleaseRequest.Releasing(
+                    session_id=session_id, expected_head=head, commit_id=self._new_commit_id()
+                )
+                await self._store.release(instance.id, [releasing])
 
     async def _ask(self, session_id: str, instance: Instance) -> AcquireResponse:
         for _ in range(TRIES):

@@ -108,6 +108,7 @@ class Rooms:
             if held is not None:
                 return held
             if self._registration.draining:
+                await self._give_up(session_id)
                 raise SessionMoved
             instance = await self._registration.living()
             entering = self._entering.get(session_id)
@@ -120,6 +121,16 @@ class Rooms:
             with suppress(InstanceDied):
                 # A caller that gives up takes nobody else's acquisition with it.
                 await asyncio.shield(entering)
+
+    async def _give_up(self, session_id: str) -> None:
+        """Let a session that was given to us, and that we do not hold, have no owner any more.
+
+        We take no more, and nobody else could have it before our registration ends.
+        """
+        await self.entered()
+        instance = self._registration.instance
+        if instance is not None and session_id not in self._held:
+            await self._acquirer.give_up(session_id, instance)
 
     async def entered(self) -> None:
         """Wait until nothing is being acquired."""

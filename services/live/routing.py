@@ -4,7 +4,7 @@
         |
         no --was passed on to us--> enter it: here, or moved to the owner whom Store names
         |
-        +--an owner is known, or named by who was asked--> that one
+        +--an owner is known, or named by who was asked--> that one; if it is us, enter it
         +--placed on another--> that one
         +--placed on us--> enter it: here, or the owner whom Store names
 
@@ -105,6 +105,10 @@ class Router:
             return Peer(address, channel, b"", None)
         return Peer(address, channel, instance.id, self.instances.gone(instance.id))
 
+    def is_here(self, address: str) -> bool:
+        """Return whether this is where this process is reached."""
+        return address == self._own_address
+
     def owner(self, session_id: str) -> str:
         """Return the address of the owner that was named last, if an instance lives there."""
         address = self._owners.get(session_id, "")
@@ -158,12 +162,13 @@ class Search:
                 return await self._enter_for_another()
             if self._followed >= FOLLOWED:
                 await self._ask_store()
-            peer = router.peer(self._named)
-            if peer is None and (place := router.place(session_id)) is not None:
-                peer = router.peer(place.address)
+            # A session that was given to us is ours to enter, wherever it is placed by now: nobody
+            # else can have it while we live.
+            ours = router.is_here(self._named)
+            peer = None if ours else self._peer()
             if peer is not None:
                 return peer
-            if router.draining:
+            if router.draining and not ours:
                 raise Draining(retry_after=0.1)
             try:
                 return await self._enter()
@@ -190,6 +195,14 @@ class Search:
         await self._pause()
         if refused and not peer.instance:
             self._followed = FOLLOWED  # whoever named that address knows less than we do
+
+    def _peer(self) -> Peer | None:
+        """Return the instance that was named, or where the session is placed."""
+        router = self._router
+        peer = router.peer(self._named)
+        if peer is None and (place := router.place(self._session_id)) is not None:
+            peer = router.peer(place.address)
+        return peer
 
     async def _enter(self) -> Held:
         try:

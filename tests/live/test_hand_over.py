@@ -324,3 +324,42 @@ async def test_idle_sessions_move_before_those_in_use(house: House, ports: Itera
             await house.kept.until(moved)
         idle = [name for name in reversed(its_own) if name not in in_use]
         assert order == idle + [name for name in reversed(its_own) if name in in_use]
+
+
+async def test_a_session_given_to_us_before_another_joined_is_served(
+    house: House, ports: Iterator[int]
+) -> None:
+    """Nobody asked for it since, and its place is elsewhere by now: its clients ask us."""
+    async with replicas(house, ports, 2) as started:
+        giver, taker = started.all
+        names = started.placed_on(taker, 60)
+        newcomer = await started.start()
+        (name, *_) = [each for each in names if started.place(each) is newcomer]
+        await house.kept.make(name)
+        await giver.live.rooms.enter(name)
+        place = taker.live.instances.at(taker.address)
+        assert place is not None
+        await giver.live.leaving.hand_over(name, place)
+        assert await owner_of(started, name) is taker
+        for n, replica in enumerate((taker, newcomer, giver)):
+            assert await replica.say(f"{n}", session_id=name) == n + 2
+        assert taker.holds(name)
+
+
+async def test_a_session_given_to_one_that_leaves_at_once_is_free_for_others(
+    house: House, ports: Iterator[int]
+) -> None:
+    """It takes no more sessions, and it lives: it gives up what it was given and does not hold."""
+    async with replicas(house, ports, 2) as started:
+        giver, taker = started.all
+        (name,) = started.placed_on(taker)
+        await house.kept.make(name)
+        await giver.live.rooms.enter(name)
+        place = taker.live.instances.at(taker.address)
+        assert place is not None
+        await giver.live.leaving.hand_over(name, place)
+        await taker.live.leaving.drain()
+        assert await owner_of(started, name) is taker
+        assert await giver.say("one", session_id=name) == 2
+        assert await owner_of(started, name) is giver
+        assert await taker.say("two", session_id=name) == 3

@@ -307,3 +307,23 @@ async def test_failures_of_the_search_reach_the_caller() -> None:
         there.rooms.outcomes = [failure]
         with pytest.raises(type(failure)):
             await there.found("s")
+
+
+async def test_a_session_that_was_given_to_us_is_entered_wherever_it_is_placed() -> None:
+    """Placement has changed since; its place cannot have it, and says that it is ours."""
+    there = scene(HERE, A)
+    session_id = there.placed_at(A)
+    search = there.router.search(session_id)
+    assert await there.asked(search) == A
+    search.moved(HERE)
+    found: Any = await search.next()
+    assert found == f"room of {session_id}"
+
+
+async def test_a_session_that_is_ours_by_an_old_word_alone_is_looked_for_on() -> None:
+    """Whoever named us knew less than Store, which names another owner."""
+    there = scene(HERE, A, B)
+    search = there.router.search(there.placed_at(A))
+    there.rooms.outcomes = [SessionMoved(B)]
+    search.moved(HERE)
+    assert await there.asked(search) == B
