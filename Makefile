@@ -19,7 +19,7 @@ endif
 
 SHOWS := show-kill show-term show-stop show-turn show-idle
 
-.PHONY: help setup run test check protos token bench clean fuzz lock $(SHOWS) \
+.PHONY: help setup run test check protos token bench clean fuzz simulate lock $(SHOWS) \
 	check-lint check-format check-types check-imports check-stubs
 
 help: ## this list
@@ -76,6 +76,10 @@ $(SHOWS): show-%: $(RUN)
 
 fuzz: $(DEV) ## schemathesis on the gateway's own OpenAPI document, 200 examples per operation
 	@SESSIOND_FUZZ_EXAMPLES=200 $(BIN)/python -m pytest tests/fuzz
+
+simulate: $(DEV) ## the real Stores and Lives on virtual time: make simulate SCHEDULES=1000 SEED=0
+	@exec $(BIN)/python -m tests.simulation $(if $(SCHEDULES),--schedules "$(SCHEDULES)") \
+		$(if $(SECONDS),--seconds "$(SECONDS)") $(if $(SEED),--seed "$(SEED)")
 
 lock: $(DEV) ## compile both lock files anew from pyproject.toml
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade \

@@ -22,6 +22,8 @@ from tests.simulation.parts import World
 
 TRIES = 8
 CALL_SECONDS = 4.0
+PATIENCE = (1.0, 4.0, 8.0)
+"""How long a caller may wait for a change, which is then unknown, and asked for again."""
 
 UNSETTLED = (OutcomeUnknown, DeadlineExceeded, Internal)
 AGAIN = frozenset({"UNAVAILABLE", "SESSION_MOVED", "DRAINING", "OUTCOME_UNKNOWN"})
@@ -94,7 +96,7 @@ class Client:
         for tried in range(TRIES):
             try:
                 answer = await getattr(self.live(), method)(
-                    request, metadata=self.metadata, timeout=CALL_SECONDS
+                    request, metadata=self.metadata, timeout=self.chance.choice(PATIENCE)
                 )
             except grpc.aio.AioRpcError as error:
                 failure = from_rpc_error(error, mutating=True)
@@ -103,7 +105,8 @@ class Client:
                 return asked
             self._complain(asked, failure)
             unknown = unknown or isinstance(failure, UNSETTLED)
-            if failure.reason not in AGAIN or (unknown and self.chance.random() < 0.1):
+            # Some give up at once: what they were told then is the last word on it.
+            if failure.reason not in AGAIN or self.chance.random() < 0.2:
                 break
             await asyncio.sleep(self.chance.uniform(0.01, 0.2) * 2 ** min(tried, 4))
         self.settle(asked, UNKNOWN if unknown else FAIL, reason=failure.reason)
@@ -190,8 +193,8 @@ class Person(Client):
             await self._one("delete" if last else self._any(), session_id)
 
     def _any(self) -> str:
-        kinds = ("append", "get", "list", "update", "submit", "approve", "pause")
-        return self.chance.choices(kinds, (50, 20, 6, 10, 10, 10, 2))[0]
+        kinds = ("append", "get", "list", "update", "submit", "approve", "pause", "resume")
+        return self.chance.choices(kinds, (40, 16, 6, 8, 8, 10, 2, 15))[0]
 
     async def _one(self, kind: str, session_id: str) -> None:
         where: dict[str, Any] = {"session_id": session_id}
@@ -215,8 +218,10 @@ class Person(Client):
             case "pause":
                 pause = live.PauseSessionRequest(**where)
                 await self.change(kind, session_id, pause, "PauseSession")
+                await self._one("resume", session_id)
+            case "resume":  # which mostly changes nothing, and is answered by the revision
                 resume = live.ResumeSessionRequest(**where)
-                await self.change("resume", session_id, resume, "ResumeSession")
+                await self.change(kind, session_id, resume, "ResumeSession")
             case "get":
                 await self.get(session_id)
             case _:

@@ -219,6 +219,8 @@ def _fresh(
     own = seqs.get((name, asked.op_id))
     if asked.kind == "get" and asked.seq < known[name]:
         yield f"{asked.client} read {name} at {asked.seq}, when {known[name]} was known"
+    elif own is None and asked.kind != "delete" and asked.seq < known[name]:
+        yield f"{asked.op_id} changed nothing at {asked.seq}, when {known[name]} was known"
     elif own is not None and own <= known[name] and asked.kind not in ("create",):
         yield f"{asked.op_id} stands at {own}, and {known[name]} was known before"
 

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-STEPS = 2_000_000
+STEPS = 400_000
 """Callbacks of one schedule; more are a loop that never comes to rest."""
 
 
@@ -132,6 +132,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         try:
             return self.run_until_complete(main)
         finally:
+            self.steps = 0
             try:
                 self.run_until_complete(self._end())
             finally:
@@ -163,7 +164,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         process.frozen = False
         self._frozen.pop(process, None)
         parked, process.parked = process.parked, []
-        self._ready.extend(parked)
+        self._ready.extendleft(reversed(parked))  # it was ready before what is ready now
 
     def _write_to_self(self) -> None:
         pass  # nobody sleeps

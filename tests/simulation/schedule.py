@@ -42,6 +42,15 @@ class Fault:
     seconds: float
     chosen: int
 
+    @classmethod
+    def of(cls, chance: random.Random) -> Fault:
+        """Return any fault: half of the pauses outlast a registration, and not by much."""
+        kind = chance.choice(FAULTS)
+        seconds = chance.choice((0.3, 1.0, 3.0, 6.0, 9.0)) * chance.uniform(0.5, 1.2)
+        if kind.startswith("pause") and chance.random() < 0.5:
+            seconds = chance.uniform(5.5, 8.0)
+        return cls(chance.uniform(0.2, 2.5), kind, seconds, chance.getrandbits(16))
+
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
@@ -65,15 +74,7 @@ class Schedule:
         sessions = tuple(
             (f"s{number}", chance.choice(workflows)) for number in range(chance.choice((1, 2, 5)))
         )
-        faults = tuple(
-            Fault(
-                at=chance.uniform(0.2, 2.5),
-                kind=chance.choice(FAULTS),
-                seconds=chance.choice((0.3, 1.0, 3.0, 6.0, 9.0)) * chance.uniform(0.5, 1.2),
-                chosen=chance.getrandbits(16),
-            )
-            for _ in range(chance.choice((1, 1, 2, 2, 3, 4)))
-        )
+        faults = tuple(Fault.of(chance) for _ in range(chance.choice((1, 1, 2, 2, 3, 4))))
         return cls(
             seed=seed,
             sessions=sessions,
