@@ -42,6 +42,13 @@ _FAKETIME = (
     "/usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1",
 )
 _TMPFS = "192m"
+_OPTIONS = (
+    ("grpc.enable_retries", 0),
+    ("grpc.enable_http_proxy", 0),
+    ("grpc.use_local_subchannel_pool", 1),
+    ("grpc.max_reconnect_backoff_ms", 200),
+    ("grpc.max_receive_message_length", 40 * 1024 * 1024),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,16 +102,14 @@ class Grounds:
     def channel(self, name: str) -> grpc.aio.Channel:
         """Return a channel to a part, past its door."""
         if name not in self._channels:
-            options = (
-                ("grpc.enable_retries", 0),
-                ("grpc.enable_http_proxy", 0),
-                ("grpc.max_reconnect_backoff_ms", 200),
-                ("grpc.max_receive_message_length", 40 * 1024 * 1024),
-            )
-            channel = grpc.aio.insecure_channel(self.places[name], options=options)
+            channel = grpc.aio.insecure_channel(self.places[name], options=_OPTIONS)
             self._channels[name] = channel
             self.resources.push_async_callback(channel.close)
         return self._channels[name]
+
+    def door_channel(self, name: str) -> grpc.aio.Channel:
+        """Return a channel to a part through its door; it is closed by who asks for it."""
+        return grpc.aio.insecure_channel(self.cluster.address(name), options=_OPTIONS)
 
     async def owner(self, session_id: str) -> str:
         """Return the Live that owns a session, as a Store says; "" when none does, or none says."""

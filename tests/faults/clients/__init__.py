@@ -1,0 +1,1 @@
+"""Clients of a round, whose every operation is written down."""
