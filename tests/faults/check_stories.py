@@ -123,6 +123,22 @@ class Story:
         self.records[seq - 1] = replace(self.records[seq - 1], **changes)
 
 
+Tale = Callable[[Story, bool], None]
+"""Changes the story: so that it breaks a law, or, with False, to what is almost that."""
+
+TALES: list[tuple[Law, Tale]] = []
+
+
+def breaks(law: Law) -> Callable[[Tale], Tale]:
+    """Keep a tale among those that are told."""
+
+    def note(tale: Tale) -> Tale:
+        TALES.append((law, tale))
+        return tale
+
+    return note
+
+
 def operation(name: str) -> Callable[[Entry], bool]:
     """Match the operation of this name."""
     return lambda entry: isinstance(entry, Operation) and entry.op_id == name

@@ -1,0 +1,8 @@
+"""For each law of the checker tales that break it, and their neighbours that break none."""
+
+from __future__ import annotations
+
+from tests.faults.check_stories import TALES
+from tests.faults.check_tales import answers, lists, log, streams, time, turns
+
+__all__ = ["TALES", "answers", "lists", "log", "streams", "time", "turns"]
