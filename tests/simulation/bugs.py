@@ -181,13 +181,13 @@ class Bug(NamedTuple):
 
 
 BUGS = (
-    Bug(acknowledge_before_commit, "was answered"),
-    Bug(show_before_commit, "event"),
+    Bug(acknowledge_before_commit, "ACKNOWLEDGED_"),
+    Bug(show_before_commit, "SHOWN_"),
     Bug(compare_no_head, "was written twice"),
-    Bug(resume_one_too_late, "came after"),
-    Bug(resume_one_too_early, "came after"),
-    Bug(settle_by_reading, "failed with", "ambiguous"),
-    Bug(check_no_deadline, "changed nothing at", "pause live"),
-    Bug(forget_operations, "stands in the log twice"),
-    Bug(list_later, "in the list"),
+    Bug(resume_one_too_late, "STREAM_GAP"),
+    Bug(resume_one_too_early, "STREAM_REPEAT"),
+    Bug(settle_by_reading, "FAILED_STORED", "ambiguous"),
+    Bug(check_no_deadline, "STALE_READ", "pause live"),
+    Bug(forget_operations, "_TWICE"),
+    Bug(list_later, "INDEX_STALE"),
 )

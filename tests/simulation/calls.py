@@ -45,7 +45,7 @@ class ClientCall:
         self._unsent: list[bytes | None] = []
         self._status: Status | None = None
         self._forget: Callable[[ClientCall], None] = lambda _: None
-        self._waiter: asyncio.Future[None] | None = None
+        self._waiters: list[asyncio.Future[None]] = []
         self._timer = None if timeout is None else self._loop.call_later(timeout, self._late)
 
     # --- from its channel ------------------------------------------------------------------------
@@ -171,14 +171,15 @@ class ClientCall:
         )
 
     async def _change(self) -> None:
-        if self._waiter is None:
-            self._waiter = self._loop.create_future()
-        await asyncio.shield(self._waiter)
+        waiter = self._loop.create_future()
+        self._waiters.append(waiter)
+        await waiter
 
     def _wake(self) -> None:
-        waiter, self._waiter = self._waiter, None
-        if waiter is not None:
-            waiter.set_result(None)
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
 
 
 class ServerCall:

@@ -15,6 +15,7 @@ from sessiond.v1 import live_pb2 as live
 from sessiond.v1 import store_pb2 as store
 from sessiond.v1.live_pb2_grpc import LiveServiceStub
 from sessiond.v1.store_pb2_grpc import StoreServiceStub
+from tests.faults.history import digest
 from tests.simulation.channels import Channel
 from tests.simulation.history import FAIL, OK, UNKNOWN, History, Operation
 from tests.simulation.loop import Process
@@ -28,6 +29,11 @@ PATIENCE = (1.0, 4.0, 8.0)
 UNSETTLED = (OutcomeUnknown, DeadlineExceeded, Internal)
 AGAIN = frozenset({"UNAVAILABLE", "SESSION_MOVED", "DRAINING", "OUTCOME_UNKNOWN"})
 AGAIN |= {"DEADLINE_EXCEEDED", "INTERNAL"}
+
+
+def told_of(message: Any) -> tuple[int, str]:
+    """Return a message as histories have it."""
+    return message.seq, digest(message.content)
 
 
 class Client:
@@ -49,19 +55,27 @@ class Client:
         self.history = history
         self.loop = world.loop
         self.chance = chance
+        role, _, subject = token.partition(":")
+        self.actor = f"{subject}/{role}/"
         self.metadata = (("authorization", f"Bearer {token}"),)
         self._network = world.network
         self._lives, self._stores = lives, stores
         self._channels: dict[str, Any] = {}
+        self._stubs: dict[str, Any] = {}
         self._count = 0
 
     def live(self) -> Any:
         """Return a Live, any of them."""
-        return LiveServiceStub(self.channel(self.chance.choice(self._lives)))
+        return self._stub(self.chance.choice(self._lives), LiveServiceStub)
 
     def store(self) -> Any:
         """Return a Store, any of them."""
-        return StoreServiceStub(self.channel(self.chance.choice(self._stores)))
+        return self._stub(self.chance.choice(self._stores), StoreServiceStub)
+
+    def _stub(self, name: str, kind: Callable[[Any], Any]) -> Any:
+        if name not in self._stubs:
+            self._stubs[name] = kind(self.channel(name))
+        return self._stubs[name]
 
     def channel(self, name: str) -> Any:
         """Return the channel to a part."""
@@ -74,9 +88,12 @@ class Client:
         self._count += 1
         return f"{self.name}-{self._count}"
 
-    def begin(self, kind: str, session_id: str, op_id: str = "") -> Operation:
+    def begin(self, kind: str, session_id: str, op_id: str = "", request: Any = None) -> Operation:
         """Note that something is asked for."""
-        asked = Operation(self.name, kind, session_id, op_id, self.loop.time())
+        content = getattr(request, "content", "") or getattr(request, "title", "")
+        if kind == "approve":
+            content = "approved"
+        asked = Operation(self.name, self.actor, kind, session_id, op_id, content, self.loop.time())
         self.history.operations.append(asked)
         self.history.note(self.loop.time(), self.name, f"{kind} {session_id} {op_id}")
         return asked
@@ -85,13 +102,13 @@ class Client:
         """Note what came of it."""
         asked.returned, asked.outcome = self.loop.time(), outcome
         asked.seq, asked.reason = seq, reason
-        told = f"{asked.kind} {asked.session_id} {asked.op_id} {outcome} {seq} {reason}"
+        told = f"{asked.kind} {asked.session_id} {asked.op_id} {outcome.value} {seq} {reason}"
         self.history.note(asked.returned, self.name, told)
 
     async def change(self, kind: str, session_id: str, request: Any, method: str) -> Operation:
         """Make a change, and repeat it while that may help: nearly always."""
         request.op_id = self.new_op_id()
-        asked = self.begin(kind, session_id, request.op_id)
+        asked = self.begin(kind, session_id, request.op_id, request)
         unknown = False
         for tried in range(TRIES):
             try:
@@ -145,7 +162,7 @@ class Client:
 
         def told(answer: Any) -> None:
             session = answer.session
-            asked.told = [message.content for message in session.conversation_history]
+            asked.told = [told_of(message) for message in session.conversation_history]
             self.settle(asked, OK, session.revision)
 
         request = store.GetSessionRequest(session_id=session_id)
@@ -156,7 +173,7 @@ class Client:
         asked = self.begin("list", "")
 
         def told(answer: Any) -> None:
-            asked.told = {each.id: each.revision for each in answer.sessions}
+            asked.told = [(each.id, each.revision) for each in answer.sessions]
             self.settle(asked, OK)
 
         request = store.ListSessionsRequest(user_id=user_id)

@@ -10,9 +10,23 @@ from typing import Any
 import grpc
 
 from services.live.forwarding import CONNECT
+from sessiond.event_wire import event_from_wire
 from sessiond.v1 import live_pb2 as live
-from tests.simulation.clients import AGAIN, Client
-from tests.simulation.history import FAIL, OK, UNKNOWN, Operation, Shown
+from tests.faults.history import (
+    Attached,
+    CaughtUp,
+    Entry,
+    Goaway,
+    Reset,
+    Shown,
+    Snapshot,
+    Token,
+    about,
+    content_of,
+    event_kind,
+)
+from tests.simulation.clients import AGAIN, Client, told_of
+from tests.simulation.history import FAIL, OK, UNKNOWN, Operation, ns
 
 ENDS = frozenset({"SESSION_NOT_FOUND"})
 
@@ -35,9 +49,9 @@ class Followed:
     seq: int = 0
     attachment: int = 0
     attached: bool = False
-    present: bool = False
     gone: bool = False
-    text: dict[str, int] = field(default_factory=dict)
+    asked: tuple[int, str, int] = (0, "", 0)
+    messages: list[tuple[int, str]] = field(default_factory=list)
     sent: dict[str, Sent] = field(default_factory=dict)
 
 
@@ -48,7 +62,7 @@ class Follower(Client):
         """Say which."""
         self.followed = {each: Followed(each) for each in sessions}
         self._call: Any = None
-        self._attachments = 0
+        self._attachments = self._streams = 0
 
     async def run(self) -> None:
         """Keep a stream, to one Live or another; until cancelled."""
@@ -64,7 +78,7 @@ class Follower(Client):
         """Make a change; its reply comes when it comes."""
         followed = self.followed[session_id]
         request.op_id = self.new_op_id()
-        asked = self.begin(kind, session_id, request.op_id)
+        asked = self.begin(kind, session_id, request.op_id, request)
         frame = live.ClientFrame(since=followed.seq, **{field_name: request})
         followed.sent[request.op_id] = Sent(frame, asked)
         if followed.attached:
@@ -97,6 +111,7 @@ class Follower(Client):
     # --- the stream ------------------------------------------------------------------------------
 
     async def _stream(self) -> None:
+        self._streams += 1
         channel = self.channel(self.chance.choice(self._lives))
         self._call = channel.stream_stream(CONNECT)(metadata=self.metadata)
         await self._write(live.ClientFrame(hello=live.Hello()))
@@ -116,6 +131,8 @@ class Follower(Client):
         if followed.gone or self._call is None:
             return
         cursor = f"{followed.log_id}.{followed.seq}" if followed.seq else None
+        given = (followed.log_id, followed.seq) if cursor else ("", 0)
+        followed.asked = (ns(self.loop.time()), *given)
         attach = live.Attach(session_id=followed.session_id, cursor=cursor, tail=1000)
         await self._write(live.ClientFrame(attach=attach))
 
@@ -133,38 +150,55 @@ class Follower(Client):
         followed = self.followed.get(getattr(told, "session_id", ""))
         if followed is None:
             return
+        stream = (self.name, self._streams, followed.session_id)
+        now = ns(self.loop.time())
         match kind:
             case "attached":
                 self._attachments += 1
                 followed.attachment = self._attachments
-                followed.attached, followed.text = True, {}
-                seq = followed.seq if told.recovered else 0
-                self._show(followed, kind, seq, told.log_id)
+                followed.attached, followed.messages = True, []
+                turns = tuple((turn.turn_id, turn.text) for turn in told.turns)
+                asked, log, cursor = followed.asked
+                self._show(
+                    Attached(
+                        *stream,
+                        asked,
+                        now,
+                        told.recovered,
+                        told.log_id,
+                        told.head_seq,
+                        log,
+                        cursor,
+                        turns,
+                    )
+                )
                 followed.log_id = told.log_id
-                for turn in told.turns:
-                    self._show(followed, "text", 0, (turn.turn_id, 0, turn.text))
                 for sent in tuple(followed.sent.values()):
                     sent.unknown = True
                     await self._write(sent.frame)
             case "snapshot":
-                self._show(followed, kind, told.seq, _part(told))
+                followed.messages += map(told_of, told.messages.messages)
                 if told.last:
+                    messages = tuple(followed.messages)
+                    self._show(Snapshot(*stream, now, told.log_id, told.seq, messages, 1000))
                     followed.seq = told.seq
             case "event":
-                self._show(followed, kind, told.seq, told.SerializeToString(deterministic=True))
+                event = event_from_wire(told).event
+                about_it = content_of(event), about(event)
+                self._show(Shown(*stream, now, told.seq, told.op_id, event_kind(event), *about_it))
+                self.history.events.append(told)
                 followed.seq = told.seq
             case "token":
-                self._show(followed, "text", 0, (told.turn_id, told.offset, told.text))
+                self._show(Token(*stream, now, told.turn_id, told.offset, told.text))
             case "caught_up":
-                followed.present = True
-                self._show(followed, kind, told.seq)
+                self._show(CaughtUp(*stream, now, told.seq))
             case "reset":
-                followed.seq = 0
-                self._show(followed, kind, 0, told.reason)
+                followed.seq, followed.messages = 0, []
+                self._show(Reset(*stream, now, told.reason))
             case "reply":
                 await self._replied(followed, told)
             case "goaway":
-                self._show(followed, kind, 0, told.reason)
+                self._show(Goaway(*stream, now, told.reason))
                 self._left(followed)
                 if told.reason in ENDS:
                     followed.gone = True
@@ -200,19 +234,10 @@ class Follower(Client):
             await self._write(sent.frame)
 
     def _left(self, followed: Followed) -> None:
-        followed.attached = followed.present = False
+        followed.attached = False
         for sent in followed.sent.values():
             sent.unknown = True
 
-    def _show(self, followed: Followed, kind: str, seq: int = 0, what: Any = None) -> None:
-        now = self.loop.time()
-        self.history.shown.append(
-            Shown(self.name, followed.attachment, followed.session_id, now, kind, seq, what)
-        )
-        text = f"sees {followed.session_id} {kind} {seq}"
-        self.history.note(now, self.name, text if kind == "event" else f"{text} {what or ''}")
-
-
-def _part(told: live.Snapshot) -> Any:
-    messages = tuple(message.content for message in told.messages.messages)
-    return told.last, messages
+    def _show(self, entry: Entry) -> None:
+        self.history.shown.append(entry)
+        self.history.note(self.loop.time(), self.name, f"sees {entry}")

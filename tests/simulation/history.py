@@ -1,59 +1,87 @@
-"""What clients did and saw, in the order in which it happened."""
+"""What clients did and saw, in the order in which it happened, as the checker reads it."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
-OK: Literal["ok"] = "ok"
-FAIL: Literal["fail"] = "fail"
-UNKNOWN: Literal["unknown"] = "unknown"
+from sessiond.v1.event_pb2 import Event
+from tests.faults import history as told
+from tests.faults.history import Entry, Kind, Outcome, digest
+
+OK, FAIL, UNKNOWN = Outcome.OK, Outcome.FAIL, Outcome.UNKNOWN
+
+KINDS = {
+    "submit": Kind.SUBMIT,
+    "approve": Kind.DECIDE,
+    **{kind.value: kind for kind in Kind},
+}
+
+
+def ns(seconds: float) -> int:
+    """Return a time as histories have it."""
+    return 1 << 60 if math.isinf(seconds) else round(seconds * 1e9)
 
 
 @dataclass(slots=True)
 class Operation:
-    """One change or read. `seq` is what its answer named; `told` is what a read showed."""
+    """One change or read. `content` is what it says; `told` what a read was shown."""
 
     client: str
+    actor: str
     kind: str
     session_id: str
     op_id: str
+    content: str
     invoked: float
-    returned: float = float("inf")
-    outcome: Literal["ok", "fail", "unknown"] = UNKNOWN
+    returned: float = math.inf
+    outcome: Outcome = UNKNOWN
     seq: int = 0
     reason: str = ""
-    told: Any = None
+    told: Any = ()
 
-    @property
-    def reads(self) -> bool:
-        """Whether it changes nothing."""
-        return self.kind in ("get", "list")
-
-
-@dataclass(slots=True)
-class Shown:
-    """One thing that a stream showed of one session, in one attachment of one client."""
-
-    client: str
-    attachment: int
-    session_id: str
-    at: float
-    kind: str
-    seq: int = 0
-    what: Any = None
+    def entry(self) -> told.Operation:
+        """Return it as the checker reads it."""
+        kind = KINDS[self.kind]
+        return told.Operation(
+            kind=kind,
+            client=self.client,
+            actor=self.actor,
+            session=self.session_id,
+            invoked=ns(self.invoked),
+            returned=ns(self.returned),
+            outcome=self.outcome,
+            op_id=self.op_id,
+            failure=self.reason,
+            seq=self.seq,
+            content=digest(self.content),
+            messages=tuple(self.told) if kind is Kind.GET else (),
+            user="alice" if kind in (Kind.LIST, Kind.CREATE) else "",
+            listed=tuple(self.told) if kind is Kind.LIST else (),
+        )
 
 
 @dataclass(slots=True)
 class History:
-    """Everything of one schedule, and a readable trace of it."""
+    """Everything of one schedule, and a readable trace of it.
+
+    `complaints` is what parts said that they must never have to say.
+    """
 
     operations: list[Operation] = field(default_factory=list)
-    shown: list[Shown] = field(default_factory=list)
+    shown: list[Entry] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
-    """What parts said that they must never have to say."""
 
     def note(self, at: float, who: str, text: str) -> None:
         """Add a line to the trace."""
         self.lines.append(f"{at:9.4f} {who:10} {text}")
+
+    def entries(self) -> Iterator[Entry]:
+        """Return all of it as the checker reads it."""
+        yield from self.shown
+        for operation in self.operations:
+            yield operation.entry()

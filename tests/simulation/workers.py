@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sessiond.v1 import live_pb2 as live
+from tests.faults.history import Written
 from tests.simulation.followers import Followed, Follower
-from tests.simulation.history import OK
+from tests.simulation.history import OK, ns
 
 WORDS = "the quick brown fox jumps over the lazy dog and comes back "
 
@@ -94,6 +95,9 @@ class Worker(Follower):
             token = live.WriteToken(
                 session_id=session_id, turn_id=writing.turn_id, offset=offset, text=piece
             )
+            # Noted before it is sent: somebody may be shown it before this goes on.
+            now = ns(self.loop.time())
+            self._show(Written(self.name, session_id, now, writing.turn_id, offset, piece))
             await self._write(live.ClientFrame(token=token))
             offset += len(piece)
         if not writing.end and not writing.over.is_set():
