@@ -1,7 +1,8 @@
 """What a round does: one seed gives one plan, for ever the same.
 
 A plan is data alone. Its victims are parts by name, or roles that are looked up when the moment has
-come: the `owner` of a session of the round, the `leader` of etcd, or both at once.
+come: the `owner` of a session of the round, the `writer`, which owns the one in which turns are
+written, the `leader` of etcd, or several at once.
 """
 
 from __future__ import annotations
@@ -94,7 +95,7 @@ KINDS: Mapping[str, Kind] = {
     "delivered-twice": Kind((*STORES, *LIVES, *ETCDS), (1.0, 4.0)),
     "old-request": Kind(("owner",), (1.0, 2.0)),
     "crash-of-store": Kind(STORES, (0.2, 2.0)),
-    **{kind: Kind(("owner",), (0.2, 2.0)) for kind in POINTS},
+    **{kind: Kind(("writer" if "draft" in kind else "owner",), (0.2, 2.0)) for kind in POINTS},
     **{f"road-{trouble}": Kind(ROADS, (1.0, 1.5 * TTL_SECONDS)) for trouble in TROUBLES},
 }
 

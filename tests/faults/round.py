@@ -6,7 +6,7 @@ import asyncio
 import random
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +16,7 @@ from services.store.etcd.client import EtcdClient
 from sessiond import Client
 from sessiond.session.access import Role
 from tests.faults.check import Violation, check
+from tests.faults.clients.browser import Browser
 from tests.faults.clients.callers import Caller, GrpcRoad, RestRoad
 from tests.faults.clients.follower import Follower
 from tests.faults.clients.notebook import Book, Voice, now, user
@@ -23,7 +24,7 @@ from tests.faults.clients.worker import Worker
 from tests.faults.cluster import Grounds, Needs, grounds
 from tests.faults.faults import MAKERS
 from tests.faults.faults.fault import Scene
-from tests.faults.history import Journal, Operation, Outcome
+from tests.faults.history import History, Journal, Operation, Outcome
 from tests.faults.plan import Plan, Strike
 from tests.faults.stored import read_final
 
@@ -109,7 +110,7 @@ async def play(
             async with EtcdClient(endpoints) as etcd:
                 final = await read_final(etcd)
     verdict.violations = check(journal.entries, final)
-    _judge(verdict, journal, struck)
+    judge(verdict, journal.entries, struck)
     verdict.seconds = time.monotonic() - began
     if verdict.well:
         shutil.rmtree(home, ignore_errors=True)
@@ -176,11 +177,22 @@ async def _load(
             )
             for number in range(3)
         ]
+        browsers = [
+            Browser(
+                Voice(book, f"browser-{number}", user(_USER)),
+                found.doors_of("gateway")[number % 2 :] + found.doors_of("gateway")[: number % 2],
+                token=token,
+                session=session,
+            )
+            for number, session in enumerate([*sessions[:3], chat])
+        ]
         following = [asyncio.create_task(each.run()) for each in followers]
+        following += [asyncio.create_task(each.follow()) for each in browsers]
         working = [asyncio.create_task(each.run(PAUSE_SECONDS)) for each in callers]
+        working += [asyncio.create_task(each.run(5 * PAUSE_SECONDS)) for each in browsers]
         working.append(asyncio.create_task(worker.run()))
         try:
-            struck = await _strike_all(Scene(found, sessions), plan, told)
+            struck = await _strike_all(Scene(found, sessions, chat), plan, told)
             book.closing.set()
             _, late = await asyncio.wait(working, timeout=SETTLE_SECONDS)
             if late:
@@ -242,12 +254,13 @@ async def _strike_all(scene: Scene, plan: Plan, told: Callable[[str], None]) -> 
     return struck
 
 
-def _judge(verdict: Verdict, journal: Journal, struck: list[Struck]) -> None:
-    asked = [each for each in journal.entries if isinstance(each, Operation)]
+def judge(verdict: Verdict, history: History, struck: Sequence[Struck]) -> None:
+    """Put the figures of a history into a verdict, and why its round counts for nothing."""
+    asked = [each for each in history if isinstance(each, Operation)]
     ok = [each for each in asked if each.outcome is Outcome.OK]
     verdict.operations, verdict.oks = len(asked), len(ok)
     verdict.unknowns = sum(each.outcome is Outcome.UNKNOWN for each in asked)
-    verdict.shown = len(journal.entries) - len(asked)
+    verdict.shown = len(history) - len(asked)
     if len(ok) < ENOUGH:
         verdict.complaints.append(f"{len(ok)} operations were well, fewer than {ENOUGH}")
     for each in struck:

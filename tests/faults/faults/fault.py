@@ -30,10 +30,12 @@ class Scene:
     Attributes:
         grounds: the cluster.
         sessions: those that clients use.
+        written: the one in which turns are written.
     """
 
     grounds: Grounds
     sessions: Sequence[str]
+    written: str
 
     async def victims(self, strike: Strike) -> list[str]:
         """Return the parts that are meant, as things stand now; a role that nobody has is none."""
@@ -42,6 +44,8 @@ class Scene:
             name = role
             if role == "owner":
                 name = await self.grounds.owner(self.session(strike))
+            elif role == "writer":
+                name = await self.grounds.owner(self.written)
             elif role == "leader":
                 try:
                     name = await self.grounds.members.leader()
