@@ -19,7 +19,7 @@ from tests.faults.history import digest
 from tests.simulation.channels import Channel
 from tests.simulation.history import FAIL, OK, UNKNOWN, History, Operation
 from tests.simulation.loop import Process
-from tests.simulation.parts import World
+from tests.simulation.world import World
 
 TRIES = 8
 CALL_SECONDS = 4.0

@@ -8,8 +8,9 @@ from typing import Any
 
 from tests.simulation.etcd import NAME
 from tests.simulation.history import History
-from tests.simulation.parts import Live, Part, Store, World
+from tests.simulation.parts import Live, Part, Store
 from tests.simulation.schedule import LIVES, STORES, Fault
+from tests.simulation.world import World
 
 Pairs = set[tuple[str, str]]
 

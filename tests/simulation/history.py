@@ -13,11 +13,7 @@ from tests.faults.history import Entry, Kind, Outcome, digest
 
 OK, FAIL, UNKNOWN = Outcome.OK, Outcome.FAIL, Outcome.UNKNOWN
 
-KINDS = {
-    "submit": Kind.SUBMIT,
-    "approve": Kind.DECIDE,
-    **{kind.value: kind for kind in Kind},
-}
+KINDS = {"approve": Kind.DECIDE, **{kind.value: kind for kind in Kind}}
 
 
 def ns(seconds: float) -> int:

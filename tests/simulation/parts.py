@@ -29,22 +29,18 @@ from services.live.stream import Surroundings
 from services.live.streams import Streams
 from services.live.writing import Writing
 from services.serving.addresses import HostPort
-from services.serving.auth import Authenticator, Verified
 from services.serving.health import Health
-from services.serving.identity import PartIdentity
 from services.serving.instances import Instances
 from services.serving.interceptors import CallInterceptor
-from services.serving.metrics import CallMetrics
 from services.store.commit import Committer
-from services.store.metrics import CommitMetrics
 from services.store.ownership import OwnershipServicer
 from services.store.servicer import StoreServicer
 from services.store.sessions import Sessions
 from services.store.unreachable import Dialler, Unreachable
 from services.store.watching import Watching
 from services.store.workflows import Workflows, load_workflows
-from sessiond.errors import Draining, Unauthenticated
-from sessiond.session.access import Identity, Role
+from sessiond.errors import Draining
+from sessiond.session.access import Role
 from sessiond.session.limits import DEFAULT_LIMITS
 from sessiond.v1.live_pb2_grpc import add_LiveServiceServicer_to_server
 from sessiond.v1.ownership_pb2_grpc import (
@@ -53,13 +49,12 @@ from sessiond.v1.ownership_pb2_grpc import (
 )
 from sessiond.v1.store_pb2_grpc import add_StoreServiceServicer_to_server
 from tests.simulation.channels import Channel, Server
-from tests.simulation.etcd import Etcd, FarRepository
-from tests.simulation.loop import Process, VirtualLoop
-from tests.simulation.network import Network
+from tests.simulation.far import FarRepository
+from tests.simulation.loop import Process
+from tests.simulation.world import TTL_SECONDS, Badge, Keyring, Uncounted, World
 
 IDENTIFY = "/sessiond.v1.InstanceService/Identify"
 EPOCH_SECONDS = 1_790_000_000
-TTL_SECONDS = 5
 UNLIMITED = Rate(1e6, 1_000_000)
 WORKFLOWS: list[Workflows] = []
 
@@ -70,79 +65,6 @@ def workflows() -> Workflows:
         folder = Path(__file__).parents[2] / "workflows"
         WORKFLOWS.append(load_workflows(folder, "master-workflow-v2", DEFAULT_LIMITS))
     return WORKFLOWS[0]
-
-
-class World:
-    """What all parts of one schedule stand on."""
-
-    def __init__(self, loop: VirtualLoop, chance: random.Random) -> None:
-        self.loop = loop
-        self.network = Network(loop, random.Random(chance.getrandbits(32)))
-        self.etcd = Etcd(
-            loop,
-            random.Random(chance.getrandbits(32)),
-            self.network.cut,
-            ttl_seconds=TTL_SECONDS,
-        )
-        self.chance = random.Random(chance.getrandbits(32))
-        loop.reached = lambda host, port: self.network.listens(f"{host}:{port}")
-
-
-class Keyring(Authenticator):
-    """Knows callers by their names: a token says who one is, and nobody lies here."""
-
-    def __init__(self) -> None:
-        self._known: dict[str, Verified] = {}
-
-    def recall(self, token: str) -> Verified | None:
-        known = self._known.get(token)
-        if known is None:
-            role, _, subject = token.partition(":")
-            agents = frozenset({"assistant", subject}) if role == "agent" else frozenset[str]()
-            if role not in set(Role):
-                return None
-            known = Verified(Identity(subject, Role(role), agents=agents), float("inf"))
-            self._known[token] = known
-        return known
-
-    async def verify(self, token: str) -> Verified:
-        if (known := self.recall(token)) is None:
-            raise Unauthenticated
-        return known
-
-
-class Badge(PartIdentity):
-    """A part's own token, without a file."""
-
-    def __init__(self, role: Role, name: str) -> None:
-        self._token = f"{role.value}:{name}"
-
-    def token(self) -> str:
-        return self._token
-
-
-class _Gauge:
-    def inc(self) -> None:
-        pass
-
-    def dec(self) -> None:
-        pass
-
-
-class Uncounted(CallMetrics, CommitMetrics):
-    """Metrics that nobody reads."""
-
-    def __init__(self) -> None:
-        pass
-
-    def in_flight(self, method: str) -> Any:
-        return _Gauge()
-
-    def ended(self, method: str, code: str, seconds: float) -> None:
-        pass
-
-    def settled(self, outcomes: Any, seconds: float, waiting: int) -> None:
-        pass
 
 
 class Part:

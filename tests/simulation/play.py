@@ -21,9 +21,9 @@ from tests.simulation.followers import Follower
 from tests.simulation.history import OK, UNKNOWN, History
 from tests.simulation.judge import judge
 from tests.simulation.loop import Deadlock, VirtualLoop
-from tests.simulation.parts import World
 from tests.simulation.schedule import LIVES, STORES, Schedule
 from tests.simulation.workers import Worker
+from tests.simulation.world import World
 
 PATIENCE = 60.0
 """Virtual seconds that everything may take to be as it should, once all is mended."""

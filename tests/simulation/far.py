@@ -1,0 +1,176 @@
+"""The repository as one Store has it, whose etcd is far away."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any, TypeVar
+
+from services.store.repository import (
+    AwaitedPage,
+    Commit,
+    Committed,
+    Creation,
+    Deletion,
+    EntryPage,
+    Existing,
+    Instance,
+    NotRegistered,
+    Outcome,
+    Owned,
+    Repository,
+    Scope,
+    ScopeChange,
+    Snapshot,
+    Unknown,
+)
+from sessiond.errors import OutcomeUnknown, Unavailable
+from tests.simulation.etcd import Etcd, Lost
+
+T = TypeVar("T")
+
+
+class FarRepository(Repository):
+    """The repository as one Store has it."""
+
+    def __init__(self, etcd: Etcd, store: str) -> None:
+        self._etcd = etcd
+        self._kept = etcd.kept
+        self._store = store
+
+    async def _read(self, call: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        try:
+            return await self._etcd.ask(self._store, call, writes=False)
+        except Lost:
+            raise Unavailable from None
+
+    async def _write(self, call: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        return await self._etcd.ask(self._store, call, writes=True)
+
+    # --- sessions --------------------------------------------------------------------------------
+
+    async def create(self, creation: Creation) -> Committed | Existing:
+        for _ in range(2):
+            try:
+                return await self._write(lambda: self._kept.create(creation))
+            except Lost:
+                continue
+        raise OutcomeUnknown
+
+    async def snapshot(self, session_id: str) -> Snapshot | None:
+        return await self._read(lambda: self._kept.snapshot(session_id))
+
+    async def records(
+        self, session_id: str, first_seq: int, last_seq: int, *, revision: int
+    ) -> list[bytes]:
+        kept = self._kept
+        return await self._read(
+            lambda: kept.records(session_id, first_seq, last_seq, revision=revision)
+        )
+
+    async def records_at(
+        self, session_id: str, seqs: Sequence[int], *, revision: int
+    ) -> list[bytes]:
+        return await self._read(lambda: self._kept.records_at(session_id, seqs, revision=revision))
+
+    async def drafts(self, session_id: str, turn_id: str, *, revision: int) -> list[bytes]:
+        return await self._read(lambda: self._kept.drafts(session_id, turn_id, revision=revision))
+
+    # --- lists -----------------------------------------------------------------------------------
+
+    async def count(self, user_id: str) -> int:
+        return await self._read(lambda: self._kept.count(user_id))
+
+    async def entries(
+        self, user_id: str, *, after: tuple[int, str] | None, limit: int, revision: int | None
+    ) -> EntryPage:
+        kept = self._kept
+        return await self._read(
+            lambda: kept.entries(user_id, after=after, limit=limit, revision=revision)
+        )
+
+    async def awaited(self, agent: str) -> AwaitedPage:
+        return await self._read(lambda: self._kept.awaited(agent))
+
+    @asynccontextmanager
+    async def watch(
+        self, scope: Scope, *, after_revision: int
+    ) -> AsyncIterator[AsyncIterator[ScopeChange]]:
+        async with self._kept.watch(scope, after_revision=after_revision) as changes:
+            yield self._late(changes)
+
+    # --- ownership -------------------------------------------------------------------------------
+
+    async def register(self, instance: bytes, *, address: str, ttl_seconds: int) -> int:
+        async def effect() -> int:
+            lease = await self._kept.register(instance, address=address, ttl_seconds=ttl_seconds)
+            self._etcd.prolong(instance, ttl_seconds)
+            return lease
+
+        try:
+            return await self._write(effect)
+        except Lost:
+            raise Unavailable from None
+
+    async def heartbeat(self, instance: bytes, lease: int, *, draining: bool) -> bool:
+        async def effect() -> bool:
+            stands = await self._kept.heartbeat(instance, lease, draining=draining)
+            if stands:
+                self._etcd.prolong(instance, self._etcd.ttl_seconds)
+            return stands
+
+        return await self._read(effect)
+
+    async def deregister(self, instance: bytes, lease: int) -> None:
+        try:
+            await self._write(lambda: self._kept.deregister(instance, lease))
+        except Lost:
+            raise Unavailable from None
+
+    async def instances(self) -> tuple[int, tuple[Instance, ...]]:
+        return await self._read(self._kept.instances)
+
+    @asynccontextmanager
+    async def watch_instances(self) -> AsyncIterator[AsyncIterator[tuple[Instance, ...]]]:
+        async with self._kept.watch_instances() as changes:
+            yield self._late(changes)
+
+    async def acquire(
+        self, session_id: str, instance: bytes, commit_id: bytes
+    ) -> Snapshot | Owned | NotRegistered | None:
+        # As etcd's: what was read is compared in the write, however late that comes.
+        for _ in range(3):
+            seen = await self.snapshot(session_id)
+            try:
+                return await self._write(
+                    partial(self._acquire, session_id, instance, commit_id, seen)
+                )
+            except Lost:
+                continue
+        raise Unavailable
+
+    async def _acquire(
+        self, session_id: str, instance: bytes, commit_id: bytes, seen: Snapshot | None
+    ) -> Snapshot | Owned | NotRegistered | None:
+        now = await self._kept.snapshot(session_id)
+        if (now and now.head) != (seen and seen.head):
+            raise Lost
+        return await self._kept.acquire(session_id, instance, commit_id)
+
+    async def commit(self, batch: Sequence[Commit]) -> list[Outcome]:
+        try:
+            return await self._write(lambda: self._kept.commit(batch))
+        except Lost:
+            return [Unknown()] * len(batch)
+
+    async def delete(self, deletion: Deletion) -> Outcome:
+        try:
+            return await self._write(lambda: self._kept.delete(deletion))
+        except Lost:
+            return Unknown()
+
+    async def _late(self, changes: AsyncIterator[T]) -> AsyncIterator[T]:
+        async for change in changes:
+            await self._etcd.lagging()
+            yield change
