@@ -1,0 +1,1 @@
+"""What a doctor knows of sessions as they stand in etcd, without spelling etcd."""

@@ -1,0 +1,153 @@
+"""Examining one session, and one key of a list, at one revision.
+
+What is stored in one transaction is judged at one revision, so a system that is at work looks as
+well as one that rests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from services.store.doctor.chart import Chart, Children
+from services.store.doctor.findings import Finding, Kind, Repair
+from services.store.doctor.log import compare_head, read_log
+from services.store.keys import AwaitedKey, EntryKey, Keys, Span
+from sessiond.session.state import Session
+from sessiond.store.codec import (
+    StoredHead,
+    decode_entry,
+    decode_head,
+    decode_outputs,
+    encode_entry,
+    load,
+)
+
+
+def examine(chart: Chart, keys: Keys) -> Iterator[Finding]:
+    """Yield what is wrong with a session: its head, log, outputs, drafts and places in lists."""
+    session_id = chart.session_id
+    children = Children(chart, keys)
+    for key in children.unknown:
+        yield Finding(Kind.KEY_UNKNOWN, session_id, f"{key!r} is no key of ours")
+    if chart.head is None:
+        if chart.children:
+            detail = f"{len(chart.children)} keys without a head, records up to {children.last_seq}"
+            yield Finding(Kind.HEAD_MISSING, session_id, detail)
+        return
+    try:
+        head = decode_head(chart.head)
+    except ValueError as error:
+        yield Finding(Kind.HEAD_UNREADABLE, session_id, str(error))
+        return
+    if head.tombstone is not None:
+        if chart.children:
+            repair = Repair(session_id, chart.head, deletes=(keys.children(session_id),))
+            detail = f"{len(chart.children)} keys of a deleted session"
+            yield Finding(Kind.LEFTOVER, session_id, detail, repair)
+        return
+    yield from _orphans(chart, head, children, keys)
+    records, found = read_log(session_id, head, children.records)
+    yield from found
+    try:
+        session = load(head, decode_outputs(children.outputs), records)
+    except ValueError as error:
+        kind = Kind.OUTPUTS_DISAGREE if not found else Kind.HEAD_DISAGREES
+        yield Finding(kind, session_id, f"it cannot be loaded: {error}")
+        return
+    if not found:
+        size = sum(map(len, children.records.values()))
+        found = list(compare_head(head, session, records, size))
+        yield from found
+    # A summary of a state that is in doubt would be a guess.
+    yield from _places(chart, head, session, keys, sure=not found)
+
+
+def examine_listed(
+    key: EntryKey | AwaitedKey, head: bytes | None, keys: Keys, *, remains: bool
+) -> Finding | None:
+    """Return what is wrong with a place in a list, as far as its session's head tells.
+
+    `remains` says that other keys of the session stand: without its head, the place is then a
+    trace of what was lost, and is left alone.
+    """
+    session_id = key.session_id
+    if head is None:
+        stray = "there is no such session"
+    else:
+        try:
+            stored = decode_head(head)
+        except ValueError:
+            return None  # the session's own examination says so
+        if stored.tombstone is not None:
+            stray = "the session was deleted"
+        elif isinstance(key, EntryKey):
+            if (stored.user_id, stored.meta.index_ms) == (key.user_id, key.position_ms):
+                return None
+            stray = "the head names another place"
+        else:
+            if stored.meta.awaited_agent == key.agent:
+                return None
+            stray = f"the session awaits {stored.meta.awaited_agent or 'nobody'}"
+    if isinstance(key, EntryKey):
+        at = keys.entry(*key)
+        kind, where = Kind.ENTRY_STRAY, f"in the list of {key.user_id} at {key.position_ms}"
+    else:
+        at = keys.awaited(*key)
+        kind, where = Kind.AWAITED_STRAY, f"under the agent {key.agent}"
+    lost = head is None and remains
+    repair = None if lost else Repair(session_id, head, deletes=(Span(at, at + b"\0"),))
+    return Finding(kind, session_id, f"{where}, but {stray}", repair)
+
+
+def _orphans(chart: Chart, head: StoredHead, children: Children, keys: Keys) -> Iterator[Finding]:
+    running = head.turn.id if head.turn else None
+    for turn_id, drafts in children.drafts.items():
+        if turn_id != running:
+            deletes = (keys.drafts(chart.session_id, turn_id),)
+            repair = Repair(chart.session_id, chart.head, deletes=deletes)
+            detail = f"{len(drafts)} drafts of the turn {turn_id}, which does not run"
+            yield Finding(Kind.DRAFT_ORPHANED, chart.session_id, detail, repair)
+
+
+def _places(
+    chart: Chart, head: StoredHead, session: Session, keys: Keys, *, sure: bool
+) -> Iterator[Finding]:
+    session_id, meta = chart.session_id, head.meta
+    entry = encode_entry(session)
+
+    def finding(kind: Kind, detail: str, key: bytes) -> Finding:
+        repair = Repair(session_id, chart.head, puts={key: entry}) if sure else None
+        return Finding(kind, session_id, detail, repair)
+
+    key = keys.entry(head.user_id, meta.index_ms, session_id)
+    where = f"in the list of {head.user_id} at {meta.index_ms}"
+    if chart.entry is None:
+        yield finding(Kind.ENTRY_MISSING, f"no entry {where}", key)
+    elif not _same(chart.entry, entry):
+        yield finding(Kind.ENTRY_WRONG, f"the entry {where} is not the session's summary", key)
+    if not meta.awaited_agent:
+        return
+    key = keys.awaited(meta.awaited_agent, session_id)
+    if chart.awaited is None:
+        detail = f"not found under the agent {meta.awaited_agent}, whom it awaits"
+        yield finding(Kind.AWAITED_MISSING, detail, key)
+    elif not _is_of(chart.awaited, session):
+        detail = f"under the agent {meta.awaited_agent} stands no summary of it"
+        yield finding(Kind.AWAITED_WRONG, detail, key)
+
+
+def _same(value: bytes, entry: bytes) -> bool:
+    # Not by bytes: equal maps may be encoded in another order.
+    try:
+        return decode_entry(value) == decode_entry(entry)
+    except ValueError:
+        return False
+
+
+def _is_of(value: bytes, session: Session) -> bool:
+    """Return whether it is some summary of the session's: that of when it came to await."""
+    try:
+        entry = decode_entry(value)
+    except ValueError:
+        return False
+    return (entry.id, entry.user_id) == (session.id, session.user_id)
