@@ -16,17 +16,20 @@ from services.serving.limits import limits_of
 from services.serving.metrics import CallMetrics
 from services.serving.running import Drain, Running, nothing_to_drain
 from services.serving.server import GrpcServer
+from services.store.beside import beside
 from services.store.commit import Committer
 from services.store.etcd.client import EtcdClient
 from services.store.etcd.endpoints import Tls
 from services.store.etcd.repository import EtcdRepository
-from services.store.metrics import CommitMetrics
+from services.store.etcd.upkeep import Upkeep
+from services.store.metrics import CommitMetrics, SpaceMetrics
 from services.store.ownership import OwnershipServicer
 from services.store.readiness import follow_etcd
 from services.store.repository import Repository
 from services.store.servicer import StoreServicer
 from services.store.sessions import Sessions
 from services.store.settings import StoreSettings
+from services.store.space import Space
 from services.store.unreachable import Dialler, Unreachable
 from services.store.watching import Watching
 from services.store.workflows import load_workflows
@@ -57,10 +60,21 @@ def now_ms() -> int:
 async def store(running: Running, settings: StoreSettings) -> AsyncIterator[Drain]:
     """Open Store on etcd; it is ready while etcd answers."""
     endpoints = [str(endpoint) for endpoint in settings.etcd_endpoints]
+    space = Space()
     async with (
         EtcdClient(endpoints, tls=_etcd_tls(settings)) as etcd,
         EtcdRepository(etcd, namespace=settings.etcd_namespace) as repository,
-        serving(running, settings, repository),
+        beside(
+            Upkeep(
+                etcd,
+                space,
+                SpaceMetrics(running.registry),
+                namespace=settings.etcd_namespace,
+                quota_bytes=settings.etcd_quota_bytes,
+                clock=time.monotonic,
+            ).follow()
+        ),
+        serving(running, settings, repository, space),
     ):
         # Streams without an end see the drain for themselves.
         yield nothing_to_drain
@@ -68,9 +82,14 @@ async def store(running: Running, settings: StoreSettings) -> AsyncIterator[Drai
 
 @asynccontextmanager
 async def serving(
-    running: Running, settings: StoreSettings, repository: Repository
+    running: Running,
+    settings: StoreSettings,
+    repository: Repository,
+    space: Space | None = None,
 ) -> AsyncIterator[HostPort]:
     """Serve a repository while the block runs; yields the address, with its real port.
+
+    `space` says how much more it may keep; without one, whatever comes.
 
     Raises:
         StartFailed: a workflow's file is bad, or the address cannot be listened on.
@@ -81,7 +100,7 @@ async def serving(
     loop = asyncio.get_running_loop()
     async with (
         authenticating(settings) as authenticator,
-        Committer(repository, CommitMetrics(running.registry)) as committer,
+        Committer(repository, CommitMetrics(running.registry), space=space) as committer,
         Unreachable(repository, dialler.proves_gone, clock=loop.time) as unreachable,
     ):
         interceptor = CallInterceptor(
@@ -89,7 +108,12 @@ async def serving(
         )
         server = GrpcServer(settings, running.health, interceptor)
         sessions = Sessions(
-            repository, workflows, limits, now_ms=now_ms, random_bytes=secrets.token_bytes
+            repository,
+            workflows,
+            limits,
+            now_ms=now_ms,
+            random_bytes=secrets.token_bytes,
+            space=space,
         )
         watching = Watching(repository, running.health, clock=loop.time)
         add_StoreServiceServicer_to_server(

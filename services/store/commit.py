@@ -21,10 +21,12 @@ from services.store.repository import (
     BatchRefused,
     Commit,
     Outcome,
+    PutOff,
     Repository,
     Unknown,
     Unstorable,
 )
+from services.store.space import Space
 from sessiond.errors import Unavailable
 
 _log = structlog.get_logger(__name__)
@@ -38,7 +40,8 @@ class Committer:
     The queue is full at `capacity` commits or `capacity_bytes`. Then `room()` waits, and the Live
     stream that waits for it is not read further, so its sender is held back by flow control. Who
     submits without asking for room is taken in all the same: a request that was read is never
-    dropped.
+    dropped. What `space` has no room for is put off at once, and never sent; without one there is
+    room for all.
 
     On leaving, what waits has `grace` seconds to be settled; what is left then is unknown.
     """
@@ -48,6 +51,7 @@ class Committer:
         repository: Repository,
         metrics: CommitMetrics,
         *,
+        space: Space | None = None,
         in_flight: int = 2,
         capacity: int = 8192,
         capacity_bytes: int = 64 * 1024 * 1024,
@@ -56,6 +60,7 @@ class Committer:
     ) -> None:
         self._repository = repository
         self._metrics = metrics
+        self._space = space or Space()
         self._most_in_flight = in_flight
         self._capacity = capacity
         self._capacity_bytes = capacity_bytes
@@ -95,6 +100,10 @@ class Committer:
         """Queue a commit. `settle(tag, outcome)` is called once and must not raise."""
         if self._closed:
             settle(tag, Unknown())
+            return
+        if self._space.is_short and self._space.puts_off(commit):
+            settle(tag, PutOff())
+            self._metrics.put_off()
             return
         self._line.join(Waiting(commit, commit.size, settle, tag))
         self._joined()

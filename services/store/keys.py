@@ -8,6 +8,7 @@
     agent:{agent}:{sid}                    the session awaits this agent
     live:{instance}                        a registered instance of Live, in hex
     batch                                  rewritten by each batch of commits; it holds nothing
+    compaction                             rewritten by the Store whose turn it is to compact
 
 All stand behind one namespace, which is empty as shipped.
 
@@ -115,6 +116,11 @@ class Keys:
     def batch(self) -> bytes:
         """The key that every batch of commits rewrites."""
         return self._namespace + b"batch"
+
+    @property
+    def compaction(self) -> bytes:
+        """The key whose version says whose turn it is to compact; it holds a revision."""
+        return self._namespace + b"compaction"
 
     @property
     def instances(self) -> Span:

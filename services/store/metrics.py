@@ -35,6 +35,7 @@ class CommitMetrics:
         self._refused = outcomes.labels("refused")
         self._unknown = outcomes.labels("unknown")
         self._unstorable = outcomes.labels("unstorable")
+        self._put_off = outcomes.labels("put_off")
         self._waiting = Gauge(
             "sessiond_store_commits_waiting",
             "Commits that wait for a batch.",
@@ -55,3 +56,41 @@ class CommitMetrics:
         self._refused.inc(refused)
         self._unknown.inc(unknown)
         self._unstorable.inc(len(outcomes) - committed - refused - unknown)
+
+    def put_off(self) -> None:
+        """Count a commit that was not sent."""
+        self._put_off.inc()
+
+
+class SpaceMetrics:
+    """Shows how full etcd is, and that its history is compacted."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._used = Gauge(
+            "sessiond_store_etcd_used_bytes",
+            "Size of etcd's largest database file, which its quota counts.",
+            registry=registry,
+        )
+        self._quota = Gauge(
+            "sessiond_store_etcd_quota_bytes",
+            "Size that the file may have.",
+            registry=registry,
+        )
+        self._compactions = Counter(
+            "sessiond_store_compactions", "Compactions by this Store.", registry=registry
+        )
+        self._compacted = Gauge(
+            "sessiond_store_compacted_revision",
+            "Revision to which this Store compacted last.",
+            registry=registry,
+        )
+
+    def seen(self, used: int, quota: int) -> None:
+        """Show a reading, in bytes."""
+        self._used.set(used)
+        self._quota.set(quota)
+
+    def compacted(self, revision: int) -> None:
+        """Count a compaction."""
+        self._compactions.inc()
+        self._compacted.set(revision)

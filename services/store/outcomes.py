@@ -9,6 +9,7 @@ from services.store.repository import (
     DraftWrite,
     IndexWrite,
     Outcome,
+    PutOff,
     Refused,
     Unknown,
     Unstorable,
@@ -21,6 +22,7 @@ INSTANCE_BYTES = 16
 _COMMITTED = pb.CommitOutcome.Committed()
 _UNKNOWN = pb.CommitOutcome.Unknown()
 _UNSTORABLE = pb.CommitOutcome.Unstorable()
+_PUT_OFF = pb.CommitOutcome.PutOff()
 # What keys can hold.
 _LAST_SEQ = 10**10
 _LAST_DRAFT = 10**10
@@ -69,6 +71,7 @@ def commit_from_wire(instance: bytes, wire: pb.Commit) -> Commit | None:
         else None,
         drafts=tuple(DraftWrite(draft.turn_id, draft.number, draft.value) for draft in wire.drafts),
         ended_turn=wire.ended_turn,
+        deferrable=wire.deferrable,
     )
 
 
@@ -84,3 +87,5 @@ def outcome_to_wire(tag: int, outcome: Outcome) -> pb.CommitOutcome:
             return pb.CommitOutcome(tag=tag, unknown=_UNKNOWN)
         case Unstorable():
             return pb.CommitOutcome(tag=tag, unstorable=_UNSTORABLE)
+        case PutOff():
+            return pb.CommitOutcome(tag=tag, put_off=_PUT_OFF)

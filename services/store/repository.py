@@ -85,7 +85,8 @@ class Commit:
 
     `records` have the seqs from `first_seq` on. `outputs` None leaves the table as it is, `index`
     None the entry, `awaited` None the place among those that await an agent. `successor` names an
-    instance that must be registered as well; empty for none.
+    instance that must be registered as well; empty for none. `deferrable` is for who sends it here:
+    it makes no difference to what is stored.
 
     `drafts` are put, and all drafts of `ended_turn` are removed; empty for none. No draft is of the
     turn that ends, and none is named twice. `head` empty leaves the head as it is: then there are
@@ -104,6 +105,7 @@ class Commit:
     successor: bytes = b""
     drafts: tuple[DraftWrite, ...] = ()
     ended_turn: str = ""
+    deferrable: bool = False
 
     @property
     def coherent(self) -> bool:
@@ -190,7 +192,12 @@ class Unstorable:
     """It was not stored and cannot be as it is, by anyone: too large, or malformed."""
 
 
-Outcome = Committed | Refused | Unknown | Unstorable
+@dataclass(frozen=True, slots=True)
+class PutOff:
+    """It was not tried, since space is short. Store says that before it asks any repository."""
+
+
+Outcome = Committed | Refused | Unknown | Unstorable | PutOff
 
 
 @dataclass(frozen=True, slots=True)

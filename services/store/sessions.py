@@ -18,6 +18,7 @@ from services.store.repository import (
     RevisionCompacted,
     Snapshot,
 )
+from services.store.space import Space
 from services.store.transcript import Transcript, add_message, is_message
 from services.store.workflows import Workflows
 from sessiond.errors import (
@@ -69,12 +70,15 @@ class Sessions:
         *,
         now_ms: Callable[[], int],
         random_bytes: Callable[[int], bytes],
+        space: Space | None = None,
     ) -> None:
+        """Take collaborators; without a `space` there is room for every new session."""
         self._repository = repository
         self._workflows = workflows
         self._limits = limits
         self._now_ms = now_ms
         self._random_bytes = random_bytes
+        self._space = space or Space()
 
     async def create(
         self, identity: Identity, change: CreateSession, op_id: str | None
@@ -87,14 +91,16 @@ class Sessions:
             IdTaken: the id is in use, or was deleted within a day.
             IdempotencyMismatch: the operation id made another session.
             TooManySessions: the user has as many as one may have.
+            Unavailable: there is little space left; nothing was made.
         """
         session_id = self._id_of(identity.actor, change, op_id)
         record = self._first_record(identity, change, op_id, session_id)
         count = await self._repository.count(identity.user_id)
-        if count >= self._limits.sessions_per_user:
-            # It may have been made before the list was full; otherwise nothing is said about ids.
+        full = count >= self._limits.sessions_per_user
+        if full or self._space.is_short:
+            # It may have been made while there was room; otherwise nothing is said about ids.
             if op_id is None or not await self._made_before(record, session_id):
-                raise TooManySessions
+                raise TooManySessions if full else self._space.refusal()
             return await self.load(identity, session_id)
         session = apply(None, record)
         outcome = await self._repository.create(self._creation(session, record))

@@ -28,6 +28,7 @@ class StoreSettings(LimitedSettings):
         etcd_namespace: stands before every key.
         etcd_ca: when set, etcd is spoken to over TLS and must show a certificate of this authority.
         etcd_cert, etcd_key: what Store shows to etcd; both or neither.
+        etcd_quota_bytes: the quota of etcd's database, where etcd (before 3.6) does not tell it.
         lease_ttl_seconds: how long a Live instance outlives its last heartbeat.
         workflows_dir: the folder of the workflows' files.
         default_workflow: the id of the workflow of sessions that name none.
@@ -39,6 +40,7 @@ class StoreSettings(LimitedSettings):
     etcd_ca: ExistingFile | None = None
     etcd_cert: ExistingFile | None = None
     etcd_key: ExistingFile | None = Field(default=None, validate_default=True)
+    etcd_quota_bytes: int = Field(default=8 * 2**30, ge=2**20)
     lease_ttl_seconds: int = Field(default=5, ge=2, le=60)
     workflows_dir: Annotated[Path, BeforeValidator(_existing_folder)] = Field(
         default=Path("workflows"), validate_default=True

@@ -370,6 +370,7 @@ class Commit(_message.Message):
     AWAITED_FIELD_NUMBER: _builtins.int
     DRAFTS_FIELD_NUMBER: _builtins.int
     ENDED_TURN_FIELD_NUMBER: _builtins.int
+    DEFERRABLE_FIELD_NUMBER: _builtins.int
     tag: _builtins.int
     """Chosen by the caller, given back in the outcome."""
     session_id: _builtins.str
@@ -384,6 +385,10 @@ class Commit(_message.Message):
     """The new table of outputs; absent when it stays."""
     ended_turn: _builtins.str
     """The turn that ends: all its drafts are removed; "" for none. It has none in `drafts`."""
+    deferrable: _builtins.bool
+    """It may be answered with `put_off`: the writer knows that outcome, and no earlier try of this
+    commit ended unknown, so that "not stored" is the whole truth.
+    """
     @_builtins.property
     def records(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
         """New records, with consecutive seqs."""
@@ -414,10 +419,11 @@ class Commit(_message.Message):
         awaited: Global___AwaitedWrite | None = ...,
         drafts: _abc.Iterable[Global___DraftWrite] | None = ...,
         ended_turn: _builtins.str = ...,
+        deferrable: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_outputs", b"_outputs", "awaited", b"awaited", "index", b"index", "outputs", b"outputs"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_outputs", b"_outputs", "awaited", b"awaited", "drafts", b"drafts", "ended_turn", b"ended_turn", "expected_head", b"expected_head", "first_seq", b"first_seq", "head", b"head", "index", b"index", "outputs", b"outputs", "records", b"records", "session_id", b"session_id", "tag", b"tag"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_outputs", b"_outputs", "awaited", b"awaited", "deferrable", b"deferrable", "drafts", b"drafts", "ended_turn", b"ended_turn", "expected_head", b"expected_head", "first_seq", b"first_seq", "head", b"head", "index", b"index", "outputs", b"outputs", "records", b"records", "session_id", b"session_id", "tag", b"tag"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__outputs: _TypeAlias = _typing.Literal["outputs"]  # noqa: Y015
     _WhichOneofArgType__outputs: _TypeAlias = _typing.Literal["_outputs", b"_outputs"]  # noqa: Y015
@@ -614,11 +620,27 @@ class CommitOutcome(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class PutOff(_message.Message):
+        """It was not tried."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        def __init__(
+            self,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     TAG_FIELD_NUMBER: _builtins.int
     COMMITTED_FIELD_NUMBER: _builtins.int
     REFUSED_FIELD_NUMBER: _builtins.int
     UNKNOWN_FIELD_NUMBER: _builtins.int
     UNSTORABLE_FIELD_NUMBER: _builtins.int
+    PUT_OFF_FIELD_NUMBER: _builtins.int
     tag: _builtins.int
     """As in the commit."""
     @_builtins.property
@@ -637,6 +659,12 @@ class CommitOutcome(_message.Message):
     def unstorable(self) -> Global___CommitOutcome.Unstorable:
         """It can never be stored as it is, and was not. Example: over etcd's limit for a transaction."""
 
+    @_builtins.property
+    def put_off(self) -> Global___CommitOutcome.PutOff:
+        """It was not tried, since etcd is nearly full; the same may pass later. Only of a deferrable
+        commit that has records and ends no turn.
+        """
+
     def __init__(
         self,
         *,
@@ -645,12 +673,13 @@ class CommitOutcome(_message.Message):
         refused: Global___CommitOutcome.Refused | None = ...,
         unknown: Global___CommitOutcome.Unknown | None = ...,
         unstorable: Global___CommitOutcome.Unstorable | None = ...,
+        put_off: Global___CommitOutcome.PutOff | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["committed", b"committed", "outcome", b"outcome", "refused", b"refused", "unknown", b"unknown", "unstorable", b"unstorable"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["committed", b"committed", "outcome", b"outcome", "put_off", b"put_off", "refused", b"refused", "unknown", b"unknown", "unstorable", b"unstorable"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["committed", b"committed", "outcome", b"outcome", "refused", b"refused", "tag", b"tag", "unknown", b"unknown", "unstorable", b"unstorable"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["committed", b"committed", "outcome", b"outcome", "put_off", b"put_off", "refused", b"refused", "tag", b"tag", "unknown", b"unknown", "unstorable", b"unstorable"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_outcome: _TypeAlias = _typing.Literal["committed", "refused", "unknown", "unstorable"]  # noqa: Y015
+    _WhichOneofReturnType_outcome: _TypeAlias = _typing.Literal["committed", "refused", "unknown", "unstorable", "put_off"]  # noqa: Y015
     _WhichOneofArgType_outcome: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_outcome) -> _WhichOneofReturnType_outcome | None: ...
 

@@ -30,6 +30,9 @@ sys.stdout.buffer.write(files.SerializeToString())
 
 Fact = tuple[object, ...]
 
+# The witness is of etcd 3.5; this came with 3.6, and stays 0 before it.
+NEWER: set[Fact] = {("StatusResponse", "dbSizeQuota", 12, "TYPE_INT64", "", "LABEL_OPTIONAL", "")}
+
 
 def facts(files: Iterable[FileDescriptorProto]) -> set[Fact]:
     """Return everything that travels, one tuple each; packages of messages do not."""
@@ -82,4 +85,4 @@ def test_the_subset_is_exactly_what_etcd_speaks() -> None:
     ours = FileDescriptorProto()
     etcd_pb2.DESCRIPTOR.CopyToProto(ours)
     assert len(theirs) > 200
-    assert facts([ours]) - theirs == set()
+    assert facts([ours]) - theirs == NEWER
