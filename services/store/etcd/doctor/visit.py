@@ -32,13 +32,14 @@ _KEYS: Final = 1000
 
 @dataclass(slots=True)
 class Seen:
-    """How much was looked at, and the revision of the last look."""
+    """How much was looked at, at which revision last, and how often at a newer one than before."""
 
     sessions: int = 0
     records: int = 0
     entries: int = 0
     awaited: int = 0
     revision: int = 0
+    renewals: int = 0
 
 
 class Visit:
@@ -159,6 +160,7 @@ class Visit:
             try:
                 return await look()
             except RevisionCompacted:
+                self.seen.renewals += 1
                 await self._renew()
 
     async def _renew(self) -> None:
