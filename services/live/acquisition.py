@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from services.live.audience import Later
-from services.live.operations import REMEMBERED
 from services.live.registration import Instance
 from services.live.request import Request
 from services.live.room import Room
@@ -31,6 +30,10 @@ from sessiond.store.codec import (
     read_record,
 )
 from sessiond.v1.ownership_pb2 import AcquireResponse, ReleaseRequest
+
+RECENT = 100
+"""Records that are loaded with a session: those that clients ask for who come back, and among which
+the changes are that they repeat. A takeover loads many sessions at once; older ones can wait."""
 
 TRIES = 2
 """How often Store is asked for a session; a second replica may answer where the first did not."""
@@ -121,7 +124,7 @@ class Acquirer:
         for _ in range(TRIES):
             with suppress(Unavailable, OutcomeUnknown, DeadlineExceeded):
                 return await self._store.acquire(
-                    session_id, instance.id, self._new_commit_id(), recent=REMEMBERED
+                    session_id, instance.id, self._new_commit_id(), recent=RECENT
                 )
         raise Unavailable
 

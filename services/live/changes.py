@@ -12,6 +12,7 @@ from typing import Any, Protocol, TypeVar, cast
 from google.protobuf.message import Message
 
 from services.live.hops import Context, Hops, hops_of, name_owner
+from services.live.looking_back import recall
 from services.live.rates import Rates
 from services.live.relay import Lost, NotSent, Relay
 from services.live.request import Answer, Request, RoomClosed, Unsettled
@@ -186,6 +187,8 @@ class Changes:
                     try:
                         if isinstance(place, Peer):
                             return await forward(place, ends_at - loop.time())
+                        if place.room.forgotten:
+                            await recall(self._router.store, place.room)
                         again = replace(asked, reply=loop.create_future())
                         answer = await self._router.rooms.submit(session_id, place, again)
                         return place.room, answer

@@ -1,7 +1,9 @@
 """Finding the answer to a change that was made long ago.
 
-A room remembers the operation ids of its last changes. A change that was first sent before those
-may have been made and forgotten; its record still holds the operation id.
+A room remembers the operation ids of its last changes; when it was loaded, those of few. A change
+that was first sent before those may have been made and forgotten; its record still holds the
+operation id. Who says since when its change is under way has just that looked through. For all
+others the room recalls its last 1000 changes, once.
 """
 
 from __future__ import annotations
@@ -16,12 +18,30 @@ from sessiond.errors import (
     Unavailable,
 )
 from sessiond.session.limits import MIB
-from sessiond.store.codec import decode_record
+from sessiond.store.codec import StoredRecord, decode_record, read_record
 
 PAGE = 1000
 
 PAGE_BYTES = MIB
 """About how many bytes of records are read at once: anybody may ask for the past of a session."""
+
+
+async def recall(store: StoreClient, room: Room) -> None:
+    """Let a room remember the operation ids of its last 1000 changes.
+
+    Raises:
+        OutcomeUnknown: Store does not answer, so nobody knows whether a change was made before.
+    """
+    forgotten = room.forgotten
+    found: list[StoredRecord] = []
+    while len(found) < len(forgotten):
+        first, last = forgotten[len(found)], forgotten[-1]
+        try:
+            page = await store.records(room.session.id, first, last, enough=PAGE_BYTES)
+        except (Unavailable, DeadlineExceeded):
+            raise OutcomeUnknown from None
+        found.extend(map(read_record, page))
+    room.recall(found)
 
 
 async def look_back(store: StoreClient, room: Room, asked: Asked, since: int) -> Answer | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from sessiond.errors import IdempotencyMismatch
@@ -28,7 +28,10 @@ class Answered:
 
 
 class Operations:
-    """The operation ids of a session's last changes, scoped by actor."""
+    """The operation ids of a session's last changes, scoped by actor.
+
+    It may be given the newest of them first, and the older ones when somebody asks.
+    """
 
     def __init__(self, records: Iterable[Record | StoredRecord] = ()) -> None:
         self._recorded: OrderedDict[tuple[Actor, str], Answered] = OrderedDict()
@@ -58,6 +61,18 @@ class Operations:
         self._recorded[record.actor, record.op_id] = Answered(record.seq, record.hash)
         if len(self._recorded) > REMEMBERED:
             self._recorded.popitem(last=False)
+
+    def forgotten(self, head: int) -> range:
+        """Return the seqs of those of the last 1000 changes, up to `head`, that are not here."""
+        return range(max(1, head - REMEMBERED + 1), self.start)
+
+    def remember_older(self, records: Sequence[StoredRecord]) -> None:
+        """Remember changes before those that are here; in order, and up to them."""
+        for record in reversed(records):
+            key = record.actor, record.op_id
+            if record.seq < self.start and key not in self._recorded:
+                self._recorded[key] = Answered(record.seq, record.hash)
+                self._recorded.move_to_end(key, last=False)
 
     def remember_unchanging(self, actor: Actor, op_id: str, answered: Answered) -> None:
         """Remember the answer to a change that changed nothing."""

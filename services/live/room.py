@@ -141,6 +141,15 @@ class Room:
         """Return whether every change after this seq is remembered by its operation id."""
         return seq + 1 >= self._operations.start
 
+    @property
+    def forgotten(self) -> range:
+        """The seqs of those of the last 1000 changes whose operation ids are not here yet."""
+        return self._operations.forgotten(self.session.seq)
+
+    def recall(self, records: Sequence[StoredRecord]) -> None:
+        """Remember the operation ids of changes that were forgotten."""
+        self._operations.remember_older(records)
+
     def form(self) -> Formed | None:
         """Decide what waits, and return what is to be written; None when nothing is.
 

@@ -17,7 +17,7 @@ from services.live.attachment import Attachment
 from services.live.changes import Counts
 from services.live.forwarding import Forward
 from services.live.frames import goaway, refusal, reply
-from services.live.looking_back import look_back
+from services.live.looking_back import look_back, recall
 from services.live.outbox import PATIENCE_SECONDS, Outbox
 from services.live.places import Places, Whereabouts
 from services.live.protocol import (
@@ -259,6 +259,8 @@ class Stream:
                 outbox=self._outbox,
                 attachment=place.attachment,
             )
+            if not asked.since and room.forgotten:
+                await recall(self._around.whereabouts.store, room)
             if asked.since and not room.remembers_since(asked.since):
                 found = await look_back(self._around.whereabouts.store, room, change, asked.since)
                 if found is not None:

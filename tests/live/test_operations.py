@@ -8,6 +8,7 @@ from services.live.operations import REMEMBERED, Answered, Operations
 from sessiond.errors import IdempotencyMismatch
 from sessiond.session.access import Actor, Role
 from sessiond.session.events import Record, SessionPaused
+from sessiond.store.codec import StoredRecord
 
 ALICE = Actor("alice", Role.USER)
 SERVICE = Actor("alice", Role.SERVICE)
@@ -42,3 +43,21 @@ def test_both_memories_have_a_bound() -> None:
     assert operations.find(ALICE, "u0", b"h") is None
     assert operations.find(ALICE, "r1", b"h") == Answered(2, b"h")
     assert operations.find(ALICE, "u1", b"h") == Answered(1, b"h")
+
+
+def test_older_changes_are_remembered_behind_the_newest() -> None:
+    """A session is loaded with few; others come when asked for, and none counts twice."""
+    operations = Operations([paused(1001, op_id="new"), paused(1002, op_id="newest")])
+    assert operations.forgotten(1002) == range(3, 1001)
+    older = [
+        StoredRecord(seq, ALICE, "new" if seq == 1000 else f"o{seq}", b"h", b"")
+        for seq in range(3, 1002)
+    ]
+    operations.remember_older(older)
+    assert not operations.forgotten(1002)
+    assert operations.find(ALICE, "o3", b"h") == Answered(3, b"h")
+    assert operations.find(ALICE, "new", b"h") == Answered(1001, b"h")
+    operations.remember(paused(1003, op_id="last"))
+    operations.remember(paused(1004, op_id="over"))
+    assert operations.find(ALICE, "o3", b"h") is None
+    assert operations.find(ALICE, "o999", b"h") == Answered(999, b"h")

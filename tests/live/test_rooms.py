@@ -6,10 +6,12 @@ import asyncio
 
 import pytest
 
+from services.live.acquisition import RECENT
 from services.live.request import Request
 from services.live.window import WINDOW_BYTES
 from services.store.repository import Outcome, Unknown
 from sessiond.errors import (
+    IdempotencyMismatch,
     OutcomeUnknown,
     SessionMoved,
     SessionNotFound,
@@ -79,6 +81,23 @@ async def test_a_refusal_by_the_rules_reaches_the_caller(house: House) -> None:
         with pytest.raises(StaleRevision) as refused:
             await live.ask(stale)
         assert refused.value.revision == 2
+
+
+async def test_a_repeat_is_known_after_a_takeover_however_few_records_were_loaded(
+    house: House,
+) -> None:
+    """A call that says nothing of when it began is answered as at first; a new one is made."""
+    await house.kept.make()
+    async with house.store() as (store, _):
+        async with house.live(store) as live:
+            for n in range(RECENT + 50):
+                assert await live.append(f"{n}", f"op-{n}") == n + 2
+        async with house.live(store) as taker:
+            assert await taker.append("0", "op-0") == 2
+            with pytest.raises(IdempotencyMismatch):
+                await taker.append("other", "op-1")
+            assert await taker.append("new", "op-new") == RECENT + 52
+    assert len(await house.kept.log("s1")) == RECENT + 52
 
 
 async def test_what_left_the_window_is_read_from_store(house: House) -> None:

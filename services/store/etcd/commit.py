@@ -51,6 +51,13 @@ UNSTORABLE = (TooLarge, TooManyOperations, DuplicateKey, InvalidRequest)
 """What etcd says of a transaction that it would never take."""
 
 
+TRY_SECONDS = 1.0
+"""How long etcd may take for a batch before it counts as unknown, and is written again.
+
+An etcd member does not answer for what it sent to a leader that died, for five seconds; another
+leader is there after one. Heartbeats wait for batches, too."""
+
+
 class Commits:
     """Sends batches of commits."""
 
@@ -90,9 +97,11 @@ class Commits:
 
     async def _send(self, parts: Sequence[TxnRequest]) -> list[TxnResponse]:
         if len(parts) == 1:
-            return [await self._etcd.txn(parts[0])]
+            return [await self._etcd.txn(parts[0], within=TRY_SECONDS)]
         flat = put(self._keys.batch, b"")
-        done = await self._etcd.txn(transaction(success=[*map(nested, parts), flat]))
+        done = await self._etcd.txn(
+            transaction(success=[*map(nested, parts), flat]), within=TRY_SECONDS
+        )
         return [answer.response_txn for answer in done.responses[:-1]]
 
     def _transaction(self, commit: Commit, accepting: Mapping[bytes, Compare]) -> TxnRequest:
