@@ -101,7 +101,11 @@ class Topology:
             "SESSIOND_JWT_ALGORITHMS": ALGORITHM,
             "SESSIOND_JWT_JWKS": str(keys.jwks),
         }
-        store = {**common, "SESSIOND_ETCD_ENDPOINTS": etcds}
+        store = {
+            **common,
+            "SESSIOND_ETCD_ENDPOINTS": etcds,
+            "SESSIOND_ETCD_QUOTA_BYTES": str(self.quota_bytes),
+        }
         live = {**common, **identity["live"], "SESSIOND_STORE_ADDRESSES": stores}
         gateway = {
             **common,

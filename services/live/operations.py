@@ -79,3 +79,7 @@ class Operations:
         self._unchanging[actor, op_id] = answered
         if len(self._unchanging) > REMEMBERED:
             self._unchanging.popitem(last=False)
+
+    def forget_unchanging(self, actor: Actor, op_id: str) -> None:
+        """Forget such an answer: what it rested on was never stored."""
+        self._unchanging.pop((actor, op_id), None)

@@ -8,6 +8,7 @@
 | head of another epoch, some try unknown     | lost, unknown: the same operation id settles it    |
 | tombstone of the same actor and operation   | committed (this was the delete)                    |
 | another tombstone, or nothing               | as the two rows of another epoch, and gone         |
+| put off by Store, no try unknown            | put off: not applied; its callers come back later  |
 | anything else                               | broken: our bug; the room stops loudly             |
 """
 
@@ -32,6 +33,7 @@ class Verdict(Enum):
     GONE = auto()
     GONE_UNKNOWN = auto()
     UNSTORABLE = auto()
+    PUT_OFF = auto()  # not applied, since space is short; the room goes on as it was
     BROKEN = auto()
 
 
@@ -61,6 +63,8 @@ def judge(attempt: Attempt, outcome: CommitOutcome) -> Verdict:
     if kind == "unstorable":
         # An unknown try of the same bytes cannot have passed where this one cannot.
         return Verdict.UNSTORABLE
+    if kind == "put_off":
+        return Verdict.AGAIN if attempt.unknown else Verdict.PUT_OFF
     if kind != "refused":
         return Verdict.BROKEN
     return _judge_refusal(attempt, outcome.refused)

@@ -6,6 +6,7 @@ flight at a time, and what arrives meanwhile forms the next: group commit withou
 
     idle --submit--> waiting --form--> in flight --settle(committed)--> idle or waiting
                                            |
+                                           +--settle(put off)--> idle or waiting, as before it
                                            +--settle(anything else), close--> closed, for ever
 
 The output gate: every answer that rests on events of a commit, refusals included, is given when
@@ -49,6 +50,10 @@ from sessiond.v1.ownership_pb2 import DeleteRequest
 
 WAITING = 1000
 """Changes that may wait in one room; beyond it a caller is told to come back."""
+
+NO_SPACE = "There is little space left; nothing was changed. Reading and deleting go on."
+NO_SPACE_SECONDS = 10.0
+"""When a caller whose change was put off may come back."""
 
 OURSELVES = Identity("sessiond", Role.LIVE)
 """Who ends the turns of workers that do not come back."""
@@ -164,13 +169,15 @@ class Room:
         return self._in_flight
 
     def settle(self, verdict: Verdict) -> None:
-        """Take the verdict on what is in flight; everything but COMMITTED closes the room."""
+        """Take the verdict on what is in flight; all but COMMITTED and PUT_OFF close the room."""
         formed = self._in_flight
         if formed is None:
             raise RuntimeError("nothing is in flight")
         match verdict:
             case Verdict.COMMITTED:
                 self._committed(formed)
+            case Verdict.PUT_OFF:
+                self._put_off(formed)
             case Verdict.UNSTORABLE:
                 self._close(RoomClosed(), in_flight=SessionFull())
             case Verdict.FENCED | Verdict.LOST:
@@ -374,6 +381,18 @@ class Room:
         if self.session.current_agent != before.current_agent:
             self._check_readers()
         formed.give()
+
+    def _put_off(self, formed: Formed) -> None:
+        """Go on as if it had not been formed; who rests on it hears that nothing was changed."""
+        self._in_flight = None
+        if formed.draft is not None and self._running is not None:
+            self._running.put_off()
+        for request, told in formed.answers:
+            if isinstance(told, Answer) and told.seq <= self.session.seq:
+                request.give(told)
+            else:
+                self._operations.forget_unchanging(*request.key)
+                request.fail(Unavailable(NO_SPACE, retry_after=NO_SPACE_SECONDS))
 
     def _check_readers(self) -> None:
         """Send those away who may no longer read."""

@@ -120,6 +120,10 @@ class RunningTurn:
         else:
             self._store_in_time()
 
+    def put_off(self) -> None:
+        """Note that the draft that was asked for is not stored: it is asked for again in time."""
+        self._store_in_time()
+
     # --- what is shown -----------------------------------------------------------------------
 
     def frame(self, session_id: str, offset: int) -> bytes:

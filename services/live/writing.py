@@ -72,6 +72,8 @@ class Writing:
             if isinstance(formed.write, wire.DeleteRequest):
                 outcome = await self._store.delete(formed.write)
             else:
+                # Once a try is unknown, "put off" would say nothing about that one.
+                formed.write.deferrable = not attempt.unknown
                 outcome = await self._store.commit(instance.id, formed.write)
             verdict = judge(attempt, outcome)
             if verdict is not Verdict.AGAIN or not instance.is_alive():

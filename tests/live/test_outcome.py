@@ -84,3 +84,10 @@ def test_an_unknown_outcome_is_tried_again_and_a_known_one_is_taken() -> None:
     assert judge(attempt(), unknown) is Verdict.AGAIN
     assert judge(attempt(), committed) is Verdict.COMMITTED
     assert judge(attempt(), unstorable) is Verdict.UNSTORABLE
+
+
+def test_put_off_counts_only_where_no_try_is_unknown() -> None:
+    """Put off means not applied, but it says nothing about a try before."""
+    put_off = CommitOutcome(put_off=CommitOutcome.PutOff())
+    assert judge(attempt(), put_off) is Verdict.PUT_OFF
+    assert judge(attempt(unknown=True), put_off) is Verdict.AGAIN

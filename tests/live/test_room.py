@@ -349,3 +349,42 @@ async def test_records_say_who_wrote_them_when_and_in_which_epoch() -> None:
     assert (record.epoch, record.instance, record.actor, record.op_id) == (1, ME, ALICE.actor, "a")
     assert record.hash
     assert record.commit_id == decode_head(room.head).meta.commit_id
+
+
+async def test_what_is_put_off_was_never_there() -> None:
+    """Its callers hear that nothing was changed, the room goes on, and the same change passes."""
+    room = House().room()
+    head, seq = room.head, room.session.seq
+    first, paused, again = (
+        asked(AppendMessage("one"), "a"),
+        asked(PauseSession(), "b"),
+        asked(PauseSession(), "c"),  # changes nothing, if the one before is stored
+    )
+    for request in (first, paused, again):
+        room.submit(request)
+    formed(room)
+    room.settle(Verdict.PUT_OFF)
+    for request in (first, paused, again):
+        with pytest.raises(Unavailable):
+            request.reply.result()
+    assert (room.head, room.session.seq, room.closed) == (head, seq, None)
+    repeated = [asked(PauseSession(), "c"), asked(AppendMessage("one"), "a")]
+    for request in repeated:
+        room.submit(request)
+    commit(room)
+    assert [request.reply.result().seq for request in repeated] == [seq + 1, seq + 2]
+
+
+async def test_what_needs_nothing_put_off_is_answered() -> None:
+    """A change that was stored before gets its answer, whatever becomes of its neighbours."""
+    room = House().room()
+    room.submit(asked(AppendMessage("one"), "a"))
+    commit(room)
+    repeated, new = asked(AppendMessage("one"), "a"), asked(AppendMessage("two"), "b")
+    room.submit(repeated)
+    room.submit(new)
+    formed(room)
+    room.settle(Verdict.PUT_OFF)
+    assert repeated.reply.result().seq == 2
+    with pytest.raises(Unavailable):
+        new.reply.result()
