@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -57,6 +58,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     def told(line: str) -> None:
         _say(f"{time.monotonic() - begin:5.1f} s  {line}")
 
+    # All that a show records stays to its end. To look through that for garbage, again and again,
+    # would stop the load for a second at a time, and be told as the parts' doing.
+    gc.set_threshold(100_000, 50, 1000)
     running = scenario.run(binary, outcome, seconds=asked.duration or scenario.seconds, told=told)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_until_asked_to_stop(running, outcome))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 import grpc
@@ -36,6 +37,7 @@ async def replicas(
     }
     topology = Topology.anywhere(ports, lives=3, stores=2, gateways=0, settings=settings)
     async with running(topology, tmp_path_factory.mktemp("replicas"), etcd_binary) as started:
+        await all_agree(started)
         yield started
 
 
@@ -94,6 +96,24 @@ async def all_up(system: System) -> None:
     async def agreed() -> bool:
         among = await places(system, *LIVES)
         return len(await system.instances()) == 3 and all(place.id for place in among)
+
+    await until(agreed)
+
+
+async def all_agree(system: System) -> None:
+    """Wait until every Live, whichever is asked, takes a session to where it is placed."""
+    rounds = count()
+
+    async def agreed() -> bool:
+        among, word = await places(system, *LIVES), f"agreed-{next(rounds)}"
+        for place in among:
+            names = placed_on(place.name, among, word, len(LIVES))
+            for live, session_id in zip(LIVES, names, strict=True):
+                speaker = await Speaker(system, "ruth", session_id).create()
+                await speaker.say("where?", at=live)
+                if await speaker.owner() != place.id:
+                    return False
+        return True
 
     await until(agreed)
 

@@ -110,6 +110,7 @@ class Door:
         self._server: asyncio.Server | None = None
         self._roads: set[Road] = set()
         self._pumps: set[asyncio.Task[None]] = set()
+        self._callers_in: set[asyncio.Task[None]] = set()
         self._troubles: dict[str, Trouble] = {}
         self._everybody = NONE
         self._broke = asyncio.Event()
@@ -146,9 +147,11 @@ class Door:
             await asyncio.gather(self._watching, return_exceptions=True)
         self._shut()
         self.cut()
-        for pump in self._pumps:
-            pump.cancel()
-        await asyncio.gather(*self._pumps, return_exceptions=True)
+        ending = (*self._callers_in, *self._pumps)
+        for task in ending:
+            task.cancel()
+        await asyncio.gather(*ending, return_exceptions=True)
+        await asyncio.sleep(0)  # what was reset just now is gone in the next pass of the loop
 
     # --- harm --------------------------------------------------------------------------------
 
@@ -225,6 +228,25 @@ class Door:
         return self._troubles.get(caller, self._everybody)
 
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Let a caller in; whatever ends that, both connections end with it."""
+        carrier = asyncio.current_task()
+        assert carrier is not None
+        self._callers_in.add(carrier)
+        ends = [writer]
+        try:
+            await self._let_in(reader, writer, ends)
+        finally:
+            self._callers_in.discard(carrier)
+            for end in ends:
+                if not end.is_closing():
+                    reset(end)
+
+    async def _let_in(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        ends: list[asyncio.StreamWriter],
+    ) -> None:
         self.connections += 1
         caller = self._caller_of(writer.get_extra_info("peername")[1])
         if self._trouble_of(caller).refused:
@@ -236,6 +258,7 @@ class Door:
             self._broke.set()
             reset(writer)
             return
+        ends.append(far)
         road = Road(caller, writer, far)
         self._roads.add(road)
         trouble = self._trouble_of(caller)
