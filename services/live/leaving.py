@@ -30,8 +30,8 @@ AT_ONCE = 16
 """Hand-overs under way at once."""
 
 PACE_SECONDS = 0.1
-DRAIN_SECONDS = 4.0
-"""A drain begins a hand-over every 100 ms, or faster where that would take longer than 4 s. The new
+DRAIN_SECONDS = 6.0
+"""A drain begins a hand-over every 100 ms, or faster where that would take longer than 6 s. The new
 owners load each session, and its clients come back, before the next ones do: so each has a short
 gap, and is served until its own begins. A move costs as much as some ten changes: in less time,
 many of them would make all others wait."""

@@ -36,7 +36,7 @@ class LiveSettings(LimitedSettings):
     attached_sessions: int = Field(default=1000, gt=0)
     answer_seconds: float = Field(default=8.0, gt=0, allow_inf_nan=False)
     rebalance_after_seconds: float = Field(default=2.0, ge=0, allow_inf_nan=False)
-    rebalance_per_second: float = Field(default=20.0, gt=0, allow_inf_nan=False)
+    rebalance_per_second: float = Field(default=10.0, gt=0, allow_inf_nan=False)
     changes_per_second: float = Field(default=200.0, gt=0, allow_inf_nan=False)
     changes_burst: int = Field(default=400, gt=0)
     service_changes_per_second: float = Field(default=10_000.0, gt=0, allow_inf_nan=False)
