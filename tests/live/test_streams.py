@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 import grpc
 import pytest
 
+from services.live.acquisition import RECENT
 from services.live.rates import Rate
 from services.live.stream import Stream
 from sessiond.errors import Draining
@@ -184,6 +185,20 @@ async def test_a_repeat_from_long_ago_is_found_by_since(house: House) -> None:
         request.content = "another"
         await client.say(pb.ClientFrame(append=request, since=1))
         assert (await client.until("reply")).error.code == "IDEMPOTENCY_MISMATCH"
+
+
+async def test_a_repeat_that_names_no_since_is_known_after_a_takeover(house: House) -> None:
+    """The next owner was loaded with fewer records, and recalls the others when it is asked."""
+    await house.kept.make()
+    async with serving(house) as live:
+        first = await live.live.append("first", "op1")
+        await asyncio.gather(*(live.live.append(f"m{n}") for n in range(RECENT + 50)))
+    async with serving(house) as taker, taker.client() as client:
+        await client.follow()
+        await client.append("first", "op1")
+        assert (await client.until("reply")).seq == first
+        await client.append("new", "op2")
+        assert (await client.until("reply")).seq == first + RECENT + 51
 
 
 async def test_a_repeat_is_found_however_much_lies_before_it(house: House) -> None:
