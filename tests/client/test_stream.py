@@ -110,7 +110,9 @@ async def test_a_server_that_does_not_greet_is_left_for_another(
     live.silent = True
     async with opened(live, other) as client, client.attach("s") as session:
         assert await session.append("hello") == 2
-        assert len(other.connections) == 1
+        # However often it takes: a slow machine does not answer in time either.
+        assert other.newest.kinds()[:2] == ["hello", "attach"]
+        assert all("attach" not in each.kinds() for each in live.connections)
 
 
 async def test_a_moved_session_is_attached_again_on_the_same_stream(
