@@ -78,8 +78,8 @@ class Pending:
         return self._due[0][0] if self._due else None
 
     def offer(self, scope: int, change: ScopeChange, now: float) -> None:
-        """Take what a scope brings."""
-        self._revisions[scope] = change.revision
+        """Take what a scope brings; also what it brings late, as of an older revision."""
+        self._revisions[scope] = max(change.revision, self._revisions[scope])
         for session_id, entry in change.entries:
             if self._is_news(session_id, change.revision, here=True):
                 self._wait(scope, Change(session_id, entry), change.revision, now)
@@ -106,7 +106,7 @@ class Pending:
     def _wait(self, scope: int, change: Change, revision: int, now: float) -> None:
         session_id = change.session_id
         self._remember(session_id, revision, here=change.entry is not None)
-        self._untold[scope].setdefault(session_id, revision)
+        self._untold[scope].setdefault(session_id, self._revisions[scope])
         if session_id not in self._waiting:
             told = self._told.get(session_id)
             due = now if told is None else max(now, told + INTERVAL_SECONDS)

@@ -19,11 +19,13 @@ from services.serving.health import Health
 from services.store.beside import beside
 from services.store.lists import check_own_list
 from services.store.pending import Change, Pending
+from services.store.reconciling import Told, pages, reconciled
 from services.store.repository import (
     AgentScope,
     Repository,
     RevisionCompacted,
     Scope,
+    ScopeChange,
     UserScope,
 )
 from services.store.showing import Showing
@@ -33,7 +35,9 @@ from sessiond.session.access import Identity, Role
 from sessiond.session.state import Status
 from sessiond.v1 import store_pb2 as pb
 
-_LISTED_AT_ONCE = 500
+RECONCILE_SECONDS = 300.0
+"""What a watch may have left out is told after so long at the latest."""
+
 _LONGEST_REST = 3600.0
 _LISTED = pb.WatchSessionsResponse.Listed()
 _RESET = pb.WatchSessionsResponse.Reset()
@@ -154,6 +158,7 @@ class _Watch:
         self._room = asyncio.Event()
         self._pending = Pending(())
         self._listed: list[tuple[str, int]] = []
+        self._told: list[Told] = []
         self._showing = Showing(query.status, complete=False)
         self.revisions: list[int] = []
         draining.add_done_callback(lambda _: self._wake.set())
@@ -169,11 +174,14 @@ class _Watch:
         """Yield all sessions that match, and that this was all."""
         self.revisions = []
         self._listed = []
+        self._told = []
         self._showing = Showing(self._query.status, complete=True)
         for scope in self._query.scopes:
             revision = 0
-            async with aclosing(_pages(self._repository, scope)) as pages:
-                async for revision, entries in pages:
+            told = Told()
+            async with aclosing(pages(self._repository, scope)) as read:
+                async for revision, entries in read:
+                    told.note(ScopeChange(revision, entries, ()))
                     for session_id, value in entries:
                         if len(self._query.scopes) > 1:
                             self._listed.append((session_id, revision))
@@ -181,6 +189,7 @@ class _Watch:
                         if response is not None:
                             yield response
             self.revisions.append(revision)
+            self._told.append(told)
         cursor = sealed_cursor(self._query, self.revisions)
         yield pb.WatchSessionsResponse(listed=_LISTED, cursor=cursor)
 
@@ -188,11 +197,12 @@ class _Watch:
         """Yield the changes after these revisions, without an end."""
         self._pending = Pending(revisions, self._listed)
         self._listed = []
+        told = self._told or [Told() for _ in revisions]
         async with AsyncExitStack() as stack:
             feeds: list[asyncio.Task[None]] = []
-            for place, scope in enumerate(self._query.scopes):
+            for place in range(len(revisions)):
                 feed = await stack.enter_async_context(
-                    beside(self._feed(place, scope, revisions[place]))
+                    beside(self._feed(place, told[place], revisions[place]))
                 )
                 feed.add_done_callback(lambda _: self._wake.set())
                 feeds.append(feed)
@@ -210,9 +220,16 @@ class _Watch:
                 self.check()
                 await self._rest()
 
-    async def _feed(self, place: int, scope: Scope, revision: int) -> None:
-        async with self._repository.watch(scope, after_revision=revision) as changes:
-            async for change in changes:
+    async def _feed(self, place: int, told: Told, revision: int) -> None:
+        feed = reconciled(
+            self._repository,
+            self._query.scopes[place],
+            told,
+            after_revision=revision,
+            rest_seconds=RECONCILE_SECONDS,
+        )
+        async with aclosing(feed):
+            async for change in feed:
                 while self._pending.full:
                     self._room.clear()
                     await self._room.wait()
@@ -226,24 +243,3 @@ class _Watch:
         with suppress(TimeoutError):
             async with asyncio.timeout(min(max(until - self._clock(), 0.0), _LONGEST_REST)):
                 await self._wake.wait()
-
-
-async def _pages(
-    repository: Repository, scope: Scope
-) -> AsyncGenerator[tuple[int, Sequence[tuple[str, bytes]]], None]:
-    """Yield the revision that a scope is read at, and its entries, in at least one page."""
-    if isinstance(scope, AgentScope):
-        awaited = await repository.awaited(scope.agent)
-        yield awaited.revision, awaited.entries
-        return
-    after: tuple[int, str] | None = None
-    revision: int | None = None
-    more = True
-    while more:
-        page = await repository.entries(
-            scope.user_id, after=after, limit=_LISTED_AT_ONCE, revision=revision
-        )
-        yield page.revision, [(entry.session_id, entry.value) for entry in page.entries]
-        more, revision = page.more, page.revision
-        if page.entries:
-            after = (page.entries[-1].position_ms, page.entries[-1].session_id)

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
+import pytest
+
+from services.store.etcd import registrations
 from services.store.repository import UserScope
 from tests.contracts.chats import creation, now, some_bytes
 from tests.contracts.places import EtcdPlace, on_etcd
@@ -74,3 +78,21 @@ async def test_a_watch_outlives_its_connection(etcd_place: EtcdPlace) -> None:
                 seen += [session_id for session_id, _ in (await anext(changes)).entries]
     assert seen == names
     assert relay.connections > 1
+
+
+async def test_instances_that_a_watch_leaves_out_are_listed_now_and_then(
+    etcd_place: EtcdPlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The watch that goes on in between is a hint, and each list is given once."""
+    monkeypatch.setattr(registrations, "_LIST_ANEW_SECONDS", 0.01)
+    silent = partial(etcd_place.etcd.watch, b"no such key")
+    monkeypatch.setattr(etcd_place.etcd, "watch", lambda *keys, **asked: silent(**asked))
+    repository = etcd_place.repository
+    one, other = some_bytes(), some_bytes()
+    await repository.register(one, address="live:1", ttl_seconds=60)
+    async with asyncio.timeout(SECONDS), repository.watch_instances() as instances:
+        assert {each.instance for each in await anext(instances)} == {one}
+        await repository.register(other, address="live:2", ttl_seconds=60)
+        assert {each.instance for each in await anext(instances)} == {one, other}
+        await etcd_place.expire(one)
+        assert {each.instance for each in await anext(instances)} == {other}

@@ -1,6 +1,8 @@
 """The asyncio client of etcd: one object per process, on the event loop that made it.
 
-    async with EtcdClient(["10.0.0.1:2379", "10.0.0.2:2379"], tls=Tls(ca)) as etcd:
+    async with EtcdClient(
+        ["10.0.0.1:2379", "10.0.0.2:2379"], tls=Tls(ca), credentials=Credentials(user, file)
+    ) as etcd:
         found = await etcd.range(read(b"a", prefix_end(b"a"), limit=10))
         done = await etcd.txn(transaction([absent(b"a")], [put(b"a", b"1")], [get(read(b"a"))]))
         if not done.succeeded: ...done.responses[0].response_range.kvs...
@@ -41,7 +43,6 @@ from services.store.etcd.etcd_pb2 import (
     LeaseGrantRequest,
     LeaseGrantResponse,
     LeaseKeepAliveRequest,
-    LeaseKeepAliveResponse,
     LeaseRevokeRequest,
     LeaseTimeToLiveRequest,
     LeaseTimeToLiveResponse,
@@ -55,6 +56,8 @@ from services.store.etcd.etcd_pb2 import (
     TxnResponse,
     WatchCreateRequest,
 )
+from services.store.etcd.guarded_watch import GuardedWatch
+from services.store.etcd.login import Credentials
 from services.store.etcd.transactions import ConsensusRead, consensus, consensus_read
 from services.store.etcd.watch import Watch
 
@@ -67,11 +70,12 @@ class EtcdClient:
         endpoints: Sequence[str],
         *,
         tls: Tls | None = None,
+        credentials: Credentials | None = None,
         within: float = 5.0,
         rng: random.Random | None = None,
     ) -> None:
         """Take `host:port` endpoints in order of preference, and the default for `within`."""
-        self._endpoints = Endpoints(endpoints, tls)
+        self._endpoints = Endpoints(endpoints, tls, credentials)
         self._within = within
         self._rng = rng or random.SystemRandom()
 
@@ -128,11 +132,9 @@ class EtcdClient:
 
     async def txn(self, request: TxnRequest, *, within: float | None = None) -> TxnResponse:
         """Carry out a transaction, once."""
-        endpoint = self._endpoints.current
-        try:
-            return await endpoint.kv.Txn(request, timeout=self._seconds(within))
-        except aio.AioRpcError as error:
-            raise self._endpoints.write_failure(endpoint, error) from error
+        return await self._endpoints.write(
+            lambda endpoint: endpoint.kv.Txn, request, self._seconds(within)
+        )
 
     async def put(
         self, key: bytes, value: bytes, *, lease: int = 0, within: float | None = None
@@ -196,20 +198,11 @@ class EtcdClient:
 
         No proof of anything: a leader that lost its quorum still answers for a while.
         """
-        endpoint = self._endpoints.current
-        # A stream of its own for each call: it holds nothing when the call is over.
-        call = endpoint.lease.LeaseKeepAlive(timeout=self._seconds(within))
-        try:
-            await call.write(LeaseKeepAliveRequest(ID=lease))
-            await call.done_writing()
-            answer = await call.read()
-        except aio.AioRpcError as error:
-            raise self._endpoints.write_failure(endpoint, error) from error
-        finally:
-            call.cancel()
-        if isinstance(answer, LeaseKeepAliveResponse):
-            return answer.TTL
-        raise errors.Ambiguous("the keepalive stream ended without an answer")
+        request = LeaseKeepAliveRequest(ID=lease)
+        answer = await self._endpoints.write(
+            lambda endpoint: endpoint.keep_alive, request, self._seconds(within)
+        )
+        return answer.TTL
 
     async def status(
         self, endpoint: str | None = None, *, within: float | None = None
@@ -221,7 +214,12 @@ class EtcdClient:
         """
         member = self._endpoints.named(endpoint) if endpoint else self._endpoints.current
         try:
-            return await member.maintenance.Status(StatusRequest(), timeout=self._seconds(within))
+            return await self._endpoints.ask(
+                member,
+                lambda endpoint: endpoint.maintenance.Status,
+                StatusRequest(),
+                self._seconds(within),
+            )
         except aio.AioRpcError as error:
             raise errors.of_read(error) from error
 
@@ -247,6 +245,8 @@ class EtcdClient:
             progress_notify=True,
             fragment=True,
         )
+        if self._endpoints.login is not None:
+            return GuardedWatch(self._endpoints, self._endpoints.login, create, self._rng)
         return Watch(self._endpoints, create, self._rng)
 
     def _seconds(self, within: float | None) -> float:

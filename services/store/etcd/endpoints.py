@@ -2,23 +2,45 @@
 
 A list of hosts cannot be one gRPC target, so failover is ours: calls go to the endpoint in use
 until it fails one, then to the next in order, around. Nothing moves back by itself.
+
+Where etcd asks for a user, every call carries the token of a login (`services.store.etcd.login`).
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, TypeAlias, TypeVar
+from typing import Final, Protocol, TypeAlias, TypeVar
 
 import grpc
 from grpc import aio
 
 from services.store.etcd import errors, etcd_pb2_grpc
+from services.store.etcd.etcd_pb2 import (
+    AuthenticateRequest,
+    AuthenticateResponse,
+    LeaseKeepAliveRequest,
+    LeaseKeepAliveResponse,
+)
+from services.store.etcd.login import Credentials, Login, Metadata
 
 Request = TypeVar("Request")
 Response = TypeVar("Response")
-Method: TypeAlias = "Callable[[Endpoint], aio.UnaryUnaryMultiCallable[Request, Response]]"
+Asked = TypeVar("Asked", contravariant=True)
+Answered = TypeVar("Answered", covariant=True)
+
+
+class Calling(Protocol[Asked, Answered]):
+    """One request and its answer, at one member."""
+
+    def __call__(
+        self, request: Asked, /, *, timeout: float, metadata: Metadata
+    ) -> Awaitable[Answered]:
+        """Call."""
+
+
+Method: TypeAlias = "Callable[[Endpoint], Calling[Request, Response]]"
 
 # In bytes; a batch of reads or of watch events may be far over gRPC's 4 MiB.
 ANSWER_LIMIT: Final = 64 * 2**20
@@ -60,7 +82,7 @@ class Tls:
 class Endpoint:
     """One member: its address, its channel, and the stubs on it."""
 
-    __slots__ = ("address", "channel", "kv", "lease", "maintenance", "watch")
+    __slots__ = ("address", "auth", "channel", "kv", "lease", "maintenance", "watch")
 
     def __init__(self, address: str, tls: Tls | None) -> None:
         self.address = address
@@ -73,6 +95,22 @@ class Endpoint:
         self.lease = etcd_pb2_grpc.LeaseStub(self.channel)
         self.watch = etcd_pb2_grpc.WatchStub(self.channel)
         self.maintenance = etcd_pb2_grpc.MaintenanceStub(self.channel)
+        self.auth = etcd_pb2_grpc.AuthStub(self.channel)
+
+    async def keep_alive(
+        self, request: LeaseKeepAliveRequest, /, *, timeout: float, metadata: Metadata
+    ) -> LeaseKeepAliveResponse:
+        """Prolong a lease, on a stream of its own: it holds nothing when the call is over."""
+        call = self.lease.LeaseKeepAlive(timeout=timeout, metadata=metadata)
+        try:
+            await call.write(request)
+            await call.done_writing()
+            answer = await call.read()
+        finally:
+            call.cancel()
+        if isinstance(answer, LeaseKeepAliveResponse):
+            return answer
+        raise errors.Ambiguous("the keepalive stream ended without an answer")
 
 
 class Endpoints:
@@ -81,15 +119,19 @@ class Endpoints:
     Attributes:
         all: every member, in the order given.
         current: the one in use.
+        login: gives the tokens, where etcd is to ask for them.
     """
 
-    __slots__ = ("all", "current")
+    __slots__ = ("all", "current", "login")
 
-    def __init__(self, addresses: Sequence[str], tls: Tls | None) -> None:
+    def __init__(
+        self, addresses: Sequence[str], tls: Tls | None, credentials: Credentials | None
+    ) -> None:
         if not addresses:
             raise ValueError("etcd needs at least one endpoint")
         self.all = tuple(Endpoint(address, tls) for address in addresses)
         self.current = self.all[0]
+        self.login = Login(credentials, self._authenticate) if credentials else None
 
     def named(self, address: str) -> Endpoint:
         """Return the member at this address.
@@ -107,10 +149,58 @@ class Endpoints:
         if endpoint is self.current:
             self.current = self.all[(self.all.index(endpoint) + 1) % len(self.all)]
 
+    async def ask(
+        self,
+        endpoint: Endpoint,
+        method: Method[Request, Response],
+        request: Request,
+        seconds: float,
+    ) -> Response:
+        """Ask one member, once; what it refuses for the token alone it has not done."""
+        login, call = self.login, method(endpoint)
+        if login is None:
+            return await call(request, timeout=seconds, metadata=())
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + seconds
+        metadata = login.metadata
+        if metadata is None:
+            metadata = await login.fresh(None, seconds)
+        try:
+            return await call(request, timeout=deadline - loop.time(), metadata=metadata)
+        except aio.AioRpcError as error:
+            if not errors.token_refused(error):
+                raise
+        metadata = await login.fresh(metadata, deadline - loop.time())
+        return await call(request, timeout=deadline - loop.time(), metadata=metadata)
+
     async def read(
         self, method: Method[Request, Response], request: Request, seconds: float
     ) -> Response:
         """Ask each member once, beginning with the one in use, until one answers."""
+        return await self._around(
+            lambda endpoint, share: self.ask(endpoint, method, request, share), seconds
+        )
+
+    async def write(
+        self, method: Method[Request, Response], request: Request, seconds: float
+    ) -> Response:
+        """Ask the member in use, once."""
+        endpoint = self.current
+        try:
+            return await self.ask(endpoint, method, request, seconds)
+        except aio.AioRpcError as error:
+            if errors.endpoint_failed(error):
+                self.leave(endpoint)
+            raise errors.of_write(error) from error
+
+    async def close(self) -> None:
+        """Cancel every call and close every channel."""
+        for endpoint in self.all:
+            await endpoint.channel.close()
+
+    async def _around(
+        self, asking: Callable[[Endpoint, float], Awaitable[Response]], seconds: float
+    ) -> Response:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
         left = len(self.all)
@@ -119,7 +209,7 @@ class Endpoints:
             # A member that hangs may use up only its share of the time.
             share = (deadline - loop.time()) / left
             try:
-                return await method(endpoint)(request, timeout=share)
+                return await asking(endpoint, share)
             except aio.AioRpcError as error:
                 left -= 1
                 if not errors.endpoint_failed(error):
@@ -128,23 +218,9 @@ class Endpoints:
                 if left == 0:
                     raise errors.of_read(error) from error
 
-    async def write(
-        self, method: Method[Request, Response], request: Request, seconds: float
-    ) -> Response:
-        """Ask the member in use, once."""
-        endpoint = self.current
-        try:
-            return await method(endpoint)(request, timeout=seconds)
-        except aio.AioRpcError as error:
-            raise self.write_failure(endpoint, error) from error
-
-    def write_failure(self, endpoint: Endpoint, error: aio.AioRpcError) -> errors.EtcdError:
-        """Return what became of a write; the next one goes elsewhere if the member failed."""
-        if errors.endpoint_failed(error):
-            self.leave(endpoint)
-        return errors.of_write(error)
-
-    async def close(self) -> None:
-        """Cancel every call and close every channel."""
-        for endpoint in self.all:
-            await endpoint.channel.close()
+    async def _authenticate(
+        self, request: AuthenticateRequest, seconds: float
+    ) -> AuthenticateResponse:
+        return await self._around(
+            lambda endpoint, share: endpoint.auth.Authenticate(request, timeout=share), seconds
+        )

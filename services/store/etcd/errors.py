@@ -30,7 +30,7 @@ class Ambiguous(EtcdError):
 
 
 class Unavailable(Refused):
-    """A read got no answer from any endpoint in its time."""
+    """A read, or the login before any call, got no answer from any endpoint in its time."""
 
 
 class Compacted(Refused):
@@ -73,6 +73,18 @@ class Denied(Refused):
     """etcd does not know this client, or does not let it do this."""
 
 
+class TokenRefused(Denied):
+    """The call carried no token, or one that etcd does not know any more."""
+
+
+class LoginFailed(Denied):
+    """etcd does not take this client's name and password."""
+
+
+class AuthDisabled(Refused):
+    """etcd gives no tokens, for it asks nobody for one."""
+
+
 class Overloaded(Refused):
     """etcd has too much to do, and took nothing of this."""
 
@@ -103,15 +115,23 @@ _KNOWN: Final[Sequence[tuple[StatusCode, str, type[EtcdError]]]] = (
     (StatusCode.RESOURCE_EXHAUSTED, "too many requests", Overloaded),
     (StatusCode.INVALID_ARGUMENT, "too many operations", TooManyOperations),
     (StatusCode.INVALID_ARGUMENT, "duplicate key", DuplicateKey),
-    (StatusCode.INVALID_ARGUMENT, "authentication failed", Denied),
-    (StatusCode.INVALID_ARGUMENT, "user name is empty", Denied),
+    (StatusCode.INVALID_ARGUMENT, "authentication failed", LoginFailed),
+    (StatusCode.INVALID_ARGUMENT, "user name is empty", TokenRefused),
+    (StatusCode.INVALID_ARGUMENT, "revision of auth store is old", TokenRefused),
     (StatusCode.INVALID_ARGUMENT, "", InvalidRequest),
+    (StatusCode.FAILED_PRECONDITION, "authentication is not enabled", AuthDisabled),
+    (StatusCode.UNAUTHENTICATED, "invalid auth token", TokenRefused),
     (StatusCode.UNAUTHENTICATED, "", Denied),
     (StatusCode.PERMISSION_DENIED, "", Denied),
     (StatusCode.UNIMPLEMENTED, "", InvalidRequest),
 )
 # A cancelled watch carries the same words without a code.
-_DENIALS: Final = ("permission denied", "invalid auth token", "user name is empty")
+_DENIALS: Final = (
+    "permission denied",
+    "invalid auth token",
+    "user name is empty",
+    "revision of auth store is old",
+)
 # The endpoint is gone, cut off from its cluster, or hangs: another one may do better.
 _TURNS: Final = frozenset({StatusCode.UNAVAILABLE, StatusCode.DEADLINE_EXCEEDED})
 
@@ -119,6 +139,11 @@ _TURNS: Final = frozenset({StatusCode.UNAVAILABLE, StatusCode.DEADLINE_EXCEEDED}
 def endpoint_failed(error: AioRpcError) -> bool:
     """Return whether the failure speaks for trying another endpoint."""
     return error.code() in _TURNS
+
+
+def token_refused(error: AioRpcError) -> bool:
+    """Return whether the call did nothing for want of a token that etcd knows."""
+    return isinstance(_known(error.code(), error.details() or ""), TokenRefused)
 
 
 def of_write(error: AioRpcError) -> EtcdError:

@@ -8,8 +8,10 @@ An instance makes its key once, so a key that stands has stood since.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
+from typing import Final
 
 from services.store.etcd.client import EtcdClient
 from services.store.etcd.errors import LeaseNotFound
@@ -30,6 +32,9 @@ from services.store.keys import Keys, LiveKey
 from services.store.repository import Instance, RevisionCompacted
 from sessiond.errors import InvalidArgument, Unavailable
 from sessiond.store.v1 import records_pb2
+
+# Who watches lists anew after so long: an old etcd can skip events of a watch.
+_LIST_ANEW_SECONDS: Final = 60.0
 
 
 class Registrations:
@@ -136,33 +141,47 @@ class _Following(AsyncIterator[tuple[Instance, ...]]):
         self._registrations = registrations
         self._etcd = etcd
         self._keys = keys
+        self._given: dict[bytes, Instance] | None = None
         self._standing: dict[bytes, Instance] = {}
         self._watch: Watch | None = None
+        self._list_anew_at = 0.0
 
     async def __anext__(self) -> tuple[Instance, ...]:
         while True:
             if self._watch is None:
-                return await self._list()
-            try:
-                with answered():
-                    _, events = await anext(self._watch)
-            except RevisionCompacted:
-                self._watch = None
-                continue
-            for event in events:
-                self._apply(event)
-            if events:
-                return tuple(self._standing.values())
+                await self._list()
+            else:
+                await self._follow(self._watch)
+            if self._standing != self._given:
+                self._given = dict(self._standing)
+                return tuple(self._given.values())
 
     async def close(self) -> None:
-        if self._watch is not None:
-            await self._watch.close()
+        watch, self._watch = self._watch, None
+        if watch is not None:
+            await watch.close()
 
-    async def _list(self) -> tuple[Instance, ...]:
+    async def _list(self) -> None:
+        self._list_anew_at = asyncio.get_running_loop().time() + _LIST_ANEW_SECONDS
         revision, standing = await self._registrations.all()
+        await self.close()
         self._standing = {one.instance: one for one in standing}
         self._watch = self._etcd.watch(*self._keys.instances, start_revision=revision + 1)
-        return standing
+
+    async def _follow(self, watch: Watch) -> None:
+        """Take the next changes, or list anew where they are forgotten, or may be."""
+        try:
+            with answered():
+                async with asyncio.timeout_at(self._list_anew_at):
+                    _, events = await anext(watch)
+        except RevisionCompacted:
+            await self.close()
+        except TimeoutError:
+            with suppress(Unavailable):  # then the watch goes on, as it does without a quorum
+                await self._list()
+        else:
+            for event in events:
+                self._apply(event)
 
     def _apply(self, event: Event) -> None:
         key = self._keys.parse_live(event.kv.key)

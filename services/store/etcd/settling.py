@@ -6,7 +6,7 @@ import asyncio
 from typing import Final
 
 from services.store.etcd.client import EtcdClient
-from services.store.etcd.errors import Ambiguous, Overloaded
+from services.store.etcd.errors import Ambiguous, Overloaded, Unavailable
 from services.store.etcd.etcd_pb2 import TxnRequest, TxnResponse
 
 # In seconds. A try that hangs is given up in time for another endpoint.
@@ -32,7 +32,7 @@ async def settle(etcd: EtcdClient, request: TxnRequest, *, seconds: float) -> Tx
         left = deadline - loop.time()
         try:
             return await etcd.txn(request, within=min(left, _LONGEST_TRY))
-        except Overloaded as error:
+        except (Overloaded, Unavailable) as error:
             if loop.time() + pause >= deadline:
                 raise Ambiguous(str(error)) from error
         except Ambiguous:

@@ -1,0 +1,131 @@
+"""Who this client is to etcd, and the token that etcd gave it for that.
+
+    no token --Authenticate--> token --refused: forgotten, expired, old--> Authenticate, again
+                  |
+                  +-- etcd asks nobody: no token is needed
+                  +-- etcd does not take name and password: no other try for a while
+
+A call that etcd refuses for its token has done nothing, so it is sent again with a fresh one. One
+`Authenticate` is in flight at a time: etcd works for long on each. Who waited for it uses what it
+brought.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TypeAlias
+
+import structlog
+
+from services.store.etcd.errors import AuthDisabled, LoginFailed, Unavailable
+from services.store.etcd.etcd_pb2 import AuthenticateRequest, AuthenticateResponse
+
+Metadata: TypeAlias = tuple[tuple[str, str], ...]
+Authenticate: TypeAlias = Callable[[AuthenticateRequest, float], Awaitable[AuthenticateResponse]]
+
+# In seconds. A refusal is not asked for again and again, and a mended password is found soon.
+_PAUSE: Final = 5.0
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """A user of etcd.
+
+    Attributes:
+        user: the name.
+        password_file: holds the password; read for each login, so it may change meanwhile.
+    """
+
+    user: str
+    password_file: Path
+
+    def password(self) -> str:
+        """Return the password, without its final line break.
+
+        Raises:
+            LoginFailed: there is none.
+        """
+        try:
+            return self.password_file.read_text("utf-8").rstrip("\r\n")
+        except (OSError, ValueError) as error:
+            raise LoginFailed("the password file cannot be read") from error
+
+
+class Login:
+    """Logs in when a token is missing or refused.
+
+    Attributes:
+        metadata: what every call carries now; None before the first login.
+    """
+
+    __slots__ = (
+        "_authenticate",
+        "_credentials",
+        "_failure",
+        "_pause",
+        "_paused",
+        "_turn",
+        "metadata",
+    )
+
+    def __init__(
+        self, credentials: Credentials, authenticate: Authenticate, *, pause: float = _PAUSE
+    ) -> None:
+        """Take how to reach etcd, and the seconds between two tries that etcd refuses."""
+        self._credentials = credentials
+        self._authenticate = authenticate
+        self._pause = pause
+        self._paused = 0.0
+        self._failure: LoginFailed | None = None
+        self._turn = asyncio.Lock()
+        self.metadata: Metadata | None = None
+
+    async def fresh(self, refused: Metadata | None, seconds: float) -> Metadata:
+        """Return what to send instead of what was refused, or for the first time.
+
+        Raises:
+            LoginFailed: etcd does not take the name and the password.
+            Unavailable: it did not answer in time.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + seconds
+        try:
+            async with asyncio.timeout_at(deadline), self._turn:
+                if self.metadata is None or self.metadata == refused:
+                    self.metadata = await self._log_in(deadline - loop.time())
+                return self.metadata
+        except TimeoutError as error:
+            raise Unavailable("there was no time left to log in") from error
+
+    async def _log_in(self, seconds: float) -> Metadata:
+        now = asyncio.get_running_loop().time()
+        if self._failure is not None and now < self._paused:
+            raise LoginFailed(str(self._failure))
+        try:
+            password = self._credentials.password()
+            request = AuthenticateRequest(name=self._credentials.user, password=password)
+            token = (await self._authenticate(request, seconds)).token
+        except AuthDisabled:
+            _log.warning("etcd asks nobody for a password: authentication is not enabled")
+            self._failure = None
+            return ()
+        except LoginFailed as failure:
+            if self._failure is None:
+                _log.error(
+                    "etcd does not take the user name and password; trying again",
+                    user=self._credentials.user,
+                    why=str(failure),
+                    every_seconds=self._pause,
+                )
+            self._failure = failure
+            self._paused = now + self._pause
+            raise
+        if self._failure is not None:
+            _log.info("etcd takes the user name and password", user=self._credentials.user)
+        self._failure = None
+        return (("token", token),)
