@@ -14,6 +14,9 @@ from tests.simulation.served import Metadata, ServerCall
 
 Status = tuple[grpc.StatusCode, str, Metadata]
 
+WINDOW = 64 * 1024
+"""Bytes on their way to a caller, or unread there, from which on the server's side waits."""
+
 OK = grpc.StatusCode.OK
 UNAVAILABLE = grpc.StatusCode.UNAVAILABLE
 CANCELLED = (grpc.StatusCode.CANCELLED, "Locally cancelled by application!", ())
@@ -41,6 +44,8 @@ class ClientCall:
         self._encode, self._decode = encode, decode
         self._connection: Connection | None = None
         self._inbox: deque[bytes] = deque()
+        self._unread = 0
+        self._room: asyncio.Future[None] | None = None
         self._unsent: list[bytes | None] = []
         self._status: Status | None = None
         self._forget: Callable[[ClientCall], None] = lambda _: None
@@ -70,6 +75,18 @@ class ClientCall:
             self._timer.cancel()
         self._forget(self)
         self._wake()
+        self._make_room()
+
+    def takes(self, size: int) -> bool:
+        """Count what is sent to it; return whether more may follow at once."""
+        self._unread += size
+        return self._unread <= WINDOW or self._status is not None
+
+    async def room(self) -> None:
+        """Wait until more may follow."""
+        if self._unread > WINDOW and self._status is None:
+            self._room = self._loop.create_future()
+            await self._room
 
     def came(self, data: bytes) -> None:
         """Take a message of the answer."""
@@ -112,6 +129,9 @@ class ClientCall:
                 self._fail()
             await self._change()
         data = self._inbox.popleft()
+        self._unread -= len(data)
+        if self._room is not None and self._unread <= WINDOW:
+            self._make_room()
         return data if self._decode is None else self._decode(data)
 
     async def __aiter__(self) -> AsyncIterator[Any]:
@@ -173,6 +193,11 @@ class ClientCall:
         waiter = self._loop.create_future()
         self._waiters.append(waiter)
         await waiter
+
+    def _make_room(self) -> None:
+        room, self._room = self._room, None
+        if room is not None and not room.done():
+            room.set_result(None)
 
     def _wake(self) -> None:
         waiters, self._waiters = self._waiters, []

@@ -94,11 +94,16 @@ class ServerCall:
                 answers = handler.stream_stream or handler.unary_stream
                 async with aclosing(answers(asked, self)) as responses:
                     async for response in responses:
-                        back.send(self._client.came, encode(response))
+                        data = encode(response)
+                        back.send(self._client.came, data)
+                        if not self._client.takes(len(data)):
+                            await self._client.room()
             else:
                 response = await handler.unary_unary(asked, self)
                 if self._code is None:
-                    back.send(self._client.came, encode(response))
+                    data = encode(response)
+                    self._client.takes(len(data))
+                    back.send(self._client.came, data)
             self._code = self._code or grpc.StatusCode.OK
         except StopAsyncIteration:
             self._code = grpc.StatusCode.CANCELLED
