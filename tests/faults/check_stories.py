@@ -83,13 +83,14 @@ class Story:
     gone: bool = False
     buried: bool = False
     orphans: frozenset[str] = frozenset()
+    awaited: frozenset[tuple[str, str]] | None = None
 
     def laws(self) -> set[Law]:
         """Return which laws it breaks."""
         sessions = {} if self.gone else {"s": StoredSession(self.head, self.records)}
         graves = frozenset({"s"} if self.buried else ())
         index = [] if self.gone and self.index[0].session == "s" else self.index
-        final = Final(sessions, index, graves, self.drafts, self.orphans)
+        final = Final(sessions, index, graves, self.drafts, self.orphans, self.awaited)
         history = sorted(self.entries, key=_when)
         return {violation.law for violation in check(history, final)}
 

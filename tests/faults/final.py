@@ -35,13 +35,14 @@ class StoredRecord:
 
 @dataclass(frozen=True, slots=True)
 class StoredHead:
-    """A session's head. `owner` is hexadecimal; "" for none."""
+    """A session's head. `owner` is hexadecimal, `awaits` an agent's name; both "" for none."""
 
     log_id: str
     seq: int
     epoch: int
     owner: str
     user: str
+    awaits: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,7 @@ class Final:
         entries: those of every user, in any order.
         tombstones: the ids of deleted sessions whose tombstones are there.
         drafts: in order of turn and offset.
+        awaited: each agent's name with each session of its list; None where nobody looked.
         orphans: ids of sessions that have records or other children, and no head.
     """
 
@@ -88,6 +90,7 @@ class Final:
     tombstones: frozenset[str] = frozenset()
     drafts: Sequence[StoredDraft] = ()
     orphans: frozenset[str] = frozenset()
+    awaited: frozenset[tuple[str, str]] | None = None
 
 
 def stored_record(record: Record) -> StoredRecord:

@@ -6,7 +6,7 @@ from collections import defaultdict
 
 from services.store.etcd.client import EtcdClient
 from services.store.etcd.transactions import read
-from services.store.keys import DraftKey, EntryKey, EventKey, HeadKey, Keys, OutputsKey
+from services.store.keys import AwaitedKey, DraftKey, EntryKey, EventKey, HeadKey, Keys, OutputsKey
 from sessiond.session.events import Record
 from sessiond.store.codec import StoredHead as Head
 from sessiond.store.codec import decode_draft, decode_entry, decode_head, decode_record
@@ -29,6 +29,7 @@ async def read_final(etcd: EtcdClient) -> Final:
     records: defaultdict[str, list[Record]] = defaultdict(list)
     drafts: list[StoredDraft] = []
     entries: list[StoredEntry] = []
+    awaited: set[tuple[str, str]] = set()
     children: set[str] = set()
     for key, value in await _everything(etcd):
         try:
@@ -48,6 +49,8 @@ async def read_final(etcd: EtcdClient) -> Final:
                 drafts.append(StoredDraft(session, turn, *decode_draft(value)))
             case EntryKey(user, _, session):
                 entries.append(StoredEntry(user, session, decode_entry(value).revision))
+            case AwaitedKey(agent, session):
+                awaited.add((agent, session))
             case _:
                 pass
     sessions = {
@@ -63,6 +66,7 @@ async def read_final(etcd: EtcdClient) -> Final:
         tombstones=frozenset(heads.keys() - sessions.keys()),
         drafts=drafts,
         orphans=frozenset(children - heads.keys()),
+        awaited=frozenset(awaited),
     )
 
 
@@ -74,6 +78,7 @@ def _head(head: Head, records: list[Record]) -> StoredHead:
         epoch=head.meta.epoch,
         owner=head.meta.owner.hex(),
         user=user,
+        awaits=head.meta.awaited_agent,
     )
 
 

@@ -69,6 +69,7 @@ def final_of(keys: Keys) -> Final:
                 epoch=head.meta.epoch,
                 owner=head.meta.owner.hex(),
                 user=head.user_id,
+                awaits=head.meta.awaited_agent,
             ),
             records[name],
         )
@@ -86,6 +87,7 @@ def final_of(keys: Keys) -> Final:
         tombstones=frozenset(heads) - frozenset(sessions),
         drafts=drafts,
         orphans=frozenset(children) - frozenset(sessions),
+        awaited=frozenset((str(key[1]), str(key[2])) for key, _ in keys.range(("awaited",))),
     )
 
 

@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
+from tests.faults.check.access import check_access, check_lists
 from tests.faults.check.answers import check_answers
 from tests.faults.check.contents import check_contents, check_reads
 from tests.faults.check.deletion import check_deletion
 from tests.faults.check.evidence import cases_of
-from tests.faults.check.index import check_entries, check_listings
+from tests.faults.check.index import check_entries, check_listings, owner
 from tests.faults.check.knowledge import Knowledge
 from tests.faults.check.log import check_log
 from tests.faults.check.order import check_order
@@ -44,11 +45,13 @@ def _violations(history: History, final: Final) -> Iterator[Violation]:
     for session, case in cases.items():
         yield from check_log(case)
         yield from check_answers(case)
+        yield from check_access(case, owner(case))
         yield from check_contents(case)
         yield from check_reads(case)
         yield from check_order(case, knowledge[session])
         yield from check_deletion(case, knowledge[session], buried=session in final.tombstones)
         yield from check_streams(case)
         yield from check_turns(case, drafts[session] if case.stored is not None else ())
+    yield from check_lists(history)
     yield from check_entries(final)
     yield from check_listings(history, cases, knowledge)

@@ -58,6 +58,8 @@ def _change(
         yield Violation(law, case.session, (*tries, *same))
     if all(each.outcome is Outcome.FAIL for each in tries):
         yield Violation(Law.FAILED_STORED, case.session, (*tries, record))
+    if tries[0].expected and record.seq != tries[0].expected + 1:
+        yield Violation(Law.EXPECTATION_IGNORED, case.session, (tries[0], record))
     for answer in tries:
         if answer.outcome is Outcome.OK and answer.seq != record.seq:
             # Tries of a change that changed nothing at first are judged by what they found.
@@ -83,6 +85,8 @@ def _is_what_was_asked(change: Operation, record: StoredRecord) -> bool:
 
 def _unchanged(case: Case, answer: Operation) -> Iterator[Violation]:
     """An answer without a record is right where the log at its seq had made the change needless."""
+    if answer.expected not in (0, answer.seq):
+        yield Violation(Law.EXPECTATION_IGNORED, case.session, (answer,))
     past = [record for record in case.records if record.seq <= answer.seq]
     wanted = MADE[answer.kind]
     if not past or past[-1].seq != answer.seq:

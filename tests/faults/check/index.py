@@ -26,9 +26,20 @@ def check_entries(final: Final) -> Iterator[Violation]:
     for session, stored in final.sessions.items():
         if session not in counts:
             yield Violation(Law.INDEX_MISSING, session, (stored.head,))
+    yield from _awaited(final)
     for session in final.orphans | {draft.session for draft in final.drafts}:
         if session not in final.sessions:
             yield Violation(Law.CHILD_ORPHAN, session, ())
+
+
+def _awaited(final: Final) -> Iterator[Violation]:
+    if final.awaited is None:
+        return
+    heads = {session: stored.head for session, stored in final.sessions.items()}
+    expected = {(head.awaits, session) for session, head in heads.items() if head.awaits}
+    for agent, session in sorted(expected ^ final.awaited):
+        evidence = f"of {agent}", heads.get(session)
+        yield Violation(Law.AWAITED_DIFFERS, session, evidence)
 
 
 def check_listings(
@@ -37,7 +48,7 @@ def check_listings(
     """Yield each session that a listing leaves out, though it was there, or holds twice."""
     owned: dict[str, list[Case]] = {}
     for case in cases.values():
-        owned.setdefault(_user(case), []).append(case)
+        owned.setdefault(owner(case), []).append(case)
     for entry in history:
         if not isinstance(entry, Operation):
             continue
@@ -47,7 +58,7 @@ def check_listings(
         for session, count in listed.items():
             if count > 1:
                 yield Violation(Law.INDEX_TWICE, session, (entry,))
-            if _user(cases[session]) not in ("", entry.user):
+            if owner(cases[session]) not in ("", entry.user):
                 yield Violation(Law.INDEX_ORPHAN, session, (entry,))
         for case in owned.get(entry.user, ()):
             known, source = knowledge[case.session].before(entry.invoked)
@@ -56,7 +67,8 @@ def check_listings(
                 yield Violation(Law.INDEX_MISSING, case.session, (source, entry))
 
 
-def _user(case: Case) -> str:
+def owner(case: Case) -> str:
+    """Return whose session it is; "" where nobody knows."""
     if case.stored is not None:
         return case.stored.head.user
     return "" if case.creation is None else case.creation.user

@@ -17,6 +17,8 @@ class Law(Enum):
     FAILED_STORED = "a change that was refused is stored"
     UNKNOWN_TWICE = "a change of unknown outcome is stored twice"
     UNASKED_STORED = "a change that nobody asked for is stored"
+    EXPECTATION_IGNORED = "a change was made at another revision than it asked for"
+    STRANGER_SERVED = "somebody who has no access was served"
     UNCHANGED_WRONGLY = "a change was answered as if it changed nothing, and it would have"
     # The log.
     SEQ_HOLE = "the stored log is not numbered from 1 without a hole"
@@ -55,6 +57,7 @@ class Law(Enum):
     INDEX_STALE = "a session's entry is of another revision than its head"
     INDEX_ORPHAN = "a list holds a session that is not there"
     INDEX_TWICE = "a list holds a session twice"
+    AWAITED_DIFFERS = "an agent's list does not hold exactly the sessions that await it"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.faults.check import Law
-from tests.faults.check_stories import Story, asked, breaks, operation, recorded
+from tests.faults.check_stories import Story, asked, breaks, operation, reading, recorded
 from tests.faults.history import EventKind, Kind, Outcome, digest
 
 
@@ -75,3 +75,26 @@ def a_pause_changes_nothing_of_a_running_session(told: Story, broken: bool) -> N
 def the_other_decision_is_granted(told: Story, broken: bool) -> None:
     word = digest("rejected" if broken else "approved")
     told.add(asked(Kind.DECIDE, "again", 130, seq=10, about="o", content=word))
+
+
+@breaks(Law.EXPECTATION_IGNORED)
+def a_change_is_made_over_one_that_it_did_not_know(told: Story, broken: bool) -> None:
+    told.change(operation("op-10"), expected=8 if broken else 9)
+
+
+@breaks(Law.EXPECTATION_IGNORED)
+def a_needless_change_passes_at_another_revision(told: Story, broken: bool) -> None:
+    expected = 7 if broken else 10
+    told.add(asked(Kind.RESUME, "again", 130, seq=10, expected=expected))
+
+
+@breaks(Law.STRANGER_SERVED)
+def a_session_is_shown_to_another_user(told: Story, broken: bool) -> None:
+    told.change(reading(Kind.GET), actor="al/user/" if broken else "alice/user/")
+
+
+@breaks(Law.STRANGER_SERVED)
+def a_change_of_another_user_is_made(told: Story, broken: bool) -> None:
+    actor = "al/user/" if broken else "al/admin/"
+    told.change(operation("op-3"), actor=actor)
+    told.store(3, actor=actor)

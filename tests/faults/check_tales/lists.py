@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tests.faults.check import Law
 from tests.faults.check_stories import Story, asked, breaks, reading
 from tests.faults.final import StoredEntry
@@ -46,3 +48,20 @@ def a_session_has_two_entries(told: Story, broken: bool) -> None:
 @breaks(Law.INDEX_TWICE)
 def a_listing_holds_a_session_twice(told: Story, broken: bool) -> None:
     told.change(reading(Kind.LIST), listed=(("s", 10),) * (2 if broken else 1))
+
+
+@breaks(Law.AWAITED_DIFFERS)
+def a_session_that_waits_is_not_in_its_agent_s_list(told: Story, broken: bool) -> None:
+    told.head = replace(told.head, awaits="helper")
+    told.awaited = frozenset(() if broken else {("helper", "s")})
+
+
+@breaks(Law.AWAITED_DIFFERS)
+def a_session_stays_in_the_list_of_an_agent_that_answered(told: Story, broken: bool) -> None:
+    told.awaited = frozenset({("helper", "s")} if broken else ())
+
+
+@breaks(Law.STRANGER_SERVED)
+def a_list_is_shown_to_another_user(told: Story, broken: bool) -> None:
+    actor = "mallory/user/" if broken else "alice/user/"
+    told.change(reading(Kind.LIST), actor=actor)

@@ -82,6 +82,7 @@ class Operation:
             revision that a `get` stands at, 0 for other reads.
         content: what a change carries, digested as `content_of` does it for its event; "" where
             the client does not say.
+        expected: the revision that a change asked the session to have; 0 where it did not.
         about: the output that is decided, the turn that is ended; "" where not named.
         messages: seq and digest of each message that a read holds, oldest first.
         tail: how many of the newest messages a read asked for; None for all.
@@ -100,6 +101,7 @@ class Operation:
     failure: str = ""
     seq: int = 0
     content: str = ""
+    expected: int = 0
     about: str = ""
     messages: tuple[tuple[int, str], ...] = ()
     tail: int | None = None
