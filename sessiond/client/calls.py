@@ -2,7 +2,7 @@
 
 Every call may be repeated: reads as they are, changes by their operation id. So a call that breaks
 is made again, at the next address, until it is answered or its time is over. Then a change whose
-first attempt may have been stored is unknown, whatever the last attempt said.
+first attempt may have been stored is unknown, unless an answer settles it.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from sessiond.client.backoff import Backoff
+from sessiond.client.doubt import told
 from sessiond.errors import (
     CARRIED,
     DeadlineExceeded,
@@ -68,7 +69,7 @@ class Attempts(Generic[Stub]):
             self._renewable = False  # once more, with another token
             return 0.0
         if not CARRIED[type(failure)].retryable:
-            raise failure
+            raise told(failure, in_doubt=self._in_doubt)
         if self._changes and isinstance(failure, OutcomeUnknown | DeadlineExceeded):
             self._in_doubt = True
         self._stubs.next()

@@ -29,6 +29,7 @@ from collections.abc import Iterator, Sequence
 from enum import Enum
 from typing import NamedTuple
 
+from sessiond.client.doubt import told
 from sessiond.client.unanswered import Unanswered
 from sessiond.cursor import Cursor
 from sessiond.errors import InvalidArgument, NotAttached, SessionNotFound
@@ -178,6 +179,10 @@ class Link:
             self.state = State.AWAY
         self._said.lost()
 
+    def in_doubt(self, op_id: str) -> bool:
+        """Return whether a change may have been made without a reply."""
+        return self._said.in_doubt(op_id)
+
     def send(self, frame: ClientFrame) -> Sequence[ClientFrame]:
         """Take a change, token or presence, and return what to write now.
 
@@ -277,8 +282,9 @@ class Link:
 
     def _refused(self) -> Iterator[ServerFrame]:
         """Yield replies to what was meant for a session that is gone: another has its id now."""
-        error = Error(code=SessionNotFound.reason, detail=SessionNotFound.default_detail)
-        for op_id in self._said.clear():
+        for op_id, in_doubt in self._said.clear().items():
+            failure = told(SessionNotFound(), in_doubt=in_doubt)
+            error = Error(code=failure.reason, detail=failure.detail)
             yield ServerFrame(reply=Reply(session_id=self.session_id, op_id=op_id, error=error))
 
     def _event(self, frame: ServerFrame) -> Heard:
@@ -352,7 +358,7 @@ class Link:
             return NOTHING  # answers a detach, and perhaps after the session was attached again
         if goaway.reconnect:
             return self._away(goaway.retry_after_ms / 1000)
-        self.lost()
+        self._said.ended()
         self.state = State.ENDED
         return Heard((frame,))
 

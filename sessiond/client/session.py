@@ -14,6 +14,7 @@ from sessiond.client import requests
 from sessiond.client.backoff import Backoff
 from sessiond.client.changes import Changes
 from sessiond.client.copy import Copy
+from sessiond.client.doubt import told
 from sessiond.client.link import Link
 from sessiond.client.reader import Reader, Readers
 from sessiond.client.stream import Stream
@@ -22,6 +23,7 @@ from sessiond.client.turn import Turn
 from sessiond.client.unanswered import CAPACITY
 from sessiond.client.updates import Durable, Presence, Reset, RunningTurn, Update
 from sessiond.errors import (
+    DeadlineExceeded,
     OutcomeUnknown,
     PayloadTooLarge,
     SessiondError,
@@ -212,13 +214,18 @@ class AttachedSession(Changes):
             await self._answered.wait()
         await stream.outgoing.room()
         backoff = Backoff(self._chance)
+        in_doubt = False
         while True:
-            reply = await self._reply_to(frame, op_id)
+            try:
+                reply = await self._reply_to(frame, op_id)
+            except SessiondError as over:
+                raise told(over, in_doubt=in_doubt)  # noqa: B904 - with its own cause
             if not reply.HasField("error"):
                 return reply
             failure = from_error(reply.error)
             if not reply.error.retryable:
-                raise failure
+                raise told(failure, in_doubt=in_doubt)
+            in_doubt |= isinstance(failure, OutcomeUnknown | DeadlineExceeded)
             await asyncio.sleep(backoff.pause(failure.retry_after or 0.0))
 
     # --- from the client -----------------------------------------------------------------------
@@ -361,11 +368,10 @@ class AttachedSession(Changes):
         """Let nobody wait any more."""
         self._ready.set()
         self._readers.end(failure)
-        for waiting in self._replies.values():
+        left = OutcomeUnknown("The session was left before the answer came.")
+        for op_id, waiting in self._replies.items():
             if not waiting.done():
-                waiting.set_exception(
-                    failure or OutcomeUnknown("The session was left before the answer came.")
-                )
+                waiting.set_exception(told(failure or left, in_doubt=self.link.in_doubt(op_id)))
                 waiting.exception()  # nobody may be waiting any more
         self._replies.clear()
         self._answered.set()

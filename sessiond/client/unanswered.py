@@ -33,6 +33,7 @@ class _Change:
     kind: str
     message: Any
     written: bool = False  # on the present attachment
+    in_doubt: bool = False  # written on one that was lost
     turn: _Turn | None = None  # of a begin
 
 
@@ -63,9 +64,20 @@ class Unanswered:
 
     def lost(self) -> None:
         """Note that nothing can be written until the next attachment."""
+        self.ended()
+        for change in self._changes.values():
+            change.in_doubt |= change.written
+
+    def ended(self) -> None:
+        """Note that the other end has answered what it has done, and does no more."""
         self._attached = False
         for turn in self._turns.values():
             turn.live = False
+
+    def in_doubt(self, op_id: str) -> bool:
+        """Return whether a change may have been made without a reply."""
+        change = self._changes.get(op_id)
+        return change is not None and change.in_doubt
 
     def add(self, frame: ClientFrame, kind: str, seen: int) -> Iterable[ClientFrame]:
         """Take a change. One under an operation id that waits already is the same change.
@@ -123,9 +135,9 @@ class Unanswered:
         turn = self._turns.pop(turn_id, None)
         return [] if turn is None else self._over(turn)
 
-    def clear(self) -> list[str]:
-        """Forget everything, and return the operation ids."""
-        op_ids = list(self._changes)
+    def clear(self) -> dict[str, bool]:
+        """Forget everything, and return the operation ids, with whether each is in doubt."""
+        op_ids = {op_id: change.in_doubt for op_id, change in self._changes.items()}
         self._changes.clear()
         self._turns.clear()
         return op_ids

@@ -11,6 +11,7 @@ import pytest
 from sessiond.client import stream
 from sessiond.errors import (
     InvalidArgument,
+    OutcomeUnknown,
     PermissionDenied,
     SessiondError,
     Unauthenticated,
@@ -59,6 +60,38 @@ async def test_a_reply_that_was_lost_is_given_again(live: Live, sessions: Sessio
         first.cut()
         assert await waiting == 2
         assert sessions["s"].head == 2
+
+
+async def test_a_change_without_a_reply_is_unknown_where_nobody_may_come_back(
+    live: Live, sessions: Sessions
+) -> None:
+    """It was made, and why the stream ends says nothing about it."""
+    async with opened(live) as client, client.attach("s") as session:
+        live.newest.deaf = True
+        waiting = asyncio.create_task(session.append("hello"))
+        await sessions["s"].reached(2)
+        live.refuse = [grpc.StatusCode.UNAUTHENTICATED]
+        live.newest.cut()
+        with pytest.raises(OutcomeUnknown) as raised:
+            await waiting
+        assert isinstance(raised.value.__cause__, Unauthenticated)
+        with pytest.raises(Unauthenticated):
+            await session.append("late")
+
+
+async def test_what_was_said_to_a_session_that_is_another_now_is_unknown(
+    live: Live, sessions: Sessions
+) -> None:
+    """The change was made before the session was deleted; the one that has its id never had it."""
+    async with opened(live) as client, client.attach("s") as session:
+        live.newest.deaf = True
+        waiting = asyncio.create_task(session.append("hello"))
+        await sessions["s"].reached(2)
+        sessions["s"] = StoredSession("s", log_id="00000000000000bb")
+        live.newest.cut()
+        with pytest.raises(OutcomeUnknown, match="then it was refused"):
+            await waiting
+        assert sessions["s"].head == 1
 
 
 @pytest.mark.parametrize("single", [True, False])

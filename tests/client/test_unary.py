@@ -14,10 +14,12 @@ from sessiond.errors import (
     DeadlineExceeded,
     InvalidArgument,
     OutcomeUnknown,
+    PermissionDenied,
     RateLimited,
     SessiondError,
     SessionMoved,
     SessionNotFound,
+    SessionPaused,
     Unauthenticated,
     Unavailable,
 )
@@ -195,6 +197,28 @@ async def test_what_is_not_settled_by_the_deadline_is_told_as_unknown(
             await client.append("s", "hello")
         with pytest.raises(Unavailable):
             await client.append("s", "never sent further than a refusal")
+
+
+@pytest.mark.parametrize(
+    "failure", [SessionNotFound(), PermissionDenied(), Unauthenticated()], ids=str
+)
+async def test_a_refusal_at_the_door_does_not_settle_what_is_in_doubt(
+    replicas: list[Replica], failure: SessiondError
+) -> None:
+    """The attempt before may have been stored: nobody has looked for its operation id."""
+    replicas[0].answers, replicas[1].answers = [OutcomeUnknown()], [failure]
+    async with client_of(replicas, token=token()) as client:
+        with pytest.raises(OutcomeUnknown, match="then it was refused") as raised:
+            await client.append("s", "hello")
+        assert type(raised.value.__cause__) is type(failure)
+
+
+async def test_a_refusal_by_the_owner_settles_what_is_in_doubt(replicas: list[Replica]) -> None:
+    """It looks for the operation id before all else."""
+    replicas[0].answers, replicas[1].answers = [OutcomeUnknown()], [SessionPaused()]
+    async with client_of(replicas) as client:
+        with pytest.raises(SessionPaused):
+            await client.append("s", "hello")
 
 
 async def test_an_answer_that_never_comes_ends_at_the_deadline(replicas: list[Replica]) -> None:
