@@ -74,8 +74,9 @@ show-idle: ## 5,000 streams on one Live, and what they cost those who work
 $(SHOWS): show-%: $(RUN)
 	@exec $(BIN)/python -m show $* $(if $(DURATION),--duration "$(DURATION)") $(if $(SEED),--seed "$(SEED)")
 
-faults: $(DEV) ## rounds on real processes that are harmed: ROUNDS= and the first round's SEED=
-	@$(BIN)/python -m tests.faults --rounds $(or $(ROUNDS),10) $(if $(SEED),--seed "$(SEED)")
+faults: $(DEV) ## rounds on real processes that are harmed: ROUNDS=, the first one's SEED=, JOBS= at once
+	@$(BIN)/python -m tests.faults --rounds $(or $(ROUNDS),10) $(if $(SEED),--seed "$(SEED)") \
+		--jobs $(or $(JOBS),1)
 
 fuzz: $(DEV) ## schemathesis on the gateway's own OpenAPI document, 200 examples per operation
 	@SESSIOND_FUZZ_EXAMPLES=200 $(BIN)/python -m pytest tests/fuzz

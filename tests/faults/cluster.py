@@ -11,37 +11,31 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import grpc
 
-from cluster.etcd import GIB, Place
+from cluster.etcd import Place
 from cluster.etcd_binary import EtcdBinary
 from cluster.keys import DevelopmentKeys
-from cluster.part import Part
 from cluster.ports import HOST
 from cluster.supervisor import Cluster
 from cluster.topology import Topology
 from sessiond.v1.ownership_pb2 import IdentifyRequest, ReadHeadRequest
 from sessiond.v1.ownership_pb2_grpc import InstanceServiceStub, OwnershipServiceStub
+from tests.faults.launching import Needs, clock_of, launched, mount, orders_of, unmount
 from tests.faults.members import Members
+from tests.faults.parts.orders import REPORTS
 from tests.faults.relays.callers import Callers
 from tests.faults.relays.door import Door
 
 COUNTS = {"etcd": 3, "store": 2, "live": 3, "gateway": 2}
 """How many parts of each kind there are."""
 
-_FAKETIME = (
-    "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1",
-    "/usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1",
-)
-_TMPFS = "192m"
 _OPTIONS = (
     ("grpc.enable_retries", 0),
     ("grpc.enable_http_proxy", 0),
@@ -49,23 +43,6 @@ _OPTIONS = (
     ("grpc.max_reconnect_backoff_ms", 200),
     ("grpc.max_receive_message_length", 40 * 1024 * 1024),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Needs:
-    """What a round needs beside parts, because of its faults.
-
-    Attributes:
-        ttl_seconds: how long an instance of Live outlives its last heartbeat.
-        quota_bytes: etcd's space.
-        small_disk: the member whose data lie on a small disk of its own; "" for none.
-        clocks: whether the wall clocks of our own parts can be set.
-    """
-
-    ttl_seconds: int = 3
-    quota_bytes: int = 8 * GIB
-    small_disk: str = ""
-    clocks: bool = False
 
 
 @dataclass
@@ -140,27 +117,23 @@ class Grounds:
 
     def order(self, name: str, order: str) -> None:
         """Let a part of ours do something to itself (`tests.faults.parts.orders`)."""
-        (self.home / f"{name}.orders").write_text(order)
+        orders_of(self.home, name).write_text(order)
         if self.cluster.running(name):
             os.kill(self.cluster.pid(name), signal.SIGUSR1)
 
+    def reports(self, name: str) -> str:
+        """Return what a part of ours says to have done to itself, a line each."""
+        file = orders_of(self.home, name).with_suffix(REPORTS)
+        return file.read_text() if file.exists() else ""
+
     def set_clock(self, name: str, seconds: float) -> None:
         """Let a part's wall clock be so many seconds ahead of the truth; within a second."""
-        _clock_of(self.home, name).write_text(f"{seconds:+g}\n")
+        clock_of(self.home, name).write_text(f"{seconds:+g}\n")
 
     @property
     def small_disk(self) -> Path:
         """The folder of the member on a small disk."""
         return self.home / "etcd" / self.needs.small_disk
-
-
-def _clock_of(home: Path, name: str) -> Path:
-    return home / f"{name}.clock"
-
-
-def faketime() -> str:
-    """Return the library that fakes wall clocks; "" where it is not installed."""
-    return next((path for path in _FAKETIME if Path(path).exists()), "")
 
 
 @asynccontextmanager
@@ -169,7 +142,7 @@ async def grounds(
     ports: Iterator[int],
     home: Path,
     *,
-    needs: Needs = Needs(),
+    needs: Needs,
     told: Callable[[str], None] = lambda line: None,
 ) -> AsyncIterator[Grounds]:
     """Run the cluster in this folder while the block runs; its logs stay."""
@@ -189,7 +162,7 @@ async def grounds(
     keys = DevelopmentKeys(home / "keys")
     environ = {name: value for name, value in os.environ.items() if not name.startswith("SESSIOND")}
     stages = topology.stages(binary=binary, keys=keys, data_dir=home, environ=environ)
-    cluster = Cluster([_launched(stage, home, needs) for stage in stages], logs=home / "logs")
+    cluster = Cluster([launched(stage, home, needs) for stage in stages], logs=home / "logs")
     at = {
         f"{kind}-{number}": place
         for kind, found in by_kind.items()
@@ -200,7 +173,7 @@ async def grounds(
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     async with AsyncExitStack() as stack:
         if needs.small_disk:
-            stack.callback(_unmount, _mount(home / "etcd" / needs.small_disk))
+            stack.callback(unmount, mount(home / "etcd" / needs.small_disk))
         doors = {
             name: await stack.enter_async_context(door) for name, door in _doors(at, callers.name)
         }
@@ -225,36 +198,3 @@ def _doors(at: Mapping[str, Place], caller_of: Callable[[int], str]) -> Iterator
                 peers,
                 Door(peers, f"{HOST}:{place.other}", port=place.other_door, caller_of=caller_of),
             )
-
-
-def _launched(stage: Sequence[Part], home: Path, needs: Needs) -> list[Part]:
-    """Return our own parts as they are started here: obeying orders, and with clocks of theirs."""
-    return [part if part.kind == "etcd" else _obeying(part, home, needs) for part in stage]
-
-
-def _obeying(part: Part, home: Path, needs: Needs) -> Part:
-    orders = home / f"{part.name}.orders"
-    env = dict(part.env)
-    if needs.clocks:
-        clock = _clock_of(home, part.name)
-        clock.write_text("+0\n")
-        env |= {
-            "LD_PRELOAD": faketime(),
-            "FAKETIME_TIMESTAMP_FILE": str(clock),
-            "FAKETIME_CACHE_DURATION": "1",
-            "DONT_FAKE_MONOTONIC": "1",
-        }
-    argv = (sys.executable, "-m", "tests.faults.parts", part.kind, str(orders))
-    return replace(part, argv=argv, env=env)
-
-
-def _mount(folder: Path) -> Path:
-    folder.mkdir(parents=True, mode=0o700)
-    subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={_TMPFS},mode=0700", "tmpfs", folder], check=True
-    )
-    return folder
-
-
-def _unmount(folder: Path) -> None:
-    subprocess.run(["umount", "--lazy", folder], check=False)

@@ -4,24 +4,33 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import multiprocessing
 import os
 import random
 import sys
 import time
-from collections import Counter, defaultdict
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from itertools import islice, takewhile
+from multiprocessing.queues import SimpleQueue
 
 import orjson
 
 from cluster.etcd_binary import find_etcd, in_package, spelled
 from cluster.ports import free_ports
 from cluster.processes import CHECKOUT
+from tests.faults import campaign
 from tests.faults.plan import plan
-from tests.faults.round import Verdict, play
+from tests.faults.round import play
+from tests.faults.verdict import Verdict
 
 DATA = CHECKOUT / "build" / "faults"
 """Inside the checkout, because the folder for temporary files is in memory on many machines."""
+
+CAMPAIGN = DATA / "campaign.jsonl"
+
+_LIMIT_SECONDS = 300.0
+"""No round takes so long, unless something hangs."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -30,64 +39,97 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--seed", type=int, default=None, help="of the first; default: chance")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="begin none after")
+    parser.add_argument("--jobs", type=int, default=1, help="rounds at once")
+    parser.add_argument(
+        "--report", action="store_true", help="play nothing; sum all rounds on the present tree"
+    )
     asked = parser.parse_args(arguments)
+    if asked.report:
+        _report(campaign.read(CAMPAIGN, campaign.tree()))
+        return 0
     seed = asked.seed if asked.seed is not None else random.SystemRandom().randrange(10**6)
-    return asyncio.run(_play_all(asked.rounds, seed, asked.seconds))
+    lines: list[campaign.Line] = []
+    for line in play_all(_in_time(range(seed, seed + asked.rounds), asked.seconds), asked.jobs):
+        lines.append(line)
+        _tell(f"[{len(lines)}/{asked.rounds}] {_spelled(line)}")
+    _report(lines)
+    return 0 if all(not line["violations"] and not line["stuck"] for line in lines) else 1
 
 
-async def _play_all(rounds: int, seed: int, seconds: float) -> int:
+def _in_time(seeds: Iterable[int], seconds: float) -> Iterator[int]:
+    ends = time.monotonic() + seconds
+    return takewhile(lambda _: time.monotonic() < ends, seeds)
+
+
+def play_all(seeds: Iterable[int], jobs: int) -> Iterator[campaign.Line]:
+    """Play the rounds of these seeds, so many at once; yield the line of each when it is over.
+
+    A seed is taken when its round begins. Each of so many processes plays one after the other.
+    """
+    spawn = multiprocessing.get_context("spawn")
+    slots = spawn.SimpleQueue()
+    for slot in range(jobs):
+        slots.put(slot)
+    waiting = iter(seeds)
+    with ProcessPoolExecutor(jobs, spawn, initializer=_take, initargs=(slots, jobs)) as workers:
+        under_way = {workers.submit(play_one, seed) for seed in islice(waiting, jobs)}
+        while under_way:
+            done, under_way = wait(under_way, return_when=FIRST_COMPLETED)
+            for each in done:
+                yield each.result()
+                under_way |= {workers.submit(play_one, seed) for seed in islice(waiting, 1)}
+
+
+_slot, _slots = 0, 1
+
+
+def _take(slots: SimpleQueue[int], jobs: int) -> None:
+    """Take this process's share of all ports: others look for free ones at the same time."""
+    global _slot, _slots
+    _slot, _slots = slots.get(), jobs
+
+
+def _ports() -> Iterator[int]:
+    for port in free_ports(random.SystemRandom()):
+        if port % _slots == _slot:
+            yield port
+
+
+def play_one(seed: int) -> campaign.Line:
+    """Play the round of a seed, add its line to the campaign, and return it."""
     binary = find_etcd(os.environ, in_package())
-    ports = free_ports(random.SystemRandom())
-    begin, verdicts = time.monotonic(), list[Verdict]()
-    for number in range(rounds):
-        if time.monotonic() - begin > seconds:
-            break
-        made = plan(seed + number)
-        faults = "; ".join(map(str, made.strikes))
-        _tell(f"[{number + 1}/{rounds}] seed {made.seed}: {faults}")
-        verdict = await play(made, binary, ports, DATA, told=lambda line: None)
-        verdicts.append(verdict)
-        word = "well" if verdict.well else "WRONG"
-        _tell(
-            f"    {word} in {verdict.seconds:.0f} s: {verdict.oks} of {verdict.operations} well, "
-            f"{verdict.unknowns} unknown, longest {max(verdict.waits.values()):.2f} s",
-        )
-        for line in (*map(str, verdict.violations[:10]), *verdict.complaints):
-            _tell(f"    {line[:600]}")
-        if not verdict.well:
-            _tell(f"    again: make faults ROUNDS=1 SEED={made.seed}")
-    summary = summarised(verdicts, spelled(binary.version), time.monotonic() - begin)
-    _print_table(summary)
-    _tell(orjson.dumps(summary).decode())
-    return 0 if summary["wrong"] == [] else 1
-
-
-def summarised(verdicts: Sequence[Verdict], etcd: str, seconds: float) -> dict[str, Any]:
-    """Return the figures of all rounds."""
-    waits: defaultdict[str, list[float]] = defaultdict(list)
-    for verdict in verdicts:
-        for kind, longest in verdict.waits.items():
-            waits[kind].append(longest)
-    return {
-        "rounds": len(verdicts),
-        "counted": sum(verdict.well for verdict in verdicts),
-        "seconds": round(seconds),
-        "etcd": etcd,
-        "operations": sum(verdict.operations for verdict in verdicts),
-        "ok": sum(verdict.oks for verdict in verdicts),
-        "unknown": sum(verdict.unknowns for verdict in verdicts),
-        "shown": sum(verdict.shown for verdict in verdicts),
-        "violations": sum(len(verdict.violations) for verdict in verdicts),
-        "faults": dict(Counter(s.kind for v in verdicts for s in v.plan.strikes)),
-        "longest_wait_s": {
-            kind: {
-                "p50": round(sorted(found)[len(found) // 2], 2),
-                "max": round(max(found), 2),
-            }
-            for kind, found in sorted(waits.items())
-        },
-        "wrong": [verdict.plan.seed for verdict in verdicts if not verdict.well],
+    before, made = campaign.tree(), plan(seed)
+    try:
+        verdict = asyncio.run(asyncio.wait_for(play(made, binary, _ports(), DATA), _LIMIT_SECONDS))
+    except Exception as error:
+        verdict = Verdict(made, stuck=[f"the round broke: {error!r}"])
+    after = campaign.tree()
+    line = {
+        **after,
+        "dirty": before != after or after["dirty"],
+        "etcd": spelled(binary.version),
+        **verdict.line(),
     }
+    campaign.append(CAMPAIGN, line)
+    return line
+
+
+def _spelled(line: campaign.Line) -> str:
+    """Return a round in a few lines."""
+    word = "counts" if line["counted"] else "DOES NOT COUNT"
+    if line["violations"] or line["stuck"]:
+        word = "WRONG"
+    rows = [
+        f"seed {line['seed']} {word} in {line['seconds']:.0f} s: {line['ok']} of "
+        f"{line['operations']} well, {line['unknown']} unknown"
+    ]
+    for strike in line["strikes"]:
+        did = ", ".join(f"{name} {times}" for name, times in strike["done"].items())
+        rows.append(f"    {strike['kind']} {strike['against']}: {did or 'no effect'}")
+    rows += [f"    {why}" for why in line["why"]]
+    if not line["counted"]:
+        rows.append(f"    again: make faults ROUNDS=1 SEED={line['seed']}")
+    return "\n".join(rows)
 
 
 def _tell(line: str) -> None:
@@ -95,10 +137,7 @@ def _tell(line: str) -> None:
     sys.stdout.flush()
 
 
-def _print_table(summary: dict[str, Any]) -> None:
-    _tell(f"{'fault':30} {'times':>5} {'wait p50':>9} {'longest':>8}")
-    for kind, found in summary["longest_wait_s"].items():
-        times = summary["faults"][kind]
-        _tell(f"{kind:30} {times:5} {found['p50']:8.2f}s {found['max']:7.2f}s")
-    for name in ("rounds", "counted", "operations", "ok", "unknown", "shown", "violations"):
-        _tell(f"{name:30} {summary[name]:5}")
+def _report(lines: Sequence[campaign.Line]) -> None:
+    sums = campaign.summed(lines)
+    _tell(campaign.table(sums))
+    _tell(orjson.dumps(sums).decode())

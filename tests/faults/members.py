@@ -98,8 +98,12 @@ class Members:
         return int(told["header"]["revision"])
 
     async def compact(self, revision: int) -> None:
-        """Forget what was before a revision."""
-        await self.any("kv/compaction", {"revision": revision})
+        """Forget what was before a revision; return when the space of that is free."""
+        await self.any("kv/compaction", {"revision": revision, "physical": True})
+
+    async def used(self, name: str) -> int:
+        """Return the bytes of one member's database file."""
+        return int((await self.ask(name, "maintenance/status"))["dbSize"])
 
     async def keys(self, prefix: bytes) -> list[tuple[bytes, int]]:
         """Return the keys under a prefix, and the lease of each."""
@@ -112,6 +116,11 @@ class Members:
     async def revoke(self, lease: int) -> None:
         """End a lease, and with it its keys."""
         await self.any("kv/lease/revoke", {"ID": str(lease)})
+
+    async def is_gone(self, lease: int) -> bool:
+        """Return whether no such lease is known any more."""
+        told = await self.any("kv/lease/timetolive", {"ID": str(lease)})
+        return int(told.get("TTL", 0)) == -1
 
     async def put(self, key: bytes, value: bytes) -> None:
         """Write a key."""
@@ -126,8 +135,12 @@ class Members:
         """Let one member give free space back; it answers nobody meanwhile."""
         await self.ask(name, "maintenance/defragment")
 
+    async def alarms(self) -> list[Json]:
+        """Return what members have raised alarm about."""
+        told = await self.any("maintenance/alarm", {"action": "GET"})
+        return list(told.get("alarms", ()))
+
     async def disarm(self) -> None:
         """Say that there is space again."""
-        told = await self.any("maintenance/alarm", {"action": "GET"})
-        for alarm in told.get("alarms", ()):
+        for alarm in await self.alarms():
             await self.any("maintenance/alarm", {**alarm, "action": "DEACTIVATE"})

@@ -6,61 +6,13 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
 
 import pytest
 
+from tests.faults.echo import PATIENCE, Echo
 from tests.faults.relays import troubles
-from tests.faults.relays.callers import OUTSIDE, Callers
 from tests.faults.relays.door import Door
 from tests.faults.relays.troubles import Trouble
-
-PATIENCE = 10.0
-
-
-@dataclass
-class Echo:
-    """A part that says again what it hears."""
-
-    port: int = 0
-    heard: bytes = b""
-    ended: int = 0
-    noted: asyncio.Event = field(default_factory=asyncio.Event)
-    server: asyncio.Server | None = None
-
-    async def start(self) -> None:
-        self.server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
-        self.port = self.server.sockets[0].getsockname()[1]
-
-    def stop(self) -> None:
-        assert self.server is not None
-        self.server.close()
-
-    async def until_heard(self, length: int) -> bytes:
-        async with asyncio.timeout(PATIENCE):
-            while len(self.heard) < length:
-                self.noted.clear()
-                await self.noted.wait()
-        return self.heard
-
-    async def until_ended(self, count: int) -> None:
-        async with asyncio.timeout(PATIENCE):
-            while self.ended < count:
-                self.noted.clear()
-                await self.noted.wait()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while data := await reader.read(1000):
-                self.heard += data
-                self.noted.set()
-                writer.write(data)
-                await writer.drain()
-        except OSError:
-            pass
-        self.ended += 1
-        self.noted.set()
-        writer.close()
 
 
 @asynccontextmanager
@@ -201,6 +153,21 @@ async def test_a_caller_that_is_cut_off_is_cut_off_alone(echo: Echo, dial: Dial)
         assert await round_trip(other, b"three") == b"three"
 
 
+async def test_a_door_counts_what_came_into_trouble(echo: Echo, dial: Dial) -> None:
+    """What passes unharmed proves no fault, and what a road had carried that breaks does."""
+    async with door_before(echo) as door:
+        mine, other = await dial(door), await dial(door)
+        assert await round_trip(mine, b"one") == b"one"
+        assert door.harmed == {}
+        door.befall(troubles.SLOW, {"live-1"})
+        assert await round_trip(mine, b"four") == b"four"
+        assert await round_trip(other, b"five") == b"five"
+        assert door.carried == {"live-1": 14, "other": 8}
+        assert door.harmed == {"live-1": 8}
+        door.befall(troubles.CUT)
+        assert door.harmed == {"live-1": 8 + 14, "other": 8}
+
+
 async def test_a_door_refuses_while_the_part_behind_it_does(echo: Echo, dial: Dial) -> None:
     """Nobody can connect to a part that is dead, and everybody to one that is back."""
     async with door_before(echo) as door:
@@ -241,20 +208,3 @@ async def until_open(dial: Dial, door: Door) -> None:
             with suppress(ConnectionRefusedError):
                 await dial(door)
                 return
-
-
-async def test_the_kernel_names_who_dials() -> None:
-    """The process that holds the other end is named; one that is no part is a client."""
-    accepted: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-
-    async def accept(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        accepted.set_result(writer.get_extra_info("peername")[1])
-        writer.close()
-
-    server = await asyncio.start_server(accept, "127.0.0.1", 0)
-    _, writer = await asyncio.open_connection(*server.sockets[0].getsockname()[:2])
-    port = await accepted
-    assert Callers(lambda: {"ourselves": os.getpid()}).name(port) == "ourselves"
-    assert Callers(lambda: {"init": 1}).name(port) == OUTSIDE
-    writer.close()
-    server.close()

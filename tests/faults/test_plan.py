@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from tests.faults.parts.points import POINTS as WRAPPED
-from tests.faults.plan import KINDS, POINTS, plan
+from tests.faults.plan import BLOCK, KINDS, POINTS, kinds_of, plan
 
 
 def test_a_seed_gives_one_plan() -> None:
@@ -12,12 +14,21 @@ def test_a_seed_gives_one_plan() -> None:
     assert len({plan(seed).strikes for seed in range(200)}) == 200
 
 
-def test_every_kind_of_fault_is_reached_within_200_seeds() -> None:
-    """Wherever a run of 200 seeds begins, each kind is used, and each number of faults."""
-    for first in (0, 7, 1000, 123_456):
-        plans = [plan(seed) for seed in range(first, first + 200)]
-        assert {strike.kind for each in plans for strike in each.strikes} == set(KINDS)
+def test_a_block_of_seeds_uses_every_kind_once() -> None:
+    """Kinds come equally often, and rounds combine one to three of them."""
+    for first in (0, 9 * BLOCK, 1000 * BLOCK):
+        plans = [plan(seed) for seed in range(first, first + BLOCK)]
+        kinds = [strike.kind for each in plans for strike in each.strikes]
+        assert sorted(kinds) == sorted(KINDS)
         assert {len(each.strikes) for each in plans} == {1, 2, 3}
+
+
+def test_fifty_consecutive_seeds_use_every_kind_twice() -> None:
+    """Wherever a run of seeds begins, no kind is left out and none is much more frequent."""
+    for first in (0, 7, 1001, 123_456):
+        used = Counter(kind for seed in range(first, first + 50) for kind in kinds_of(seed))
+        assert set(used) == set(KINDS)
+        assert set(used.values()) <= {2, 3, 4}
 
 
 def test_a_plan_stays_within_its_kinds() -> None:

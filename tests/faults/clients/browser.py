@@ -52,6 +52,7 @@ class Browser:
         self._asked = 0
         self._log_id = ""
         self._seq = 0
+        self._turn = ""
         self._messages: list[tuple[int, str]] = []
         self._socket: ClientConnection | None = None
         self._replies: dict[str, asyncio.Future[Answer]] = {}
@@ -74,27 +75,36 @@ class Browser:
             await asyncio.sleep(self._book.chance.uniform(0.05, 0.3))
 
     async def run(self, pause: float) -> None:
-        """Append until nothing new is to be begun."""
+        """Append, and cancel a turn now and then, until nothing new is to be begun."""
+        chance = self._book.chance
         while not self._book.closing.is_set():
-            text = f"{self._voice.client} {next(_numbers)}"
-            await self._voice.ask(
-                Kind.APPEND,
-                self._session,
-                lambda op, said=text: self._append(op, said),  # type: ignore[misc]
-                content=digest(text),
-            )
+            if self._turn and chance.random() < 0.1:
+                turn = self._turn
+                await self._voice.ask(
+                    Kind.CANCEL,
+                    self._session,
+                    lambda op, of=turn: self._ask(op, {"cancel": {"turnId": of, "opId": op}}),  # type: ignore[misc]
+                    about=turn,
+                )
+            else:
+                text = f"{self._voice.client} {next(_numbers)}"
+                await self._voice.ask(
+                    Kind.APPEND,
+                    self._session,
+                    lambda op, said=text: self._ask(op, {"append": {"content": said, "opId": op}}),  # type: ignore[misc]
+                    content=digest(text),
+                )
             await self._book.pause(pause)
 
-    async def _append(self, op_id: str, text: str) -> Answer:
+    async def _ask(self, op_id: str, change: Json) -> Answer:
         socket = self._socket
         if socket is None:
             await asyncio.sleep(0.05)
             raise Broken
         reply: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._replies[op_id] = reply
-        frame = {"append": {"content": text, "opId": op_id}, "since": self._seq}
         try:
-            await socket.send(orjson.dumps(frame).decode())
+            await socket.send(orjson.dumps({**change, "since": self._seq}).decode())
             async with asyncio.timeout(SECONDS):
                 return await reply
         except (TimeoutError, WebSocketException) as error:
@@ -148,8 +158,11 @@ class Browser:
                     add(Snapshot(*where, at, told["logId"], told["seq"], held, TAIL))
                     self._seq, self._messages = told["seq"], []
             case "event":
-                add(Shown(*where, at, told["seq"], told["opId"], *_of(told)))
+                event, content, about = _of(told)
+                add(Shown(*where, at, told["seq"], told["opId"], event, content, about))
                 self._seq = told["seq"]
+                if event in (EventKind.BEGUN, EventKind.ENDED):
+                    self._turn = about if event is EventKind.BEGUN else ""
             case "token":
                 add(Token(*where, at, told["turnId"], told["offset"], told["text"]))
             case "caughtUp":

@@ -24,12 +24,13 @@ DOUBTFUL = frozenset({"OUTCOME_UNKNOWN", "DEADLINE_EXCEEDED", "INTERNAL"})
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What an operation was answered: fields of `Operation`."""
+    """What an operation was answered: fields of `Operation`, and the output that was submitted."""
 
     seq: int = 0
     session: str = ""
     messages: tuple[tuple[int, str], ...] = ()
     listed: tuple[tuple[str, int], ...] = ()
+    output: str = ""
     returned: int | None = None
     """When the first page came; None where there are no pages."""
 

@@ -33,7 +33,7 @@ MAKERS: Mapping[str, Callable[[Scene, Strike], Fault]] = {
     "lost-replies": couriers.RepliesLost,
     "delivered-twice": couriers.DeliveredTwice,
     "old-request": couriers.OldRequest,
-    "crash-of-store": crashes.StoreCrashed,
+    "crash-of-store": partial(crashes.StoreCrashed, point="after transaction before outcome"),
     **{kind: partial(crashes.LiveCrashed, point=point) for kind, point in POINTS.items()},
     **{f"road-{name}": partial(roads.RoadHarmed, trouble=name) for name in TROUBLES},
 }

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 
-from tests.faults.faults.fault import Scene
+from tests.faults.faults.fault import Fault, Scene, seen
 from tests.faults.plan import TTL_SECONDS, Strike
 from tests.faults.relays.courier import Courier
 
@@ -13,8 +13,8 @@ CHANGES = {
     "store": frozenset({"Commit", "Acquire", "HandOver", "Delete", "Release", "CreateSession"}),
     "live": frozenset(
         {
-            *("AppendMessage", "UpdateSession", "ApproveOutput", "SubmitOutput", "PauseSession"),
-            *("ResumeSession", "DeleteSession"),
+            *("AppendMessage", "UpdateSession", "ApproveOutput", "SubmitOutput", "EditOutput"),
+            *("PauseSession", "ResumeSession", "DeleteSession"),
         }
     ),
     "etcd": frozenset({"Txn", "Put"}),
@@ -24,87 +24,77 @@ CHANGES = {
 _KEPT_SECONDS = 3.0
 
 
-async def _placed(scene: Scene, name: str, stack: AsyncExitStack) -> Courier:
-    """Put a courier between a part and its door, for all who come from now on; send all away."""
-    door = scene.grounds.doors[name]
-    courier = await stack.enter_async_context(Courier(scene.grounds.places[name]))
-    direct, door.target = door.target, courier.address
-    stack.callback(setattr, door, "target", direct)
-    door.cut()
-    return courier
+class Carried(Fault):
+    """A part is reached through a courier, which counts what it does."""
+
+    def __init__(self, scene: Scene, strike: Strike) -> None:
+        super().__init__(scene, strike)
+        self._couriers: list[Courier] = []
+        self._stack = AsyncExitStack()
+
+    async def place(self, name: str) -> Courier:
+        """Put a courier between a part and its door; all who are there have to come again."""
+        door = self.scene.grounds.doors[name]
+        courier = await self._stack.enter_async_context(Courier(self.scene.grounds.places[name]))
+        self._couriers.append(courier)
+        direct, door.target = door.target, courier.address
+        self._stack.callback(setattr, door, "target", direct)
+        door.cut()
+        return courier
+
+    async def aim(self) -> str:
+        """Return the part that is meant: of a kind, the one that is used most."""
+        against = self.strike.against
+        return against if "-" in against else await self.scene.busiest(against)
+
+    async def heal(self) -> None:
+        for courier in self._couriers:
+            courier.heal()
+            self.done.update(lost=courier.lost, repeated=courier.repeated, late=courier.late)
+        await self._stack.aclose()
+        self.done = +self.done
 
 
-class RepliesLost:
+class RepliesLost(Carried):
     """Changes take effect, and nobody hears of it."""
 
-    def __init__(self, scene: Scene, strike: Strike) -> None:
-        self._scene = scene
-        self._name = strike.against
-        self._stack = AsyncExitStack()
-
     async def inject(self) -> None:
-        courier = await _placed(self._scene, self._name, self._stack)
-        courier.lose(CHANGES[self._name.partition("-")[0]])
-
-    async def heal(self) -> None:
-        await self._stack.aclose()
+        name = await self.aim()
+        (await self.place(name)).lose(CHANGES[name.partition("-")[0]])
 
 
-class DeliveredTwice:
+class DeliveredTwice(Carried):
     """Changes come twice."""
 
-    def __init__(self, scene: Scene, strike: Strike) -> None:
-        self._scene = scene
-        self._name = strike.against
-        self._stack = AsyncExitStack()
-
     async def inject(self) -> None:
-        courier = await _placed(self._scene, self._name, self._stack)
-        courier.repeat(CHANGES[self._name.partition("-")[0]])
-
-    async def heal(self) -> None:
-        await self._stack.aclose()
+        name = await self.aim()
+        (await self.place(name)).repeat(CHANGES[name.partition("-")[0]])
 
 
-class OldRequest:
+class OldRequest(Carried):
     """An owner's commits are kept back, it dies, another takes over, and then they come.
 
     kept back --the owner dies--> nobody's --taken over--> delivered, and refused by the head
     """
 
-    def __init__(self, scene: Scene, strike: Strike) -> None:
-        self._scene = scene
-        self._strike = strike
-        self._owners: list[str] = []
-        self._couriers: list[Courier] = []
-        self._stack = AsyncExitStack()
-
     async def inject(self) -> None:
-        for store in self._scene.grounds.names("store"):
-            courier = await _placed(self._scene, store, self._stack)
-            courier.keep({"Commit"})
-            self._couriers.append(courier)
-        waits = [asyncio.create_task(courier.keeping.wait()) for courier in self._couriers]
-        try:
-            await asyncio.wait(waits, timeout=_KEPT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for each in waits:
-                each.cancel()
+        self._owners = await self.scene.victims(self.strike)
+        for store in self.scene.grounds.names("store"):
+            (await self.place(store)).keep({"Commit"})
+        if await seen(lambda: any(each.keeping.is_set() for each in self._couriers), _KEPT_SECONDS):
+            await asyncio.sleep(0.3)  # until this owner's are among them
         for courier in self._couriers:
             courier.keep(())
-        self._owners = await self._scene.victims(self._strike)
         for name in self._owners:
-            await self._scene.grounds.cluster.kill(name)
+            await self.scene.grounds.cluster.kill(name)
 
     async def heal(self) -> None:
-        session = self._scene.session(self._strike)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(2 * TTL_SECONDS):
-                while True:
-                    if await self._scene.grounds.owner(session) not in ("", *self._owners):
-                        break
-                    await asyncio.sleep(0.1)
+        session = self.scene.session(self.strike)
+        for _ in range(round(2 * TTL_SECONDS / 0.1)):
+            if await self.scene.grounds.owner(session) not in ("", *self._owners):
+                break
+            await asyncio.sleep(0.1)
         for courier in self._couriers:
             courier.release()
-        await self._scene.revive_all(self._owners)
-        await self._stack.aclose()
+        await self.scene.revive_all(self._owners)
+        await super().heal()

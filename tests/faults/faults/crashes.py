@@ -2,67 +2,79 @@
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Sequence
 
-from tests.faults.faults.fault import Scene
+from tests.faults.faults.fault import Fault, Scene, seen
 from tests.faults.plan import Strike
 
-_WAKE_SECONDS = 5.0
+_REACHED_SECONDS = 4.0
+"""How long a point is waited for."""
 
 
-class LiveCrashed:
-    """A Live dies at a point; which one, is left to who comes there first if it is about moving."""
+class Crashed(Fault):
+    """Parts die when they come to a point; each says so with its last breath."""
 
     def __init__(self, scene: Scene, strike: Strike, *, point: str) -> None:
-        self._scene = scene
-        self._strike = strike
-        self._point = point
+        super().__init__(scene, strike)
+        self.point = point
         self._armed: list[str] = []
 
+    def arm(self, names: Sequence[str]) -> None:
+        """Let these die at the point."""
+        for name in names:
+            self.scene.grounds.order(name, f"crash {self.point}")
+        self._armed += names
+
+    def dead(self) -> list[str]:
+        """Return who has died there."""
+        grounds = self.scene.grounds
+        return [
+            name
+            for name in self._armed
+            if f"crashed {self.point}" in grounds.reports(name)
+            and not grounds.cluster.running(name)
+        ]
+
+    async def reached(self) -> None:
+        """Wait until somebody has died; it is not said that anybody comes there."""
+        await seen(lambda: bool(self.dead()), _REACHED_SECONDS)
+
+    async def heal(self) -> None:
+        """Start those that have died, and order the others not to."""
+        for name in self._armed:
+            if self.scene.grounds.cluster.running(name):
+                self.scene.grounds.order(name, "crash never")
+        # One that came to its point a moment ago is still running for its parent.
+        await seen(lambda: False, 0.05)
+        self.done["died there"] += len(self.dead())
+        await self.scene.revive_all(self._armed)
+
+
+class LiveCrashed(Crashed):
+    """A Live dies at a point; which one, is left to who comes there first if it is about moving."""
+
     async def inject(self) -> None:
-        grounds = self._scene.grounds
-        owners = await self._scene.victims(self._strike)
-        if "acquire" in self._point:
+        grounds = self.scene.grounds
+        owners = await self.scene.victims(self.strike)
+        if "acquire" in self.point:
             # Whoever takes over dies, and one is made to.
-            self._armed = [name for name in grounds.names("live") if name not in owners]
-            for name in self._armed:
-                grounds.order(name, f"crash {self._point}")
+            self.arm([name for name in grounds.names("live") if name not in owners])
             for name in owners:
                 await grounds.cluster.kill(name)
-            self._armed += owners
+            await self.reached()
+            await self.scene.revive_all(owners)
             return
-        self._armed = owners
-        for name in owners:
-            grounds.order(name, f"crash {self._point}")
-            if "hand-over" in self._point:
-                # It leaves, and dies as soon as the first session is another's.
+        self.arm(owners)
+        if "hand-over" in self.point:
+            # It leaves, and dies as soon as the first session is another's.
+            for name in owners:
                 await grounds.cluster.stop(name)
-
-    async def heal(self) -> None:
-        await _revive(self._scene, self._armed)
+        await self.reached()
 
 
-class StoreCrashed:
+class StoreCrashed(Crashed):
     """A Store dies when etcd has committed a batch, and nobody was told."""
 
-    def __init__(self, scene: Scene, strike: Strike) -> None:
-        self._scene = scene
-        self._name = strike.against
-
     async def inject(self) -> None:
-        self._scene.grounds.order(self._name, "crash after transaction before outcome")
-
-    async def heal(self) -> None:
-        await _revive(self._scene, [self._name])
-
-
-async def _revive(scene: Scene, armed: list[str]) -> None:
-    """Start those that have died, and order the others not to."""
-    cluster = scene.grounds.cluster
-    for name in armed:
-        if cluster.running(name):
-            scene.grounds.order(name, "crash never")
-    # One that came to its point a moment ago is still running for its parent.
-    await asyncio.sleep(0.05)
-    async with asyncio.timeout(_WAKE_SECONDS * len(armed) + 30):
-        await scene.revive_all(armed)
+        self.arm([self.strike.against])
+        await self.reached()

@@ -4,23 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
+from tests.faults.clients.prober import Prober
 from tests.faults.cluster import Grounds
 from tests.faults.members import MemberSilent
 from tests.faults.plan import Strike
 
-
-class Fault(Protocol):
-    """One thing that goes wrong, once."""
-
-    async def inject(self) -> None:
-        """Do it."""
-
-    async def heal(self) -> None:
-        """Undo it; return when what was harmed can work again."""
+_LOOK_SECONDS = 0.05
 
 
 @dataclass
@@ -31,11 +25,13 @@ class Scene:
         grounds: the cluster.
         sessions: those that clients use.
         written: the one in which turns are written.
+        prober: measures how long sessions take to go on.
     """
 
     grounds: Grounds
     sessions: Sequence[str]
     written: str
+    prober: Prober
 
     async def victims(self, strike: Strike) -> list[str]:
         """Return the parts that are meant, as things stand now; a role that nobody has is none."""
@@ -47,13 +43,45 @@ class Scene:
             elif role == "writer":
                 name = await self.grounds.owner(self.written)
             elif role == "leader":
-                try:
-                    name = await self.grounds.members.leader()
-                except MemberSilent:
-                    name = ""
+                name = await self.leader()
             if name and name not in found:
                 found.append(name)
         return found
+
+    async def leader(self, within: float = 0.0) -> str:
+        """Return the leader of etcd; "" when there is none, and in this time comes none."""
+        for _ in range(1 + round(within / _LOOK_SECONDS)):
+            try:
+                return await self.grounds.members.leader()
+            except MemberSilent:
+                await asyncio.sleep(_LOOK_SECONDS)
+        return ""
+
+    async def concerned(self, name: str) -> tuple[str, list[str]]:
+        """Return what a part is to sessions, "owner" or "leader", and to which; "" for neither."""
+        sessions = [*self.sessions, self.written]
+        if name.startswith("live"):
+            owners = await asyncio.gather(*map(self.grounds.owner, sessions))
+            owned = [each for each, owner in zip(sessions, owners, strict=True) if owner == name]
+            return ("owner", owned) if owned else ("", [])
+        if name.startswith("etcd") and name == await self.leader():
+            return "leader", sessions
+        return "", []
+
+    async def busiest(self, kind: str, caller: str = "") -> str:
+        """Return the part of a kind that this caller, by default anybody, exchanges most with."""
+        doors = {name: self.grounds.doors[name] for name in self.grounds.names(kind)}
+
+        def carried() -> dict[str, int]:
+            return {
+                name: door.carried[caller] if caller else door.carried.total()
+                for name, door in doors.items()
+            }
+
+        before = carried()
+        await asyncio.sleep(0.3)
+        after = carried()
+        return max(doors, key=lambda name: (after[name] - before[name], after[name]))
 
     def session(self, strike: Strike) -> str:
         """Return one of the sessions."""
@@ -67,3 +95,33 @@ class Scene:
     async def revive_all(self, names: Sequence[str]) -> None:
         """Start several at once: members of etcd need each other to get ready."""
         await asyncio.gather(*map(self.revive, names))
+
+
+class Fault(ABC):
+    """One thing that goes wrong, once.
+
+    Attributes:
+        done: what it did, and how often, as was seen of its victims; empty for a blow into the air.
+    """
+
+    def __init__(self, scene: Scene, strike: Strike) -> None:
+        self.scene = scene
+        self.strike = strike
+        self.done: Counter[str] = Counter()
+
+    @abstractmethod
+    async def inject(self) -> None:
+        """Do it."""
+
+    @abstractmethod
+    async def heal(self) -> None:
+        """Undo it; return when what was harmed can work again."""
+
+
+async def seen(what: Callable[[], bool], seconds: float) -> bool:
+    """Wait until something is so, at most so long; return whether it is."""
+    for _ in range(max(1, round(seconds / _LOOK_SECONDS))):
+        if what():
+            return True
+        await asyncio.sleep(_LOOK_SECONDS)
+    return what()

@@ -2,70 +2,73 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import suppress
 from pathlib import Path
 
-from tests.faults.faults.fault import Scene
-from tests.faults.plan import Strike
+from tests.faults.faults.fault import Fault, seen
 
 _FREEZERS = (Path("/sys/fs/cgroup/freezer"), Path("/sys/fs/cgroup/unified"), Path("/sys/fs/cgroup"))
 
 
-class Killed:
+class Killed(Fault):
     """SIGKILL, and a fresh start."""
 
-    def __init__(self, scene: Scene, strike: Strike) -> None:
-        self._scene = scene
-        self._strike = strike
-        self._victims: list[str] = []
-
     async def inject(self) -> None:
-        self._victims = await self._scene.victims(self._strike)
-        for name in self._victims:
-            await self._scene.grounds.cluster.kill(name)
+        await self._kill("kill", await self.scene.victims(self.strike))
+
+    async def _kill(self, word: str, names: list[str]) -> None:
+        """Kill these at once, and see how long the sessions that need them take to go on."""
+        self._victims = names
+        concerned = [await self.scene.concerned(name) for name in names]
+        for name in names:
+            if self.scene.grounds.cluster.running(name):
+                await self.scene.grounds.cluster.kill(name)
+                self.done["killed"] += 1
+        roles = sorted(role for role, _ in concerned if role)
+        sessions = {session for _, some in concerned for session in some}
+        self.scene.prober.befell(f"{word} {'+'.join(roles)}", sessions, names)
 
     async def heal(self) -> None:
-        await self._scene.revive_all(self._victims)
+        await self.scene.revive_all(self._victims)
 
 
-class Stopped:
+class Stopped(Fault):
     """SIGSTOP, and SIGCONT when its time is over: who was late wakes up and knows nothing of it."""
 
-    def __init__(self, scene: Scene, strike: Strike) -> None:
-        self._scene = scene
-        self._strike = strike
-        self._victims: list[str] = []
-
     async def inject(self) -> None:
-        self._victims = await self._scene.victims(self._strike)
+        self._victims = await self.scene.victims(self.strike)
         for name in self._victims:
-            self._scene.grounds.cluster.suspend(name)
+            role, sessions = await self.scene.concerned(name)
+            self.scene.grounds.cluster.suspend(name)
+            self.scene.prober.befell(f"{self.strike.kind} {role}", sessions, [name])
 
     async def heal(self) -> None:
+        cluster = self.scene.grounds.cluster
         for name in self._victims:
-            self._scene.grounds.cluster.resume(name)
+            self.done["stopped"] += cluster.running(name) and _state(cluster.pid(name)) == "T"
+            cluster.resume(name)
 
 
-class Frozen:
+class Frozen(Fault):
     """The kernel's freezer: no signal says so, and not even SIGKILL ends it before it thaws."""
 
-    def __init__(self, scene: Scene, strike: Strike) -> None:
-        self._scene = scene
-        self._strike = strike
-        self._groups: list[Path] = []
-
     async def inject(self) -> None:
-        cluster = self._scene.grounds.cluster
-        for name in await self._scene.victims(self._strike):
+        self._groups: list[Path] = []
+        cluster = self.scene.grounds.cluster
+        for name in await self.scene.victims(self.strike):
+            role, sessions = await self.scene.concerned(name)
             if cluster.running(name):
                 group = freezer() / f"sessiond-{cluster.pid(name)}"
                 group.mkdir(exist_ok=True)
                 (group / "cgroup.procs").write_text(str(cluster.pid(name)))
                 self._groups.append(group)
                 _freeze(group, frozen=True)
+                self.scene.prober.befell(f"freeze {role}", sessions, [name])
 
     async def heal(self) -> None:
         for group in self._groups:
+            self.done["frozen"] += await seen(lambda group=group: _is_frozen(group), 0.5)  # type: ignore[misc]
             _freeze(group, frozen=False)
             with suppress(OSError):
                 for pid in (group / "cgroup.procs").read_text().split():
@@ -86,32 +89,48 @@ def _freeze(group: Path, *, frozen: bool) -> None:
         (group / "cgroup.freeze").write_text("1" if frozen else "0")
 
 
-class LoopStalled:
+def _is_frozen(group: Path) -> bool:
+    state = group / "freezer.state"
+    if state.exists():
+        return state.read_text().strip() == "FROZEN"
+    return "frozen 1" in (group / "cgroup.events").read_text()
+
+
+def _state(pid: int) -> str:
+    """Return the letter with which the kernel tells what a process does."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][:1]
+
+
+class LoopStalled(Fault):
     """Something in the process computes and lets nothing else go on, and then all goes on."""
 
-    def __init__(self, scene: Scene, strike: Strike) -> None:
-        self._scene = scene
-        self._strike = strike
-
     async def inject(self) -> None:
-        for name in await self._scene.victims(self._strike):
-            self._scene.grounds.order(name, f"stall {self._strike.lasts:.2f}")
+        self._victims = await self.scene.victims(self.strike)
+        for name in self._victims:
+            self.scene.grounds.order(name, f"stall {self.strike.lasts:.2f}")
 
     async def heal(self) -> None:
-        """It has ended by itself."""
+        """It ends by itself."""
+        for name in self._victims:
+            self.done["stalled"] += await seen(
+                lambda name=name: "stalled" in self.scene.grounds.reports(name),  # type: ignore[misc]
+                2.0,
+            )
 
 
-class ClockJumped:
+class ClockJumped(Fault):
     """The wall clock is set forward or back, by up to an hour, and right again."""
-
-    def __init__(self, scene: Scene, strike: Strike) -> None:
-        self._scene = scene
-        self._strike = strike
 
     async def inject(self) -> None:
         steps = (-3600.0, -30.0, -2.0, 2.0, 30.0, 3600.0)
-        step = steps[int(self._strike.chance * len(steps))]
-        self._scene.grounds.set_clock(self._strike.against, step)
+        self._step = steps[int(self.strike.chance * len(steps))]
+        self.scene.grounds.set_clock(self.strike.against, self._step)
 
     async def heal(self) -> None:
-        self._scene.grounds.set_clock(self._strike.against, 0)
+        grounds, name = self.scene.grounds, self.strike.against
+        begun = len(grounds.reports(name))
+        grounds.order(name, "time")
+        if await seen(lambda: len(grounds.reports(name)) > begun, 2.0):
+            told = float(grounds.reports(name)[begun:].split()[1])
+            self.done["jumps"] += abs(told - time.time() - self._step) < 1.0
+        grounds.set_clock(name, 0)

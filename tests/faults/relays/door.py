@@ -13,19 +13,16 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import struct
+from collections import Counter
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
+from tests.faults.relays.road import Road, reset
 from tests.faults.relays.troubles import NONE, Trouble, Way
 
-_CHUNK = 65_536
-_DRIP_SECONDS = 0.01
 _PROBE_SECONDS = 0.03
-# An abort that the other end sees as a reset, whatever waits to be read.
-_RESET = struct.pack("ii", 1, 0)
 
 Address = tuple[str, int]
 
@@ -35,59 +32,14 @@ def _address(text: str) -> Address:
     return host, int(port)
 
 
-class Road:
-    """One connection: two sockets, and the trouble that it is in."""
-
-    def __init__(self, caller: str, near: asyncio.StreamWriter, far: asyncio.StreamWriter) -> None:
-        self.caller = caller
-        self.near = near
-        self.far = far
-        self.trouble = NONE
-        self.left = 0
-        self._changed = asyncio.Event()
-
-    def befall(self, trouble: Trouble) -> None:
-        """Be in this trouble from now on."""
-        self.trouble = trouble
-        self.left = trouble.reset_after or 0
-        changed, self._changed = self._changed, asyncio.Event()
-        changed.set()
-        if trouble.reset_after == 0:
-            self.reset()
-        elif trouble.half_open:
-            reset(self.far)
-
-    def reset(self) -> None:
-        """End it at once, both ways."""
-        for writer in (self.near, self.far):
-            reset(writer)
-
-    async def passes(self, way: Way) -> None:
-        """Wait until bytes pass this way."""
-        while way in self.trouble.silent:
-            await self._changed.wait()
-
-    async def wait(self, seconds: float) -> None:
-        """Wait so long, or until the trouble is another one."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._changed.wait()
-
-
-def reset(writer: asyncio.StreamWriter) -> None:
-    """Abort a connection so that the other end sees it reset."""
-    if (end := writer.get_extra_info("socket")) is not None:
-        with suppress(OSError):
-            end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-    writer.transport.abort()
-
-
 class Door:
     """Stands before a part; an async context manager.
 
     Attributes:
         target: where connections are passed on to; those that stand are left where they are.
         connections: how many came so far.
+        carried: bytes that came so far, both ways, by caller.
+        harmed: those of them that came into trouble; one who was refused counts as a byte.
     """
 
     def __init__(
@@ -104,6 +56,8 @@ class Door:
         self.name = name
         self.target = part
         self.connections = 0
+        self.carried: Counter[str] = Counter()
+        self.harmed: Counter[str] = Counter()
         self._part = _address(part)
         self._port = port
         self._caller_of = caller_of
@@ -250,6 +204,7 @@ class Door:
         self.connections += 1
         caller = self._caller_of(writer.get_extra_info("peername")[1])
         if self._trouble_of(caller).refused:
+            self.harmed[caller] += 1
             reset(writer)
             return
         try:
@@ -259,49 +214,17 @@ class Door:
             reset(writer)
             return
         ends.append(far)
-        road = Road(caller, writer, far)
+        road = Road(caller, writer, far, carried=self.carried, harmed=self.harmed)
         self._roads.add(road)
         trouble = self._trouble_of(caller)
         if trouble is not NONE:
             road.befall(trouble)
         pumps = [
-            asyncio.create_task(self._pump(road, reader, far, Way.IN)),
-            asyncio.create_task(self._pump(road, far_reader, writer, Way.OUT)),
+            asyncio.create_task(road.pump(reader, far, Way.IN)),
+            asyncio.create_task(road.pump(far_reader, writer, Way.OUT)),
         ]
         self._pumps.update(pumps)
         await asyncio.wait(pumps)
         self._pumps.difference_update(pumps)
         self._roads.discard(road)
         self._broke.set()
-
-    async def _pump(
-        self, road: Road, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, way: Way
-    ) -> None:
-        try:
-            while data := await reader.read(_CHUNK):
-                await self._carry(road, data, writer, way)
-            await road.passes(way)  # nor is an end told while nothing passes
-            writer.close()
-        except OSError:
-            # A reset is passed on, unless the caller is not to learn of it.
-            await road.passes(way)
-            reset(writer)
-
-    async def _carry(self, road: Road, data: bytes, writer: asyncio.StreamWriter, way: Way) -> None:
-        if road.trouble.delay:
-            await road.wait(road.trouble.delay)
-        while data:
-            await road.passes(way)
-            trouble = road.trouble
-            piece = data[: trouble.drip]
-            if trouble.reset_after is not None:
-                piece = piece[: road.left]
-                road.left -= len(piece)
-            writer.write(piece)
-            await writer.drain()
-            if trouble.reset_after is not None and road.left <= 0:
-                road.reset()
-                raise ConnectionResetError
-            data = data[len(piece) :]
-            if data and trouble.drip is not None:
-                await road.wait(_DRIP_SECONDS)
