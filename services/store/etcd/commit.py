@@ -13,10 +13,12 @@ does not look into nested ones.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 
 from services.store.etcd.client import EtcdClient
 from services.store.etcd.errors import (
+    Ambiguous,
     DuplicateKey,
     EtcdError,
     InvalidRequest,
@@ -24,6 +26,7 @@ from services.store.etcd.errors import (
     TooManyOperations,
 )
 from services.store.etcd.etcd_pb2 import Compare, RequestOp, TxnRequest, TxnResponse
+from services.store.etcd.patience import Patience
 from services.store.etcd.registrations import Registrations
 from services.store.etcd.transactions import (
     delete,
@@ -51,13 +54,6 @@ UNSTORABLE = (TooLarge, TooManyOperations, DuplicateKey, InvalidRequest)
 """What etcd says of a transaction that it would never take."""
 
 
-TRY_SECONDS = 1.0
-"""How long etcd may take for a batch before it counts as unknown, and is written again.
-
-An etcd member does not answer for what it sent to a leader that died, for five seconds; another
-leader is there after one. Heartbeats wait for batches, too."""
-
-
 class Commits:
     """Sends batches of commits."""
 
@@ -65,6 +61,7 @@ class Commits:
         self._etcd = etcd
         self._keys = keys
         self._registrations = registrations
+        self._patience = Patience()
 
     async def commit(self, batch: Sequence[Commit]) -> list[Outcome]:
         """Send a batch, once."""
@@ -97,12 +94,22 @@ class Commits:
 
     async def _send(self, parts: Sequence[TxnRequest]) -> list[TxnResponse]:
         if len(parts) == 1:
-            return [await self._etcd.txn(parts[0], within=TRY_SECONDS)]
+            return [await self._write(parts[0])]
         flat = put(self._keys.batch, b"")
-        done = await self._etcd.txn(
-            transaction(success=[*map(nested, parts), flat]), within=TRY_SECONDS
-        )
+        done = await self._write(transaction(success=[*map(nested, parts), flat]))
         return [answer.response_txn for answer in done.responses[:-1]]
+
+    async def _write(self, request: TxnRequest) -> TxnResponse:
+        clock, patience = asyncio.get_running_loop().time, self._patience
+        began, within = clock(), patience.seconds
+        try:
+            answer = await self._etcd.txn(request, within=within)
+        except Ambiguous:
+            if clock() - began >= within:
+                patience.lost()
+            raise
+        patience.answered(clock() - began)
+        return answer
 
     def _transaction(self, commit: Commit, accepting: Mapping[bytes, Compare]) -> TxnRequest:
         keys, instance = self._keys, commit.instance
