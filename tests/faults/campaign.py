@@ -15,6 +15,7 @@ from typing import Any
 import orjson
 
 from cluster.processes import CHECKOUT
+from tests.faults.plan import KINDS
 
 PRODUCT = ("services", "sessiond", "gateway")
 Line = dict[str, Any]
@@ -45,7 +46,8 @@ def append(file: Path, line: Line) -> None:
 
 def read(file: Path, of: Line | None = None) -> list[Line]:
     """Return all rounds in a file, or those of one tree."""
-    lines = [orjson.loads(line) for line in file.read_bytes().splitlines() if line]
+    told = file.read_bytes() if file.exists() else b""
+    lines = [orjson.loads(line) for line in told.splitlines()]
     if of is None:
         return lines
     return [line for line in lines if all(line[name] == of[name] for name in of)]
@@ -60,26 +62,13 @@ def percentile(values: Sequence[float], percent: float) -> float:
 def summed(lines: Sequence[Line]) -> Line:
     """Return the figures of rounds.
 
-    Only what counts is a proof: the faults, overlaps and unknown outcomes of a kind are those of
-    rounds that count, and a fault without effect is not used.
+    Only what counts is a proof: the faults, failovers and roads are those of rounds that count.
     """
     counted = [line for line in lines if line["counted"]]
-    kinds: defaultdict[str, Counter[str]] = defaultdict(Counter)
-    for line in counted:
-        for strike in line["strikes"]:
-            told = kinds[strike["kind"]]
-            told["used"] += strike["used"]
-            told["idle"] += not strike["used"]
-            told["overlapped"] += strike["overlapped"] if strike["used"] else 0
-        for kind in {strike["kind"] for strike in line["strikes"] if strike["used"]}:
-            kinds[kind]["unknown"] += line["unknown"]
+    strikes = [strike for line in counted for strike in line["strikes"]]
     well: Counter[str] = Counter()
     for line in lines:
         well.update(line["well_by_kind"])
-    times: defaultdict[str, list[float]] = defaultdict(list)
-    for line in counted:
-        for cause, found in line["failover"].items():
-            times[cause] += found
     return {
         "rounds": len(lines),
         "counted": len(counted),
@@ -93,17 +82,48 @@ def summed(lines: Sequence[Line]) -> Line:
         "well_by_kind": dict(sorted(well.items())),
         "violations": sum(len(line["violations"]) for line in lines),
         "stuck": sum(bool(line["stuck"]) for line in lines),
-        "kinds": {kind: dict(kinds[kind]) for kind in sorted(kinds)},
-        "failover_s": {
-            cause: {
-                "sessions": len(times[cause]),
-                "p50": round(percentile(times[cause], 50), 2),
-                "p99": round(percentile(times[cause], 99), 2),
-            }
-            for cause in sorted(times)
-        },
+        "kinds": {kind: _of_kind(kind, counted) for kind in KINDS},
+        "roads": Counter(
+            road
+            for strike in strikes
+            if strike["kind"].startswith("road")
+            for road in sorted(strike["done"])
+        ),
+        "failover_s": _failover(counted),
         "wrong": [line["seed"] for line in lines if line["violations"] or line["stuck"]],
         "not_counted": {str(line["seed"]): line["why"] for line in lines if not line["counted"]},
+    }
+
+
+def _of_kind(kind: str, lines: Sequence[Line]) -> Line:
+    """Return how often a kind was used, and what went on meanwhile."""
+    mine = [
+        (strike, line["unknown"])
+        for line in lines
+        for strike in line["strikes"]
+        if strike["kind"] == kind
+    ]
+    used = [(strike, unknown) for strike, unknown in mine if strike["used"]]
+    return {
+        "used": len(used),
+        "idle": len(mine) - len(used),
+        "overlapped": sum(strike["overlapped"] for strike, _ in used),
+        "unknown": sum(unknown for _, unknown in used),
+    }
+
+
+def _failover(lines: Sequence[Line]) -> dict[str, Line]:
+    times: defaultdict[str, list[float]] = defaultdict(list)
+    for line in lines:
+        for cause, found in line["failover"].items():
+            times[cause] += found
+    return {
+        cause: {
+            "sessions": len(times[cause]),
+            "p50": round(percentile(times[cause], 50), 2),
+            "p99": round(percentile(times[cause], 99), 2),
+        }
+        for cause in sorted(times)
     }
 
 
@@ -122,7 +142,7 @@ def table(sums: Line) -> str:
         "|---|---:|---:|---:|---:|",
     ]
     for kind, told in sums["kinds"].items():
-        figures = (told.get(name, 0) for name in ("used", "idle", "overlapped", "unknown"))
+        figures = (told[name] for name in ("used", "idle", "overlapped", "unknown"))
         rows.append(f"| {kind} | " + " | ".join(f"{figure:,}" for figure in figures) + " |")
     rows += ["", "| cause | sessions | p50 | p99 |", "|---|---:|---:|---:|"]
     for cause, told in sums["failover_s"].items():

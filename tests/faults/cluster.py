@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -125,6 +126,10 @@ class Grounds:
         """Return what a part of ours says to have done to itself, a line each."""
         file = orders_of(self.home, name).with_suffix(REPORTS)
         return file.read_text() if file.exists() else ""
+
+    def reported_ago(self, name: str) -> float:
+        """Return how many seconds ago the last of it was, for a part that has said something."""
+        return time.time() - orders_of(self.home, name).with_suffix(REPORTS).stat().st_mtime
 
     def set_clock(self, name: str, seconds: float) -> None:
         """Let a part's wall clock be so many seconds ahead of the truth; within a second."""

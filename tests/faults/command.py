@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     lines: list[campaign.Line] = []
     for line in play_all(_in_time(range(seed, seed + asked.rounds), asked.seconds), asked.jobs):
         lines.append(line)
-        _tell(f"[{len(lines)}/{asked.rounds}] {_spelled(line)}")
+        _tell(f"{_bar(len(lines), asked.rounds)} {_spelled(line)}")
     _report(lines)
     return 0 if all(not line["violations"] and not line["stuck"] for line in lines) else 1
 
@@ -112,6 +112,10 @@ def play_one(seed: int) -> campaign.Line:
     }
     campaign.append(CAMPAIGN, line)
     return line
+
+
+def _bar(done: int, of: int) -> str:
+    return f"[{'#' * (20 * done // of):20}] {done}/{of}"
 
 
 def _spelled(line: campaign.Line) -> str:

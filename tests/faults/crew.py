@@ -27,6 +27,9 @@ CHAT = "chat-1"
 
 PAUSE_SECONDS = 0.03
 _USER = "alice"
+_STRANGER = "alice:b"
+"""Whose keys would stand among those of the other user if ids were not escaped."""
+
 _AGENT = "assistant"
 
 
@@ -126,6 +129,19 @@ async def crew(found: Grounds, book: Book) -> AsyncIterator[Crew]:
             session=CHAT,
             agent=_AGENT,
         )
+        # One who has a session too, and asks for those of another.
+        stranger = Caller(
+            Voice(book, "stranger", user(_STRANGER)),
+            GrpcRoad(
+                [channels[each] for each in lives],
+                [channels[each] for each in stores],
+                found.keys.user_token(_STRANGER),
+                1,
+            ),
+            (SESSIONS[1], "session-of-a-stranger"),
+            _STRANGER,
+        )
+        await stranger.create("session-of-a-stranger")
         person = LibraryUser(
             book, "library", await library(token), actor=user(_USER), session=SESSIONS[0]
         )
@@ -157,6 +173,7 @@ async def crew(found: Grounds, book: Book) -> AsyncIterator[Crew]:
             working=[
                 *(task(each.run(PAUSE_SECONDS)) for each in callers),
                 *(task(each.run(5 * PAUSE_SECONDS)) for each in browsers),
+                task(stranger.run(10 * PAUSE_SECONDS)),
                 task(person.run(5 * PAUSE_SECONDS)),
                 task(worker.run()),
             ],

@@ -19,7 +19,7 @@ STORES = ("store-1", "store-2")
 LIVES = ("live-1", "live-2", "live-3")
 GATEWAYS = ("gateway-1", "gateway-2")
 ROLES = ("owner", "leader", "owner+leader")
-EVERYONE = (*ROLES, *LIVES, *STORES, *GATEWAYS, *ETCDS)
+EVERYONE = (*ROLES, *ROLES, *LIVES, *STORES, *GATEWAYS, *ETCDS)
 POINTS = {
     "crash-before-acknowledgement": "after commit before acknowledgement",
     "crash-before-fan-out": "before fan-out",
@@ -84,10 +84,10 @@ KINDS: Mapping[str, Kind] = {
     "no-space": Kind(("etcd",), (1.0, 4.0), need="quota"),
     "full-disk": Kind(("etcd-3",), (2.0, 5.0), need="disk"),
     "clock": Kind((*LIVES, *STORES), (3.0, 8.0), need="clocks"),
-    "lost-replies": Kind((*STORES, *LIVES, "etcd"), (1.0, 4.0)),
-    "delivered-twice": Kind((*STORES, *LIVES, "etcd"), (1.0, 4.0)),
+    "lost-replies": Kind(("store", "store", *LIVES, "etcd", "etcd"), (1.0, 4.0)),
+    "delivered-twice": Kind(("store", "store", *LIVES, "etcd", "etcd"), (1.0, 4.0)),
     "old-request": Kind(("owner",), (1.0, 2.0)),
-    "crash-of-store": Kind(STORES, (0.2, 2.0)),
+    "crash-of-store": Kind(("store",), (0.2, 2.0)),
     **{kind: Kind(("writer" if "draft" in kind else "owner",), (0.2, 2.0)) for kind in POINTS},
     **{f"road-{trouble}": Kind(ROADS, (1.0, 1.5 * TTL_SECONDS)) for trouble in TROUBLES},
 }

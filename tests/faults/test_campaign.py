@@ -14,7 +14,10 @@ def line(seed: int, *, counted: bool = True, tree: str = "a", used: bool = True)
         "dirty": False,
         "etcd": "3.4.23",
         "seed": seed,
-        "strikes": [{"kind": "kill", "used": used, "overlapped": 10}],
+        "strikes": [
+            {"kind": "kill", "used": used, "overlapped": 10, "done": {"killed": 1}},
+            {"kind": "road-cut", "used": True, "overlapped": 5, "done": {"live-1>store-1": 999}},
+        ],
         "operations": 700,
         "ok": 600,
         "failed": 90,
@@ -37,6 +40,7 @@ def test_rounds_add_up() -> None:
     assert sums["well_by_kind"] == {"append": 1500, "get": 300}
     assert sums["kinds"]["kill"] == {"used": 1, "idle": 1, "overlapped": 10, "unknown": 10}
     assert sums["failover_s"]["kill owner"] == {"sessions": 4, "p50": 1.0, "p99": 1.0}
+    assert sums["roads"] == {"live-1>store-1": 2}
     assert (sums["wrong"], sums["not_counted"]) == ([3], {"3": ["SEQ_HOLE"]})
 
 

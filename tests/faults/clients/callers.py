@@ -23,7 +23,7 @@ class Road(Protocol):
     """A way to ask, each method once; the answers are those of `Voice.ask`'s calls."""
 
     async def create(self, session: str, op_id: str, workflow: str) -> Answer: ...
-    async def append(self, session: str, op_id: str, text: str) -> Answer: ...
+    async def append(self, session: str, op_id: str, text: str, expected: int) -> Answer: ...
     async def update(self, session: str, op_id: str, title: str) -> Answer: ...
     async def submit(self, session: str, op_id: str, text: str) -> Answer: ...
     async def edit(self, session: str, op_id: str, output: str, text: str) -> Answer: ...
@@ -58,12 +58,16 @@ class Caller:
             await self.one(book.chance.choice(list(self._sessions)), book.chance.random())
             await book.pause(pause)
 
-    async def append(self, session: str) -> Answer | None:
-        """Append a message that says what no other one does."""
+    async def append(self, session: str, expected: int = 0) -> Answer | None:
+        """Append a message that says what no other one does; at a revision, unless that is 0."""
         text = f"{self._voice.client} {next(_numbers)}"
         road = self._road
         return await self._voice.ask(
-            Kind.APPEND, session, lambda op: road.append(session, op, text), content=digest(text)
+            Kind.APPEND,
+            session,
+            lambda op: road.append(session, op, text, expected),
+            content=digest(text),
+            expected=expected,
         )
 
     async def create(self, session: str, workflow: str = WORKFLOW) -> Answer | None:
@@ -90,7 +94,9 @@ class Caller:
         if chosen < 0.55:
             await self.append(session)
         elif chosen < 0.66:
-            await ask(Kind.GET, session, lambda _: road.get(session), tail=TAIL)
+            found = await ask(Kind.GET, session, lambda _: road.get(session), tail=TAIL)
+            if found is not None and chosen < 0.6:
+                await self.append(session, found.seq)
         elif chosen < 0.7:
             await ask(Kind.PAGES, session, lambda _: road.pages(session))
         elif chosen < 0.76:

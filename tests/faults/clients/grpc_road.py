@@ -38,11 +38,11 @@ class GrpcRoad:
         response = await self._ask(self._stores, "CreateSession", request)
         return Answer(1, response.session.id)
 
-    async def append(self, session: str, op_id: str, text: str) -> Answer:
-        return await self._change(
-            "AppendMessage",
-            live.AppendMessageRequest(session_id=session, op_id=op_id, content=text),
-        )
+    async def append(self, session: str, op_id: str, text: str, expected: int) -> Answer:
+        request = live.AppendMessageRequest(session_id=session, op_id=op_id, content=text)
+        if expected:
+            request.expected_revision = expected
+        return await self._change("AppendMessage", request)
 
     async def update(self, session: str, op_id: str, title: str) -> Answer:
         return await self._change(

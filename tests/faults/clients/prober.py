@@ -28,9 +28,19 @@ class Prober:
         self.times: defaultdict[str, list[float]] = defaultdict(list)
         self.asking: set[asyncio.Task[None]] = set()
 
-    def befell(self, cause: str, sessions: Iterable[str], victims: Collection[str]) -> None:
-        """Measure from now on to the next change of each of these sessions."""
-        began = now()
+    def befell(
+        self,
+        cause: str,
+        sessions: Iterable[str],
+        victims: Collection[str],
+        *,
+        ago: float = 0.0,
+    ) -> None:
+        """Measure how long each of these sessions takes to its next change, asked for now.
+
+        `ago` says how many seconds ago it was that something befell it.
+        """
+        began = now() - round(ago * 1e9)
         for session in sessions:
             self._begin(self._first(cause, session, began, self._caller_past(victims)))
 

@@ -42,8 +42,9 @@ class RestRoad:
         told = await self._ask("POST", "sessions", op_id, body)
         return Answer(1, told.json()["id"])
 
-    async def append(self, session: str, op_id: str, text: str) -> Answer:
-        return await self._change("POST", f"chat/{session}/messages", op_id, {"content": text})
+    async def append(self, session: str, op_id: str, text: str, expected: int) -> Answer:
+        path, body = f"chat/{session}/messages", {"content": text}
+        return await self._change("POST", path, op_id, body, expected)
 
     async def update(self, session: str, op_id: str, title: str) -> Answer:
         return await self._change("PATCH", f"sessions/{session}", op_id, {"title": title})
@@ -99,12 +100,18 @@ class RestRoad:
                 return found, returned
             query = urlencode({"pageSize": PAGE, "pageToken": token})
 
-    async def _change(self, method: str, path: str, op_id: str, body: Any) -> Answer:
-        return Answer(_seq(await self._ask(method, path, op_id, body)))
+    async def _change(
+        self, method: str, path: str, op_id: str, body: Any, expected: int = 0
+    ) -> Answer:
+        return Answer(_seq(await self._ask(method, path, op_id, body, expected)))
 
-    async def _ask(self, method: str, path: str, op_id: str, body: Any) -> httpx.Response:
+    async def _ask(
+        self, method: str, path: str, op_id: str, body: Any, expected: int = 0
+    ) -> httpx.Response:
         gateway = self._gateways[self._next % len(self._gateways)]
         headers = {"Idempotency-Key": op_id} if op_id else {}
+        if expected:
+            headers["If-Match"] = f'"{expected}"'
         try:
             told = await self._http.request(
                 method, f"http://{gateway}/api/{path}", json=body, headers=headers

@@ -29,26 +29,31 @@ class Carried(Fault):
 
     def __init__(self, scene: Scene, strike: Strike) -> None:
         super().__init__(scene, strike)
-        self._couriers: list[Courier] = []
+        self.couriers: list[Courier] = []
         self._stack = AsyncExitStack()
 
     async def place(self, name: str) -> Courier:
         """Put a courier between a part and its door; all who are there have to come again."""
         door = self.scene.grounds.doors[name]
         courier = await self._stack.enter_async_context(Courier(self.scene.grounds.places[name]))
-        self._couriers.append(courier)
+        self.couriers.append(courier)
         direct, door.target = door.target, courier.address
         self._stack.callback(setattr, door, "target", direct)
         door.cut()
         return courier
 
-    async def aim(self) -> str:
-        """Return the part that is meant: of a kind, the one that is used most."""
+    async def place_all(self) -> frozenset[str]:
+        """Put couriers before the parts that are meant; return their methods that change something.
+
+        Where a kind is meant, it is all of it: who is sent away from one part goes to another.
+        """
         against = self.strike.against
-        return against if "-" in against else await self.scene.busiest(against)
+        for name in [against] if "-" in against else self.scene.grounds.names(against):
+            await self.place(name)
+        return CHANGES[against.partition("-")[0]]
 
     async def heal(self) -> None:
-        for courier in self._couriers:
+        for courier in self.couriers:
             courier.heal()
             self.done.update(lost=courier.lost, repeated=courier.repeated, late=courier.late)
         await self._stack.aclose()
@@ -59,16 +64,18 @@ class RepliesLost(Carried):
     """Changes take effect, and nobody hears of it."""
 
     async def inject(self) -> None:
-        name = await self.aim()
-        (await self.place(name)).lose(CHANGES[name.partition("-")[0]])
+        changes = await self.place_all()
+        for courier in self.couriers:
+            courier.lose(changes)
 
 
 class DeliveredTwice(Carried):
     """Changes come twice."""
 
     async def inject(self) -> None:
-        name = await self.aim()
-        (await self.place(name)).repeat(CHANGES[name.partition("-")[0]])
+        changes = await self.place_all()
+        for courier in self.couriers:
+            courier.repeat(changes)
 
 
 class OldRequest(Carried):
@@ -81,9 +88,9 @@ class OldRequest(Carried):
         self._owners = await self.scene.victims(self.strike)
         for store in self.scene.grounds.names("store"):
             (await self.place(store)).keep({"Commit"})
-        if await seen(lambda: any(each.keeping.is_set() for each in self._couriers), _KEPT_SECONDS):
+        if await seen(lambda: any(each.keeping.is_set() for each in self.couriers), _KEPT_SECONDS):
             await asyncio.sleep(0.3)  # until this owner's are among them
-        for courier in self._couriers:
+        for courier in self.couriers:
             courier.keep(())
         for name in self._owners:
             await self.scene.grounds.cluster.kill(name)
@@ -94,7 +101,7 @@ class OldRequest(Carried):
             if await self.scene.grounds.owner(session) not in ("", *self._owners):
                 break
             await asyncio.sleep(0.1)
-        for courier in self._couriers:
+        for courier in self.couriers:
             courier.release()
         await self.scene.revive_all(self._owners)
         await super().heal()

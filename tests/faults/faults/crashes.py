@@ -64,17 +64,21 @@ class LiveCrashed(Crashed):
             await self.reached()
             await self.scene.revive_all(owners)
             return
+        concern = await self.scene.concerned(owners)
         self.arm(owners)
         if "hand-over" in self.point:
             # It leaves, and dies as soon as the first session is another's.
             for name in owners:
                 await grounds.cluster.stop(name)
+            return
         await self.reached()
+        for name in self.dead():
+            self.scene.befell("kill", concern, ago=grounds.reported_ago(name))
 
 
 class StoreCrashed(Crashed):
     """A Store dies when etcd has committed a batch, and nobody was told."""
 
     async def inject(self) -> None:
-        self.arm([self.strike.against])
+        self.arm([await self.scene.busiest(self.strike.against)])
         await self.reached()

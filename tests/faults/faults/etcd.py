@@ -38,12 +38,12 @@ class LeaseRevoked(Fault):
         members = self.scene.grounds.members
         for name in await self.scene.victims(self.strike):
             instance = await self.scene.grounds.instance(name)
-            _, sessions = await self.scene.concerned(name)
+            concern = await self.scene.concerned([name])
             for key, lease in await members.keys(b"live:"):
                 if lease and key == b"live:" + instance.hex().encode():
                     await members.revoke(lease)
                     self.done["revoked"] += await members.is_gone(lease)
-                    self.scene.prober.befell("revoked-lease owner", sessions, [name])
+                    self.scene.befell("revoked-lease", concern)
 
     async def heal(self) -> None:
         """It registers anew by itself."""

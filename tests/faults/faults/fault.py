@@ -14,7 +14,16 @@ from tests.faults.cluster import Grounds
 from tests.faults.members import MemberSilent
 from tests.faults.plan import Strike
 
-_LOOK_SECONDS = 0.05
+_LOOK_SECONDS = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Concern:
+    """What parts are to sessions, "owner", "leader" or both, and to which; to none, for others."""
+
+    role: str
+    sessions: Sequence[str]
+    parts: Sequence[str]
 
 
 @dataclass
@@ -32,6 +41,10 @@ class Scene:
     sessions: Sequence[str]
     written: str
     prober: Prober
+
+    def befell(self, what: str, concern: Concern, *, ago: float = 0.0) -> None:
+        """Measure how long the sessions that are concerned take to go on, since so many seconds."""
+        self.prober.befell(f"{what} {concern.role}", concern.sessions, concern.parts, ago=ago)
 
     async def victims(self, strike: Strike) -> list[str]:
         """Return the parts that are meant, as things stand now; a role that nobody has is none."""
@@ -57,16 +70,14 @@ class Scene:
                 await asyncio.sleep(_LOOK_SECONDS)
         return ""
 
-    async def concerned(self, name: str) -> tuple[str, list[str]]:
-        """Return what a part is to sessions, "owner" or "leader", and to which; "" for neither."""
+    async def concerned(self, names: Sequence[str]) -> Concern:
+        """Return what parts are to sessions, and to which."""
         sessions = [*self.sessions, self.written]
-        if name.startswith("live"):
-            owners = await asyncio.gather(*map(self.grounds.owner, sessions))
-            owned = [each for each, owner in zip(sessions, owners, strict=True) if owner == name]
-            return ("owner", owned) if owned else ("", [])
-        if name.startswith("etcd") and name == await self.leader():
-            return "leader", sessions
-        return "", []
+        owners = await asyncio.gather(*map(self.grounds.owner, sessions))
+        owned = {each for each, owner in zip(sessions, owners, strict=True) if owner in names}
+        if any(name.startswith("etcd") for name in names) and await self.leader() in names:
+            return Concern("owner+leader" if owned else "leader", sessions, names)
+        return Concern("owner", sorted(owned), names)
 
     async def busiest(self, kind: str, caller: str = "") -> str:
         """Return the part of a kind that this caller, by default anybody, exchanges most with."""

@@ -20,14 +20,12 @@ class Killed(Fault):
     async def _kill(self, word: str, names: list[str]) -> None:
         """Kill these at once, and see how long the sessions that need them take to go on."""
         self._victims = names
-        concerned = [await self.scene.concerned(name) for name in names]
+        concern = await self.scene.concerned(names)
         for name in names:
             if self.scene.grounds.cluster.running(name):
                 await self.scene.grounds.cluster.kill(name)
                 self.done["killed"] += 1
-        roles = sorted(role for role, _ in concerned if role)
-        sessions = {session for _, some in concerned for session in some}
-        self.scene.prober.befell(f"{word} {'+'.join(roles)}", sessions, names)
+        self.scene.befell(word, concern)
 
     async def heal(self) -> None:
         await self.scene.revive_all(self._victims)
@@ -38,10 +36,10 @@ class Stopped(Fault):
 
     async def inject(self) -> None:
         self._victims = await self.scene.victims(self.strike)
+        concern = await self.scene.concerned(self._victims)
         for name in self._victims:
-            role, sessions = await self.scene.concerned(name)
             self.scene.grounds.cluster.suspend(name)
-            self.scene.prober.befell(f"{self.strike.kind} {role}", sessions, [name])
+        self.scene.befell(self.strike.kind, concern)
 
     async def heal(self) -> None:
         cluster = self.scene.grounds.cluster
@@ -56,15 +54,16 @@ class Frozen(Fault):
     async def inject(self) -> None:
         self._groups: list[Path] = []
         cluster = self.scene.grounds.cluster
-        for name in await self.scene.victims(self.strike):
-            role, sessions = await self.scene.concerned(name)
+        victims = await self.scene.victims(self.strike)
+        concern = await self.scene.concerned(victims)
+        for name in victims:
             if cluster.running(name):
                 group = freezer() / f"sessiond-{cluster.pid(name)}"
                 group.mkdir(exist_ok=True)
                 (group / "cgroup.procs").write_text(str(cluster.pid(name)))
                 self._groups.append(group)
                 _freeze(group, frozen=True)
-                self.scene.prober.befell(f"freeze {role}", sessions, [name])
+        self.scene.befell("freeze", concern)
 
     async def heal(self) -> None:
         for group in self._groups:

@@ -14,9 +14,10 @@ class Restarting(Fault):
 
     async def _restart(self, name: str) -> None:
         cluster = self.scene.grounds.cluster
-        _, sessions = await self.scene.concerned(name)
-        cause = "hand-over" if name.startswith("live") else "restart leader"
-        async with self.scene.prober.during(cause, sessions, [name]):
+        concern = await self.scene.concerned([name])
+        what = "hand-over" if concern.role == "owner" else "restart"
+        cause = f"{what} {concern.role}"
+        async with self.scene.prober.during(cause, concern.sessions, [name]):
             code = await cluster.stop(name)
         if code != 0 and not name.startswith("etcd"):  # a leader that hands over long is killed
             raise BadEnding(f"{name} ended with {code} when it was asked to end")
