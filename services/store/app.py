@@ -18,8 +18,7 @@ from services.serving.running import Drain, Running, nothing_to_drain
 from services.serving.server import GrpcServer
 from services.store.beside import beside
 from services.store.commit import Committer
-from services.store.etcd.client import EtcdClient
-from services.store.etcd.endpoints import Tls
+from services.store.etcd.configured import client_of
 from services.store.etcd.repository import EtcdRepository
 from services.store.etcd.upkeep import Upkeep
 from services.store.metrics import CommitMetrics, SpaceMetrics
@@ -59,10 +58,9 @@ def now_ms() -> int:
 @asynccontextmanager
 async def store(running: Running, settings: StoreSettings) -> AsyncIterator[Drain]:
     """Open Store on etcd; it is ready while etcd answers."""
-    endpoints = [str(endpoint) for endpoint in settings.etcd_endpoints]
     space = Space()
     async with (
-        EtcdClient(endpoints, tls=_etcd_tls(settings)) as etcd,
+        client_of(settings) as etcd,
         EtcdRepository(etcd, namespace=settings.etcd_namespace) as repository,
         beside(
             Upkeep(
@@ -138,13 +136,3 @@ async def serving(
                 yield server.address
             finally:
                 readiness.cancel()
-
-
-def _etcd_tls(settings: StoreSettings) -> Tls | None:
-    if settings.etcd_ca is None:
-        return None
-    return Tls(
-        ca=settings.etcd_ca.read_bytes(),
-        certificate=settings.etcd_cert.read_bytes() if settings.etcd_cert else None,
-        key=settings.etcd_key.read_bytes() if settings.etcd_key else None,
-    )

@@ -28,6 +28,8 @@ class StoreSettings(LimitedSettings):
         etcd_namespace: stands before every key.
         etcd_ca: when set, etcd is spoken to over TLS and must show a certificate of this authority.
         etcd_cert, etcd_key: what Store shows to etcd; both or neither.
+        etcd_username, etcd_password_file: who Store is to etcd; both or neither. The file holds the
+            password, and is read for each login, so it may change.
         etcd_quota_bytes: the quota of etcd's database, where etcd (before 3.6) does not tell it.
         lease_ttl_seconds: how long a Live instance outlives its last heartbeat.
         workflows_dir: the folder of the workflows' files.
@@ -40,6 +42,8 @@ class StoreSettings(LimitedSettings):
     etcd_ca: ExistingFile | None = None
     etcd_cert: ExistingFile | None = None
     etcd_key: ExistingFile | None = Field(default=None, validate_default=True)
+    etcd_username: str | None = None
+    etcd_password_file: ExistingFile | None = Field(default=None, validate_default=True)
     etcd_quota_bytes: int = Field(default=8 * 2**30, ge=2**20)
     lease_ttl_seconds: int = Field(default=5, ge=2, le=60)
     workflows_dir: Annotated[Path, BeforeValidator(_existing_folder)] = Field(
@@ -70,4 +74,15 @@ class StoreSettings(LimitedSettings):
             raise expected(f"needs {PREFIX}ETCD_CA")
         if not certificates.is_pair(certificate, value):
             raise expected(f"must be the PEM key of {PREFIX}ETCD_CERT")
+        return value
+
+    @field_validator("etcd_password_file")
+    @classmethod
+    def _a_user_has_a_password(cls, value: Path | None, info: ValidationInfo) -> Path | None:
+        if "etcd_username" not in info.data:
+            return value
+        if (value is None) != (info.data["etcd_username"] is None):
+            raise expected(f"it and {PREFIX}ETCD_USERNAME must be set together")
+        if value is not None and not value.read_bytes().rstrip(b"\r\n"):
+            raise expected("must hold a password")
         return value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from cluster.etcd import Place, etcd_parts
@@ -41,10 +41,10 @@ async def typed(script: str, environ: dict[str, str]) -> str:
 async def test_every_command_of_the_operations_page_works(
     etcd_binary: EtcdBinary, ports: Iterator[int], tmp_path: Path
 ) -> None:
-    """Look, repair, defragment, disarm, save, restore to an older state, renew the logs."""
+    """Look, repair, defragment, disarm, save, restore, renew the logs, ask who everybody is."""
     page = (ROOT / "docs/operations.md").read_text()
     blocks = re.findall(r"^```sh\n(.*?)^```$", page, re.M | re.S)
-    look, fix, defragment, disarm, save, restore, renew = blocks
+    look, fix, defragment, disarm, save, restore, renew, guard, change_password = blocks
     place = Place(next(ports), next(ports))
     peer = f"http://{place.other_address}"
     environ = {
@@ -101,3 +101,34 @@ async def test_every_command_of_the_operations_page_works(
         after = decode_head(snapshot.head)
         assert (before.seq, after.seq) == (3, 2)
         assert before.meta.log_id != after.meta.log_id
+        await etcd_asks_for_users(
+            guard, change_password, (look, defragment, save), environ, tmp_path
+        )
+
+
+async def etcd_asks_for_users(
+    guard: str, change: str, rest: Sequence[str], environ: dict[str, str], folder: Path
+) -> None:
+    """Enable authentication, change the password, and do the rest of the page once more."""
+    root, password = folder / "root-password", folder / "password"
+    root.write_text("first\n")
+    password.write_text("second\n")
+    ours = {
+        **environ,
+        "ROOT_PASSWORD": str(root),
+        "PASSWORD": str(password),
+        "NAMESPACE": "",
+        "SESSIOND_ETCD_USERNAME": "sessiond",
+        "SESSIOND_ETCD_PASSWORD_FILE": str(password),
+    }
+    await typed(guard, ours)
+    look, *others = rest
+    assert "1 sessions, " in await typed(look, ours)
+    by_root = {**ours, "ETCDCTL_USER": "root:first"}
+    for command in others:
+        await typed(command, by_root)
+    password.write_text("third\n")
+    said = await typed(f"{look.strip()} || test $? = 2", ours)
+    assert "authentication failed" in said and "third" not in said
+    await typed(change, by_root)
+    assert "all is well" in await typed(look, ours)

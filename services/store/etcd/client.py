@@ -1,8 +1,6 @@
 """The asyncio client of etcd: one object per process, on the event loop that made it.
 
-    async with EtcdClient(
-        ["10.0.0.1:2379", "10.0.0.2:2379"], tls=Tls(ca), credentials=Credentials(user, file)
-    ) as etcd:
+    async with EtcdClient(["10.0.0.1:2379", "10.0.0.2:2379"], tls=Tls(ca)) as etcd:
         found = await etcd.range(read(b"a", prefix_end(b"a"), limit=10))
         done = await etcd.txn(transaction([absent(b"a")], [put(b"a", b"1")], [get(read(b"a"))]))
         if not done.succeeded: ...done.responses[0].response_range.kvs...
@@ -22,6 +20,7 @@ Every call takes `within`, the seconds for all that it does. A read goes on to t
 within that time and raises `Unavailable` at its end. A write is sent once: `Refused` says that it
 changed nothing, `Ambiguous` that nobody knows (`services.store.etcd.errors`). A write that could
 not even connect is called ambiguous too; to repeat the identical transaction settles all of it.
+Where etcd asks for a user, a write that could not log in is `Unavailable`: it was never sent.
 """
 
 from __future__ import annotations
@@ -74,7 +73,7 @@ class EtcdClient:
         within: float = 5.0,
         rng: random.Random | None = None,
     ) -> None:
-        """Take `host:port` endpoints in order of preference, and the default for `within`."""
+        """Take `host:port` endpoints in order of preference, and who to be where etcd asks."""
         self._endpoints = Endpoints(endpoints, tls, credentials)
         self._within = within
         self._rng = rng or random.SystemRandom()
@@ -215,10 +214,7 @@ class EtcdClient:
         member = self._endpoints.named(endpoint) if endpoint else self._endpoints.current
         try:
             return await self._endpoints.ask(
-                member,
-                lambda endpoint: endpoint.maintenance.Status,
-                StatusRequest(),
-                self._seconds(within),
+                member, lambda one: one.maintenance.Status, StatusRequest(), self._seconds(within)
             )
         except aio.AioRpcError as error:
             raise errors.of_read(error) from error
@@ -245,8 +241,8 @@ class EtcdClient:
             progress_notify=True,
             fragment=True,
         )
-        if self._endpoints.login is not None:
-            return GuardedWatch(self._endpoints, self._endpoints.login, create, self._rng)
+        if login := self._endpoints.login:
+            return GuardedWatch(self._endpoints, login, create, self._rng)
         return Watch(self._endpoints, create, self._rng)
 
     def _seconds(self, within: float | None) -> float:

@@ -27,16 +27,16 @@ from services.store.etcd.login import Credentials, Login, Metadata
 
 Request = TypeVar("Request")
 Response = TypeVar("Response")
-Asked = TypeVar("Asked", contravariant=True)
-Answered = TypeVar("Answered", covariant=True)
+Asked_contra = TypeVar("Asked_contra", contravariant=True)
+Answered_co = TypeVar("Answered_co", covariant=True)
 
 
-class Calling(Protocol[Asked, Answered]):
+class Calling(Protocol[Asked_contra, Answered_co]):
     """One request and its answer, at one member."""
 
     def __call__(
-        self, request: Asked, /, *, timeout: float, metadata: Metadata
-    ) -> Awaitable[Answered]:
+        self, request: Asked_contra, /, *, timeout: float, metadata: Metadata
+    ) -> Awaitable[Answered_co]:
         """Call."""
 
 
@@ -98,7 +98,12 @@ class Endpoint:
         self.auth = etcd_pb2_grpc.AuthStub(self.channel)
 
     async def keep_alive(
-        self, request: LeaseKeepAliveRequest, /, *, timeout: float, metadata: Metadata
+        self,
+        request: LeaseKeepAliveRequest,
+        /,
+        *,
+        timeout: float,  # noqa: ASYNC109 - the name that gRPC gives it in its own calls
+        metadata: Metadata,
     ) -> LeaseKeepAliveResponse:
         """Prolong a lease, on a stream of its own: it holds nothing when the call is over."""
         call = self.lease.LeaseKeepAlive(timeout=timeout, metadata=metadata)

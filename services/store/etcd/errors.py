@@ -126,8 +126,7 @@ _KNOWN: Final[Sequence[tuple[StatusCode, str, type[EtcdError]]]] = (
     (StatusCode.UNIMPLEMENTED, "", InvalidRequest),
 )
 # A cancelled watch carries the same words without a code.
-_DENIALS: Final = (
-    "permission denied",
+_TOKEN_REFUSALS: Final = (
     "invalid auth token",
     "user name is empty",
     "revision of auth store is old",
@@ -168,7 +167,9 @@ def of_cancelled_watch(reason: str, compact_revision: int) -> EtcdError:
     if compact_revision > 0:
         text = reason or f"the oldest revision left is {compact_revision}"
         return Compacted(text, compact_revision)
-    if any(part in reason for part in _DENIALS):
+    if any(part in reason for part in _TOKEN_REFUSALS):
+        return TokenRefused(reason)
+    if "permission denied" in reason:
         return Denied(reason)
     return WatchCancelled(reason)
 

@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from services.store.etcd.endpoints import Endpoints
-from services.store.etcd.errors import Denied, Unavailable
+from services.store.etcd.errors import Denied, TokenRefused, Unavailable
 from services.store.etcd.etcd_pb2 import WatchCreateRequest, WatchRequest
 from services.store.etcd.login import Login, Metadata
 from services.store.etcd.watch import _METADATA, Batch, Watch
@@ -25,8 +25,8 @@ _LOGIN_SECONDS: Final = 5.0
 class GuardedWatch(Watch):
     """A watch whose streams carry the token, and which logs in anew when one is denied.
 
-    etcd before 3.5.6 says of a token that it has forgotten that the permission is missing. So it
-    is really missing only where etcd says it twice in a row, the second time to a fresh token.
+    Some servers say of a token that they have forgotten that the permission is missing. So it is
+    really missing where etcd says so twice in a row, the second time to a fresh token.
 
     Raises, from iteration, besides what a watch raises:
         LoginFailed: etcd does not take the name and the password.
@@ -48,15 +48,14 @@ class GuardedWatch(Watch):
         return self._stream
 
     async def _read(self, stream: Stream) -> Batch | None:
+        denied, self._denied = self._denied, False
         try:
-            batch = await super()._read(stream)
-        except Denied:
-            if self._denied:
+            return await super()._read(stream)
+        except Denied as error:
+            if denied and not isinstance(error, TokenRefused):
                 raise
             # Without an answer, the next stream asks again, after a pause.
             with suppress(Unavailable):
                 await self._login.fresh(self._sent, _LOGIN_SECONDS)
                 self._denied = True
             return None
-        self._denied = False
-        return batch

@@ -3,7 +3,7 @@
     no token --Authenticate--> token --refused: forgotten, expired, old--> Authenticate, again
                   |
                   +-- etcd asks nobody: no token is needed
-                  +-- etcd does not take name and password: no other try for a while
+                  +-- etcd does not take the password: not shown again for a while, another one is
 
 A call that etcd refuses for its token has done nothing, so it is sent again with a fresh one. One
 `Authenticate` is in flight at a time: etcd works for long on each. Who waited for it uses what it
@@ -63,25 +63,16 @@ class Login:
         metadata: what every call carries now; None before the first login.
     """
 
-    __slots__ = (
-        "_authenticate",
-        "_credentials",
-        "_failure",
-        "_pause",
-        "_paused",
-        "_turn",
-        "metadata",
-    )
+    __slots__ = ("_authenticate", "_credentials", "_pause", "_refusal", "_turn", "metadata")
 
     def __init__(
         self, credentials: Credentials, authenticate: Authenticate, *, pause: float = _PAUSE
     ) -> None:
-        """Take how to reach etcd, and the seconds between two tries that etcd refuses."""
+        """Take how to reach etcd, and the seconds for which a refused password is not shown."""
         self._credentials = credentials
         self._authenticate = authenticate
         self._pause = pause
-        self._paused = 0.0
-        self._failure: LoginFailed | None = None
+        self._refusal: _Refusal | None = None
         self._turn = asyncio.Lock()
         self.metadata: Metadata | None = None
 
@@ -103,29 +94,36 @@ class Login:
             raise Unavailable("there was no time left to log in") from error
 
     async def _log_in(self, seconds: float) -> Metadata:
-        now = asyncio.get_running_loop().time()
-        if self._failure is not None and now < self._paused:
-            raise LoginFailed(str(self._failure))
+        password, now = self._credentials.password(), asyncio.get_running_loop().time()
+        refusal = self._refusal
+        if refusal is not None and refusal.password == password and now < refusal.until:
+            raise LoginFailed(refusal.why)
+        request = AuthenticateRequest(name=self._credentials.user, password=password)
         try:
-            password = self._credentials.password()
-            request = AuthenticateRequest(name=self._credentials.user, password=password)
-            token = (await self._authenticate(request, seconds)).token
+            answer = await self._authenticate(request, seconds)
         except AuthDisabled:
             _log.warning("etcd asks nobody for a password: authentication is not enabled")
-            self._failure = None
+            self._refusal = None
             return ()
         except LoginFailed as failure:
-            if self._failure is None:
+            if refusal is None:
                 _log.error(
                     "etcd does not take the user name and password; trying again",
                     user=self._credentials.user,
-                    why=str(failure),
                     every_seconds=self._pause,
                 )
-            self._failure = failure
-            self._paused = now + self._pause
+            self._refusal = _Refusal(password, str(failure), now + self._pause)
             raise
-        if self._failure is not None:
+        if refusal is not None:
             _log.info("etcd takes the user name and password", user=self._credentials.user)
-        self._failure = None
-        return (("token", token),)
+        self._refusal = None
+        return (("token", answer.token),)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class _Refusal:
+    """A password that etcd did not take, and until when it is not shown again."""
+
+    password: str
+    why: str
+    until: float

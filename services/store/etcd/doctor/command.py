@@ -8,10 +8,9 @@ from collections.abc import Callable, Sequence
 from enum import IntEnum
 from functools import partial
 
-from services.store.etcd.client import EtcdClient
+from services.store.etcd.configured import client_of
 from services.store.etcd.doctor.treatment import LivesRun, Treatment
 from services.store.etcd.doctor.visit import Visit
-from services.store.etcd.endpoints import Tls
 from services.store.settings import StoreSettings
 from sessiond.errors import Unavailable
 
@@ -49,8 +48,7 @@ def arguments(given: Sequence[str]) -> argparse.Namespace:
 
 async def doctor(asked: argparse.Namespace, settings: StoreSettings, say: Say = _say) -> Ending:
     """Do what was asked on the etcd of these settings; return how it ended."""
-    endpoints = [str(endpoint) for endpoint in settings.etcd_endpoints]
-    async with EtcdClient(endpoints, tls=_tls(settings)) as etcd:
+    async with client_of(settings) as etcd:
         namespace = settings.etcd_namespace
         treatment = Treatment(etcd, namespace, new_log_id=lambda: secrets.randbits(64))
         visit = Visit(etcd, namespace)
@@ -99,13 +97,3 @@ async def renew_logs(visit: Visit, treatment: Treatment, say: Say) -> Ending:
         renewed += await treatment.renew_log(session_id)
     say(f"{renewed} logs have new ids")
     return Ending.WELL
-
-
-def _tls(settings: StoreSettings) -> Tls | None:
-    if settings.etcd_ca is None:
-        return None
-    return Tls(
-        ca=settings.etcd_ca.read_bytes(),
-        certificate=settings.etcd_cert.read_bytes() if settings.etcd_cert else None,
-        key=settings.etcd_key.read_bytes() if settings.etcd_key else None,
-    )
