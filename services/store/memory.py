@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
 from services.store.history import History, Key
-from services.store.keys import LAST_DRAFT, LAST_POSITION_MS
+from services.store.keys import LAST_DRAFT, LAST_POSITION_MS, LAST_SEQ
 from services.store.repository import (
     AgentScope,
     AwaitedPage,
@@ -47,6 +47,9 @@ LARGEST: Final = 1536 * 1024
 
 MOST_COMMITS: Final = 63
 """Commits that one batch may hold."""
+
+MOST_OPERATIONS: Final = 128
+"""Operations that one commit may be; each commit beside it in a batch takes one of them away."""
 
 
 class MemoryRepository(Repository):
@@ -107,7 +110,8 @@ class MemoryRepository(Repository):
         self, session_id: str, seqs: Sequence[int], *, revision: int
     ) -> list[bytes]:
         """Return the records of these seqs at a revision."""
-        self._kept.check(revision)
+        if seqs:
+            self._kept.check(revision)
         found = (self._kept.get(("record", session_id, seq), revision) for seq in seqs)
         return [record for record in found if record is not None]
 
@@ -150,10 +154,11 @@ class MemoryRepository(Repository):
 
     async def register(self, instance: bytes, *, address: str, ttl_seconds: int) -> int:
         """Register an instance until it is deregistered or expires."""
+        for other in [one for one in self._live.values() if one.address == address]:
+            if other.instance != instance:
+                self.expire(other.instance)
         if instance in self._live:
             raise InvalidArgument.of("instance", "must never have been registered before")
-        for other in [one for one in self._live.values() if one.address == address]:
-            del self._live[other.instance]
         lease = next(self._leases)
         self._live[instance] = Instance(instance, lease, address, draining=False)
         self._kept.write({})
@@ -170,10 +175,9 @@ class MemoryRepository(Repository):
         return True
 
     async def deregister(self, instance: bytes, lease: int) -> None:
-        """End a registration."""
-        standing = self._live.get(instance)
-        if standing is not None and standing.lease == lease:
-            self.expire(instance)
+        """End the registration on a lease, whoever's it is."""
+        for standing in [one for one in self._live.values() if one.lease == lease]:
+            self.expire(standing.instance)
 
     async def instances(self) -> tuple[int, tuple[Instance, ...]]:
         """Return who is registered now."""
@@ -196,30 +200,29 @@ class MemoryRepository(Repository):
             return self._snapshot(session_id, head)
         if instance not in self._live:
             return NotRegistered()
+        if stored.meta.commit_id == commit_id:
+            return self._snapshot(session_id, head)
         owner = stored.meta.owner
         if owner != instance and owner in self._live:
             return Owned(owner, self._live[owner].address)
-        if stored.meta.commit_id != commit_id:
-            epoch = stored.meta.epoch + 1
-            head = codec.take_over(head, owner=instance, epoch=epoch, commit_id=commit_id)
-            self._kept.write({("head", session_id): head})
+        epoch = stored.meta.epoch + 1
+        head = codec.take_over(head, owner=instance, epoch=epoch, commit_id=commit_id)
+        self._kept.write({("head", session_id): head})
         return self._snapshot(session_id, head)
 
     async def commit(self, batch: Sequence[Commit]) -> list[Outcome]:
         """Store each commit, or say what stood in its way."""
-        sessions = {commit.session_id for commit in batch}
-        too_large = sum(commit.size for commit in batch) > LARGEST
-        if len(batch) == 1 and too_large:
-            return [Unstorable()]
-        if too_large or len(batch) > MOST_COMMITS or len(sessions) < len(batch):
-            raise BatchRefused
+        outcomes: list[Outcome] = [Unstorable()] * len(batch)
+        parts = {place: each for place, each in enumerate(batch) if not _malformed(each)}
+        if _too_much(parts.values()):
+            if len(parts) > 1:
+                raise BatchRefused
+            return outcomes
         written: dict[Key, bytes | None] = {}
-        outcomes: list[Outcome] = []
-        for commit in batch:
-            outcome = self._judge(commit)
+        for place, commit in parts.items():
+            outcomes[place] = outcome = self._judge(commit)
             if isinstance(outcome, Committed):
                 written.update(self._writes(commit))
-            outcomes.append(outcome)
         if written:
             self._kept.write(written)
         return outcomes
@@ -243,8 +246,6 @@ class MemoryRepository(Repository):
     # --- how it stands ---------------------------------------------------------------------------
 
     def _judge(self, commit: Commit) -> Outcome:
-        if _malformed(commit):
-            return Unstorable()
         refused = self._refused(commit.session_id, commit.expected_head, commit.instance)
         if refused is None and commit.successor:
             successor = self._live.get(commit.successor)
@@ -332,8 +333,23 @@ def _malformed(commit: Commit) -> bool:
     positions = () if index is None else (index.position_ms, index.previous_position_ms)
     return not (
         commit.coherent
+        and commit.instance
+        and commit.session_id
+        and (index is None or index.user_id)
+        and (not commit.records or 0 <= commit.first_seq <= LAST_SEQ + 1 - len(commit.records))
         and all(0 <= position <= LAST_POSITION_MS for position in positions)
         and all(draft.turn_id and 0 <= draft.number <= LAST_DRAFT for draft in commit.drafts)
+    )
+
+
+def _too_much(parts: Collection[Commit]) -> bool:
+    """Return whether the parts of a batch cannot go together, or a single one not at all."""
+    beside = len(parts) + 1 if len(parts) > 1 else 0
+    return (
+        len(parts) > MOST_COMMITS
+        or len({part.session_id for part in parts}) < len(parts)
+        or sum(part.size for part in parts) > LARGEST
+        or any(part.operations > MOST_OPERATIONS - beside for part in parts)
     )
 
 
