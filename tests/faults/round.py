@@ -143,7 +143,9 @@ async def _strike_all(scene: Scene, plan: Plan) -> list[Struck]:
 
     await asyncio.gather(*map(one, struck))
     # Some deaths come late, when a part comes to its point: nobody is left dead.
-    await scene.revive_all(list(scene.grounds.places))
+    cluster = scene.grounds.cluster
+    dead = [name for name in scene.grounds.places if not cluster.running(name)]
+    await asyncio.gather(*map(cluster.start, dead))
     await asyncio.sleep(max(1.0, plan.seconds - (time.monotonic() - begin)))
     return struck
 

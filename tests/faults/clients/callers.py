@@ -119,35 +119,35 @@ class Caller:
             await ask(Kind.GET, made, lambda _: road.get(made), tail=TAIL)
 
     async def _output(self, session: str) -> None:
-        """Submit an output, or edit or decide the one that was submitted last, by its id or not."""
+        """Submit an output and perhaps edit it at once, or decide one, by its id or not."""
         ask, road, chance = self._voice.ask, self._road, self._voice.book.chance
-        output = self._outputs.get(session, "")
-        chosen = chance.random()
-        text = f"output {next(_numbers)}"
-        if chosen < 0.4:
-            answer = await ask(
+        if chance.random() < 0.5:
+            text = f"output {next(_numbers)}"
+            submitted = await ask(
                 Kind.SUBMIT,
                 session,
                 lambda op: road.submit(session, op, text),
                 content=digest(text),
             )
-            if answer is not None:
-                self._outputs[session] = answer.output
-        elif chosen < 0.6 and output:
-            await ask(
-                Kind.EDIT,
-                session,
-                lambda op: road.edit(session, op, output, text),
-                content=digest(text),
-                about=output,
-            )
-        else:
-            named = output if chosen < 0.8 else ""
-            word = chance.choice(("approved", "approved", "rejected"))
-            await ask(
-                Kind.DECIDE,
-                session,
-                lambda op: road.decide(session, op, named, word),
-                content=digest(word),
-                about=named,
-            )
+            if submitted is None:
+                return
+            self._outputs[session] = output = submitted.output
+            if chance.random() < 0.5:
+                edited = f"output {next(_numbers)}"
+                await ask(
+                    Kind.EDIT,
+                    session,
+                    lambda op: road.edit(session, op, output, edited),
+                    content=digest(edited),
+                    about=output,
+                )
+            return
+        named = chance.choice(("", self._outputs.get(session, "")))
+        word = chance.choice(("approved", "approved", "rejected"))
+        await ask(
+            Kind.DECIDE,
+            session,
+            lambda op: road.decide(session, op, named, word),
+            content=digest(word),
+            about=named,
+        )

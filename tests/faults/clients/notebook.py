@@ -106,7 +106,8 @@ class Voice:
     ) -> Answer | None:
         """Ask until there is a last word, note it, and return the answer, if it is one."""
         op_id = "" if kind in READS else secrets.token_hex(8)
-        invoked, doubt, failure = now(), self.book.twice, ""
+        invoked, failure = now(), ""
+        doubt = self.book.twice and kind not in READS
         answer: Answer | None = None
         outcome = Outcome.UNKNOWN
         while True:

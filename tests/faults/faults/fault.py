@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import random
 from abc import ABC, abstractmethod
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 
+from cluster.part import PartDied
 from tests.faults.clients.prober import Prober
 from tests.faults.cluster import Grounds
 from tests.faults.members import MemberSilent
@@ -41,6 +43,9 @@ class Scene:
     sessions: Sequence[str]
     written: str
     prober: Prober
+    _starting: defaultdict[str, asyncio.Lock] = field(
+        default_factory=lambda: defaultdict(asyncio.Lock)
+    )
 
     def befell(self, what: str, concern: Concern, *, ago: float = 0.0) -> None:
         """Measure how long the sessions that are concerned take to go on, since so many seconds."""
@@ -99,9 +104,11 @@ class Scene:
         return random.Random(strike.chance).choice(list(self.sessions))
 
     async def revive(self, name: str) -> None:
-        """Start a part that has ended; wait for no more than its readiness."""
-        if not self.grounds.cluster.running(name):
-            await self.grounds.cluster.start(name)
+        """Start a part that has ended; return when it is ready, or when another fault ended it."""
+        async with self._starting[name]:
+            if not self.grounds.cluster.running(name):
+                with suppress(PartDied):
+                    await self.grounds.cluster.start(name)
 
     async def revive_all(self, names: Sequence[str]) -> None:
         """Start several at once: members of etcd need each other to get ready."""
