@@ -23,7 +23,7 @@ from tests.contracts.differential.sides import EtcdSide, MemorySide, Moment
 from tests.contracts.differential.works import agents, picks, positions, sessions, turns, users
 from tests.contracts.places import EtcdPlace, MemoryPlace
 
-EXAMPLES = int(os.environ.get("SESSIOND_DIFFERENTIAL_EXAMPLES", "20"))
+EXAMPLES = int(os.environ.get("SESSIOND_DIFFERENTIAL_EXAMPLES", "35"))
 STEPS_OF_ONE = int(os.environ.get("SESSIOND_DIFFERENTIAL_STEPS", "40"))
 
 seqs = st.integers(1, 9)

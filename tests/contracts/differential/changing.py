@@ -7,7 +7,7 @@ from dataclasses import replace
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, precondition, rule
 
-from services.store.repository import Commit
+from services.store.repository import Commit, DraftWrite
 from sessiond.store.codec import take_over
 from tests.contracts.chats import creation, some_bytes, tombstone_bytes
 from tests.contracts.differential.comparison import Comparison
@@ -15,6 +15,7 @@ from tests.contracts.differential.works import (
     ADDRESSES,
     LARGE,
     SESSIONS,
+    TURNS,
     USERS,
     Work,
     agents,
@@ -35,12 +36,16 @@ class Changing(Comparison):
 
     @initialize(agent=st.just("") | agents)
     def begin(self, agent: str) -> None:
-        """Two instances, one of which owns two sessions."""
-        for address in ADDRESSES[:2]:
+        """Three instances: one owns two sessions with running turns, another one is leaving."""
+        for address in ADDRESSES[:3]:
             self.register(address)
+        leaving = self.instances[2]
+        self.ask(lambda side: side.repository.heartbeat(leaving, side.leases[2], draining=True))
         for session_id in SESSIONS[:2]:
             self.create(creation(session_id, USERS[0], agent=agent))
             self.acquire(session_id, self.instances[0], some_bytes())
+            running = self.chats[-1].drafting(*(DraftWrite(turn, 1, b"text") for turn in TURNS))
+            self.commit([(self.chats[-1], running)])
 
     @precondition(lambda self: len(self.instances) < 12)
     @rule(address=addresses)

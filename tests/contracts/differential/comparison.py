@@ -54,13 +54,11 @@ class Comparison(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """Compare what was watched, and all that is left."""
-        try:
-            if self.alike:
-                self.catch_up()
-                self.compare_all()
-        finally:
-            for side in self.sides:
-                self.run(side.close())
+        if self.alike:
+            self.catch_up()
+            self.compare_all()
+        for side in self.sides:
+            self.run(side.close())
 
     # --- asking --------------------------------------------------------------------------------
 

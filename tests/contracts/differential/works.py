@@ -17,7 +17,7 @@ SESSIONS: Final = ("abc", "abc-1", "abc.", "ab")
 USERS: Final = ("a", "a:b", "a%3Ab")
 AGENTS: Final = ("planner", "planner:x")
 TURNS: Final = ("t", "t:1", "t;")
-ADDRESSES: Final = ("live:1", "live:2", "live:3")
+ADDRESSES: Final = ("live:1", "live:2", "live:3", "live:4")
 LARGE: Final = bytes(1600 * 1024)
 
 picks = st.integers(0, 1000)
