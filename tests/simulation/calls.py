@@ -60,17 +60,17 @@ class ClientCall:
             return
         self._connection, self._forget = connection, forget
         self.server = ServerCall(self, connection)
-        connection.there.send(self.server.open)
-        unsent, self._unsent = self._unsent, []
-        for data in unsent:
-            self._send(data)
+        connection.there.send(self.server.open, *self._unsent)
+        self._unsent.clear()
         self._wake()
 
-    def finish(self, status: Status) -> None:
-        """End with this status, unless it has one."""
+    def finish(self, status: Status, answer: bytes | None = None) -> None:
+        """End with this status, unless it has one; the only answer of a call comes with it."""
         if self._status is not None:
             return
         self._status = status
+        if answer is not None:
+            self._inbox.append(answer)
         if self._timer is not None:
             self._timer.cancel()
         self._forget(self)

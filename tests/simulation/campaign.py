@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import argparse
-import itertools
+import gc
 import json
 import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
+from cluster.processes import CHECKOUT
+from tests.faults.campaign import append, read, tree
+from tests.simulation.crowd import CHUNK, Chunk, carried_out
+from tests.simulation.parts import workflows
 from tests.simulation.play import play
 
-CHUNK = 25
-"""Schedules that one process plays before it tells."""
+RUNS = CHECKOUT / "build" / "simulation.jsonl"
+"""One line for each run: those on the same tree of the product add up."""
 
 
 @dataclass(slots=True)
@@ -40,11 +45,23 @@ class Tally:
         self.faults += other.faults
         self.violated |= other.violated
 
+    def figures(self, seconds: float) -> dict[str, Any]:
+        """Return what adds up, as JSON has it."""
+        return {
+            "schedules": self.schedules,
+            "operations": self.operations,
+            "unknown": self.unknown,
+            "virtual_seconds": round(self.virtual_seconds),
+            "seconds": round(seconds, 1),
+            "faults": dict(sorted(self.faults.items())),
+            "violated": len(self.violated),
+        }
 
-def play_all(seeds: Sequence[int]) -> Tally:
-    """Play these."""
+
+def play_all(chunk: Chunk) -> Tally:
+    """Play these, or as many of them as there is time for."""
     tally = Tally()
-    for seed in seeds:
+    for seed in chunk.left():
         verdict = play(seed)
         tally.schedules += 1
         tally.operations += len(verdict.history.operations)
@@ -63,6 +80,9 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--seconds", type=float, default=float("inf"), help="stop after so long")
     parser.add_argument("--seed", type=int, default=0, help="of the first; the others count up")
     parser.add_argument("--show", action="store_true", help="print the first one's story")
+    parser.add_argument(
+        "--report", action="store_true", help="play nothing; add up all runs on the present tree"
+    )
     asked = parser.parse_args(arguments)
     if os.environ.get("PYTHONHASHSEED") != "0":
         # The order in sets of names is chance, too, unless it is taken from the seed.
@@ -71,9 +91,31 @@ def main(arguments: Sequence[str]) -> int:
     if asked.show:
         sys.stdout.write(f"{play(asked.seed)}\n")
         return 0
-    begun = time.monotonic()
+    if asked.report:
+        return _print(added_up(RUNS))
+    return _play(range(asked.seed, asked.seed + asked.schedules), asked.seconds)
+
+
+def added_up(runs: Path) -> dict[str, Any]:
+    """Return the figures of all runs on the product as it stands here."""
+    sums: Counter[str] = Counter()
+    faults: Counter[str] = Counter()
+    lines = read(runs, tree())
+    for line in lines:
+        faults.update(line.pop("faults"))
+        sums.update({name: line[name] for name in Tally().figures(0) if name != "faults"})
+    return {"runs": len(lines), **sums, "faults": dict(sorted(faults.items())), **tree()}
+
+
+def _play(seeds: range, seconds: float) -> int:
+    begun, product = time.monotonic(), tree()
+    workflows()  # read once, for all
+    gc.collect()
+    gc.freeze()
+    gc.disable()
     tally = Tally()
-    for part in _parts(range(asked.seed, asked.seed + asked.schedules), begun + asked.seconds):
+    chunks = [seeds[at : at + CHUNK] for at in range(0, len(seeds), CHUNK)]
+    for part in carried_out(play_all, chunks, begun + seconds):
         for seed, story in part.violated.items():
             if len(tally.violated) < 3:
                 sys.stderr.write(f"\n{story}\n\n")
@@ -81,45 +123,25 @@ def main(arguments: Sequence[str]) -> int:
         tally.add(part)
         minutes = (time.monotonic() - begun) / 60
         sys.stderr.write(
-            f"\r{tally.schedules} of {asked.schedules} schedules, "
+            f"\r{tally.schedules} of {len(seeds)} schedules, "
             f"{tally.schedules / minutes:.0f} a minute, {len(tally.violated)} violated "
         )
         sys.stderr.flush()
     sys.stderr.write("\n")
-    return _summary(tally, asked.seed, time.monotonic() - begun)
-
-
-def _parts(seeds: range, ends_at: float) -> Iterator[Tally]:
-    """Yield what came of the seeds, chunk by chunk, from as many processes as there are cores."""
-    workers = os.cpu_count() or 1
-    chunks = iter([seeds[at : at + CHUNK] for at in range(0, len(seeds), CHUNK)])
-    with ProcessPoolExecutor(workers) as pool:
-        waiting: set[Future[Tally]] = set()
-        while True:
-            if time.monotonic() < ends_at:
-                for chunk in itertools.islice(chunks, 2 * workers - len(waiting)):
-                    waiting.add(pool.submit(play_all, chunk))
-            if not waiting:
-                return
-            done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-            for each in done:
-                yield each.result()
-
-
-def _summary(tally: Tally, seed: int, seconds: float) -> int:
-    for kind, count in sorted(tally.faults.items()):
-        sys.stdout.write(f"{kind:14} {count:8}\n")
     told = {
-        "schedules": tally.schedules,
-        "first_seed": seed,
-        "operations": tally.operations,
-        "unknown": tally.unknown,
-        "virtual_seconds": round(tally.virtual_seconds),
-        "seconds": round(seconds, 1),
-        "schedules_per_minute": round(60 * tally.schedules / seconds),
-        "faults": dict(sorted(tally.faults.items())),
-        "violated": len(tally.violated),
+        **tally.figures(time.monotonic() - begun),
+        **product,
+        "first_seed": seeds.start,
         "violated_seeds": sorted(tally.violated)[:20],
     }
+    append(RUNS, told)
+    return _print(told)
+
+
+def _print(told: dict[str, Any]) -> int:
+    for kind, count in told["faults"].items():
+        sys.stdout.write(f"{kind:14} {count:8}\n")
+    minutes = max(told.get("seconds", 0), 0.1) / 60
+    told["schedules_per_minute"] = round(told.get("schedules", 0) / minutes)
     sys.stdout.write(f"{json.dumps(told)}\n")
-    return 1 if tally.violated else 0
+    return 1 if told.get("violated") else 0

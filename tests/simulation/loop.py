@@ -7,20 +7,21 @@ Callbacks belong to processes. Those of a process that stands still are parked u
 from __future__ import annotations
 
 import asyncio
+import gc
 import heapq
 import itertools
 import socket
-from asyncio import events
 from collections import deque
 from collections.abc import Callable, Coroutine
 from contextvars import Context, ContextVar, copy_context
 from typing import Any, TypeVar
 
+from tests.simulation.handles import Handle, NumberedTask
+
 T = TypeVar("T")
 
 STEPS = 400_000
 """Callbacks of one schedule; more are a loop that never comes to rest."""
-
 
 INSTANTS = 64
 
@@ -31,7 +32,7 @@ class Process:
     def __init__(self, name: str) -> None:
         self.name = name
         self.frozen = False
-        self.parked: list[events.Handle] = []
+        self.parked: list[Handle] = []
         self.context = copy_context()
         self.context.run(RUNNING.set, self)
 
@@ -43,15 +44,10 @@ class Deadlock(Exception):
     """Nothing is ready, nothing is due, and the end has not come."""
 
 
-class _Task(asyncio.Task[T]):
-    """A task whose place in a set does not depend on where it stands in memory."""
-
-    def __init__(self, *args: Any, number: int, **more: Any) -> None:
-        self._number = number
-        super().__init__(*args, **more)
-
-    def __hash__(self) -> int:
-        return self._number
+def _unheard(task: asyncio.Task[Any]) -> bool:
+    """Return whether it failed, and nobody looked: asyncio says so only when it is collected."""
+    failed: Any = task
+    return bool(failed._log_traceback)
 
 
 class VirtualLoop(asyncio.BaseEventLoop):
@@ -68,11 +64,14 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self.steps = 0
         self.limit = STEPS
         self._now = 0.0
-        self._ready: deque[events.Handle] = deque()
-        self._timers: list[tuple[float, int, events.TimerHandle]] = []
-        self._serial = itertools.count(1)
+        self.serial = itertools.count(1)
+        self._ready: deque[Handle] = deque()
+        self._timers: list[tuple[float, int, Handle]] = []
         self._stopping = False
-        self._frozen: dict[Process, set[asyncio.Task[Any]]] = {}
+        self._frozen: dict[Process, None] = {}
+        # asyncio holds tasks weakly: what a killed process left must not be tidied up meanwhile.
+        self._tasks: list[asyncio.Task[Any]] = []
+        self._many = 64
 
     # --- what asyncio asks of a loop -------------------------------------------------------------
 
@@ -82,25 +81,27 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     def call_soon(  # type: ignore[override]
         self, callback: Any, *args: Any, context: Context | None = None
-    ) -> events.Handle:
+    ) -> Handle:
         """Call next, after what is ready already."""
-        handle = events.Handle(callback, args, self, context)
+        handle = Handle(callback, args, context)
         self._ready.append(handle)
         return handle
 
     def call_at(  # type: ignore[override]
         self, when: float, callback: Any, *args: Any, context: Context | None = None
-    ) -> events.TimerHandle:
+    ) -> Handle:
         """Call at a time."""
-        timer = events.TimerHandle(when, callback, args, self, context)
-        heapq.heappush(self._timers, (when, next(self._serial), timer))
+        timer = Handle(callback, args, context)
+        heapq.heappush(self._timers, (when, next(self.serial), timer))
         return timer
 
     def call_later(  # type: ignore[override]
         self, delay: float, callback: Any, *args: Any, context: Context | None = None
-    ) -> events.TimerHandle:
+    ) -> Handle:
         """Call after so many seconds."""
-        return self.call_at(self._now + delay, callback, *args, context=context)
+        timer = Handle(callback, args, context)
+        heapq.heappush(self._timers, (self._now + delay, next(self.serial), timer))
+        return timer
 
     def create_task(  # type: ignore[override]
         self,
@@ -111,7 +112,15 @@ class VirtualLoop(asyncio.BaseEventLoop):
         **_: Any,
     ) -> asyncio.Task[Any]:
         """Begin a task."""
-        return _Task(coro, loop=self, name=name, context=context, number=next(self._serial))
+        task: asyncio.Task[Any] = NumberedTask(coro, loop=self, name=name, context=context)
+        self._tasks.append(task)
+        if len(self._tasks) > self._many:
+            self._tasks = [task for task in self._tasks if not task.done() or _unheard(task)]
+            self._many = 2 * len(self._tasks) + 64
+        return task
+
+    def _unfinished(self) -> list[asyncio.Task[Any]]:
+        return [task for task in self._tasks if not task.done()]
 
     async def getaddrinfo(self, host: Any, port: Any, **_: Any) -> list[Any]:
         """Return the address as it is: names need no look-up here."""
@@ -131,9 +140,14 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def play(self, main: Coroutine[Any, Any, T]) -> T:
         """Run until this has ended; then end everything else, and close the loop.
 
+        No garbage is collected meanwhile: when that happens depends on all that ran before, and
+        generators that are found then are closed in steps of their own.
+
         Raises:
             Deadlock: it never will.
         """
+        collects = gc.isenabled()
+        gc.disable()
         try:
             return self.run_until_complete(main)
         finally:
@@ -142,27 +156,32 @@ class VirtualLoop(asyncio.BaseEventLoop):
                 self.run_until_complete(self._end())
             finally:
                 self.close()
+                if collects:
+                    gc.enable()
 
     async def _end(self) -> None:
         # Who was killed has stood still until now; here even that one lets go of what it holds.
         for process in tuple(self._frozen):
             self.thaw(process)
-        left: set[asyncio.Task[Any]] = set()
+        own = asyncio.current_task()
+        left: list[asyncio.Task[Any]] = []
         for _ in range(100):
-            left = asyncio.all_tasks(self) - {asyncio.current_task()}
+            left = [task for task in self._unfinished() if task is not own]
             if not left:
                 break
-            for task in sorted(left, key=hash):
+            for task in left:
                 task.cancel()
             await asyncio.wait(left, timeout=0.1)
         self.left = [task.get_name() for task in left]
+        for task in filter(_unheard, self._tasks):
+            self.call_exception_handler({"task": task.get_name(), "exception": task.exception()})
+        self._tasks.clear()
         await self.shutdown_asyncgens()
 
     def freeze(self, process: Process) -> None:
         """Let nothing of a process run any more; what becomes ready is parked."""
         process.frozen = True
-        # asyncio holds tasks weakly: what a killed process left must not be tidied up meanwhile.
-        self._frozen[process] = asyncio.all_tasks(self)
+        self._frozen[process] = None
 
     def thaw(self, process: Process) -> None:
         """Let it go on with what was parked."""
@@ -174,49 +193,47 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def _write_to_self(self) -> None:
         pass  # nobody sleeps
 
-    def _timer_handle_cancelled(self, handle: events.TimerHandle) -> None:
-        pass  # it is passed over when its time comes
-
     def _run_once(self) -> None:
         # asyncio looks whether it should stop after each of these: some instants at once cost less.
+        ready = self._ready
         for _ in range(INSTANTS):
             if self._stopping:
                 return
-            if not self._ready:
+            if not ready:
                 self._advance()
-            self._run_ready()
+            count = len(ready)
+            self.steps += count
+            if self.steps > self.limit:
+                raise Deadlock(f"it never comes to rest\n{self._dump()}")
+            for _ in range(count):
+                handle = ready.popleft()
+                if handle.callback is None:
+                    continue
+                process = handle.context.get(RUNNING)
+                if process is not None and process.frozen:
+                    process.parked.append(handle)
+                    continue
+                try:
+                    handle.context.run(handle.callback, *handle.args)
+                except (KeyboardInterrupt, SystemExit):
+                    raise
+                except BaseException as error:
+                    self.call_exception_handler({"callback": handle.callback, "exception": error})
 
     def _advance(self) -> None:
         """Go on to the next moment at which something is due."""
         ready, timers = self._ready, self._timers
-        while timers and timers[0][2].cancelled():
+        while timers and timers[0][2].callback is None:
             heapq.heappop(timers)
         if not timers:
             raise Deadlock(self._dump())
-        self._now = max(self._now, timers[0][0])
-        while timers and timers[0][0] <= self._now:
+        self._now = now = max(self._now, timers[0][0])
+        while timers and timers[0][0] <= now:
             ready.append(heapq.heappop(timers)[2])
-
-    def _run_ready(self) -> None:
-        ready = self._ready
-        count = len(ready)
-        self.steps += count
-        if self.steps > self.limit:
-            raise Deadlock(f"it never comes to rest\n{self._dump()}")
-        for _ in range(count):
-            handle: Any = ready.popleft()
-            if handle._cancelled:
-                continue
-            process = handle._context.get(RUNNING)
-            if process is not None and process.frozen:
-                process.parked.append(handle)
-            else:
-                handle._run()
 
     def _dump(self) -> str:
         lines = [f"at {self._now:.3f} s nothing is left to do; tasks:"]
-        tasks = sorted(asyncio.all_tasks(self), key=hash)
-        for task in tasks:
+        for task in self._unfinished():
             frames = task.get_stack(limit=1)
             where = f"{frames[-1].f_code.co_filename}:{frames[-1].f_lineno}" if frames else "?"
             lines.append(f"  {task.get_name()} at {where}")

@@ -50,12 +50,12 @@ from sessiond.v1.ownership_pb2_grpc import (
 from sessiond.v1.store_pb2_grpc import add_StoreServiceServicer_to_server
 from tests.simulation.channels import Channel, Server
 from tests.simulation.far import FarRepository
+from tests.simulation.handles import InOrder
 from tests.simulation.loop import Process
 from tests.simulation.world import TTL_SECONDS, Badge, Keyring, Uncounted, World
 
 IDENTIFY = "/sessiond.v1.InstanceService/Identify"
 EPOCH_SECONDS = 1_790_000_000
-UNLIMITED = Rate(1e6, 1_000_000)
 WORKFLOWS: list[Workflows] = []
 
 
@@ -208,7 +208,7 @@ class Live(Part):
             rooms, leaving, registration, instances, after_seconds=0.5, per_second=50.0
         )
         hops = Hops(Keyring(), badge)
-        rates = Rates(UNLIMITED, clock=loop.time)
+        rates = Rates(Rate(1e6, 1_000_000), clock=loop.time)
         counts = Counts(users=rates, services=rates)
         changes = Changes(
             router,
@@ -228,6 +228,7 @@ class Live(Part):
                 clock=self._wall,
             )
         )
+        streams._open = InOrder()  # type: ignore[assignment]
         server = self._server(public=frozenset({IDENTIFY}))
         add_LiveServiceServicer_to_server(LiveServicer(changes, History(store), streams), server)
         streams.take_calls(server)
@@ -236,10 +237,8 @@ class Live(Part):
         idle = leaving.release_idle(
             idle_seconds=3.0, stale_seconds=1e6, clock=loop.time, now_ms=self._now_ms
         )
-        tasks = [
-            asyncio.create_task(work)
-            for work in (registration.run(rooms.drop), idle, rebalance.run())
-        ]
+        works = (registration.run(rooms.drop), idle, rebalance.run())
+        tasks = [asyncio.create_task(work) for work in works]
         await self._stopping.wait()
         streams.leave()
         await leaving.drain()

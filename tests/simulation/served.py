@@ -33,8 +33,9 @@ class ServerCall:
 
     # --- from the network ------------------------------------------------------------------------
 
-    def open(self) -> None:
-        """Begin to answer."""
+    def open(self, *requests: bytes | None) -> None:
+        """Begin to answer; what its client had said before it went out has come with it."""
+        self._requests.extend(requests)
         server: Any = self._connection.listener
         self._connection.on_broken[self.cancel] = server.process
         self._task = asyncio.get_running_loop().create_task(
@@ -86,6 +87,7 @@ class ServerCall:
         decode = handler.request_deserializer or (lambda data: data)
         encode = handler.response_serializer or (lambda message: message)
         back = self._connection.back
+        answer: bytes | None = None
         try:
             asked: Any = _Requests(self, decode)
             if not handler.request_streaming:
@@ -101,9 +103,8 @@ class ServerCall:
             else:
                 response = await handler.unary_unary(asked, self)
                 if self._code is None:
-                    data = encode(response)
-                    self._client.takes(len(data))
-                    back.send(self._client.came, data)
+                    answer = encode(response)
+                    self._client.takes(len(answer))
             self._code = self._code or grpc.StatusCode.OK
         except StopAsyncIteration:
             self._code = grpc.StatusCode.CANCELLED
@@ -114,7 +115,7 @@ class ServerCall:
             self._over = True
             self._connection.on_broken.pop(self.cancel, None)
             status = (self._code or grpc.StatusCode.UNKNOWN, self._details, self._trailing)
-            back.send(self._client.finish, status)
+            back.send(self._client.finish, status, answer)
 
     async def next(self) -> bytes | None:
         """Return the next request; None after the last."""

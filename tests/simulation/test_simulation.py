@@ -5,12 +5,17 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import signal
 import subprocess
 import sys
+from collections import Counter
+from pathlib import Path
 
 import pytest
 
+from tests.faults.campaign import append, tree
 from tests.simulation.bugs import BUGS, Bug, patched
+from tests.simulation.campaign import Tally, added_up
 from tests.simulation.play import play
 from tests.simulation.schedule import FAULTS, Schedule
 
@@ -30,6 +35,23 @@ def test_a_seed_is_the_same_story_each_time() -> None:
     """A schedule that is played again takes the same steps."""
     for seed in range(10):
         assert play(seed).digest == play(seed).digest
+
+
+def test_a_story_does_not_depend_on_where_things_stand_in_memory() -> None:
+    """What was made before, and is garbage or not by now, changes no step of a schedule."""
+    draining = (
+        seed
+        for seed in itertools.count()
+        if any(fault.kind == "drain" for fault in Schedule.of(seed).faults)
+    )
+    clutter = []
+    for seed in itertools.islice(draining, 8):
+        stories = set()
+        for size in (30, 70, 110):
+            clutter.append([bytearray(size) for _ in range(size)])
+            verdict = play(seed)
+            stories.add((verdict.digest, verdict.steps))
+        assert len(stories) == 1
 
 
 def test_another_seed_is_another_story() -> None:
@@ -67,3 +89,33 @@ def test_a_campaign_tells_what_it_played_in_its_last_line() -> None:
     told = json.loads(done.stdout.splitlines()[-1])
     assert (told["schedules"], told["first_seed"], told["violated"]) == (30, 7, 0)
     assert told["operations"] >= 30 * 50
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_campaign_that_is_stopped_tells_what_it_played(number: signal.Signals) -> None:
+    """Who stops a long campaign has its summary all the same, and no process is left."""
+    command = [sys.executable, "-m", "tests.simulation", "--schedules", "1000000"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ
+    ) as campaign:
+        assert campaign.stdout is not None
+        assert campaign.stderr is not None
+        while "a minute" not in campaign.stderr.read(64):
+            pass
+        campaign.send_signal(number)
+        told = json.loads(campaign.stdout.read().splitlines()[-1])
+    assert campaign.returncode == 0
+    assert 0 < told["schedules"] < 1000000
+    assert told["virtual_seconds"] > 0
+
+
+def test_runs_on_the_same_tree_add_up(tmp_path: Path) -> None:
+    """Figures are summed over runs on the product as it stands here, and over no others."""
+    runs = tmp_path / "runs.jsonl"
+    tally = Tally(2, 100, 3, 9.0, Counter({"reset": 2}))
+    append(runs, {**tally.figures(1.5), **tree()})
+    append(runs, {**tally.figures(2.0), **tree()})
+    append(runs, {**tally.figures(7.0), "tree": {}, "dirty": False})
+    told = added_up(runs)
+    assert (told["runs"], told["schedules"], told["seconds"]) == (2, 4, 3.5)
+    assert told["faults"] == {"reset": 4}
