@@ -23,6 +23,7 @@ UNANSWERED_MESSAGES = 2
 """Messages sent whose outcomes have not all come."""
 
 UNKNOWN = CommitOutcome(unknown=CommitOutcome.Unknown())
+COMMITTED = CommitOutcome(committed=CommitOutcome.Committed())
 
 CommitCall = grpc.aio.StreamStreamCall[CommitRequest, CommitResponse]
 

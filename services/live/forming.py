@@ -1,4 +1,4 @@
-"""What a room wants written: one commit, or one deletion, and who waits for it."""
+"""What a room wants of Store: one commit, one deletion, or a look at its head; who waits for it."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ from sessiond.v1.ownership_pb2 import (
     DeleteRequest,
     DraftWrite,
     IndexWrite,
+    ReadHeadRequest,
 )
 
 COMMIT_RECORDS = 53
@@ -64,9 +65,12 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Formed:
-    """One write that is in flight, what the room holds once it is stored, and the answers."""
+    """One write that is in flight, what the room holds once it is stored, and the answers.
 
-    write: Commit | DeleteRequest
+    Where nothing is to be written, `write` is a read of the head, which must be as expected.
+    """
+
+    write: Commit | DeleteRequest | ReadHeadRequest
     attempt: Attempt
     session: Session
     meta: HeadMeta
@@ -176,15 +180,22 @@ class Forming:
         """Return a commit of nothing but a piece of the running turn: the head stays."""
         commit = Commit(session_id=self.session.id, expected_head=self._head)
         _write_draft(commit, draft)
+        return replace(self._unchanged(commit), draft=draft)
+
+    def confirmation(self, answers: Sequence[tuple[Asked, Answer | SessiondError]]) -> Formed:
+        """Return what shows that answers are true which no write is needed for."""
+        look = ReadHeadRequest(session_id=self.session.id)
+        return replace(self._unchanged(look), answers=tuple(answers))
+
+    def _unchanged(self, write: Commit | ReadHeadRequest) -> Formed:
         return Formed(
-            write=commit,
+            write=write,
             attempt=Attempt(self._head, self.commit_id, self._meta.epoch, unknown=False),
             session=self.session,
             meta=self._meta,
             head=self._head,
             records=(),
             answers=(),
-            draft=draft,
         )
 
     def deletion(self, request: Asked, time_ms: int) -> Formed:

@@ -10,7 +10,9 @@ flight at a time, and what arrives meanwhile forms the next: group commit withou
                                            +--settle(anything else), close--> closed, for ever
 
 The output gate: every answer that rests on events of a commit, refusals included, is given when
-that commit is known to be stored, and not before; so is every event shown to the audience.
+that commit is known to be stored, and not before; so is every event shown to the audience. Where
+nothing is to be written, an answer waits until the head is seen to stand as it is held here: the
+session may have another owner already, whatever the clock says.
 """
 
 from __future__ import annotations
@@ -156,9 +158,9 @@ class Room:
         self._operations.remember_older(records)
 
     def form(self) -> Formed | None:
-        """Decide what waits, and return what is to be written; None when nothing is.
+        """Decide what waits, and return what is to be written or confirmed; None when nothing is.
 
-        Answers that need no write are given here.
+        Changes that were made before get their answers here.
         """
         if self._in_flight is not None or self.closed is not None:
             return None
@@ -261,10 +263,7 @@ class Room:
     # --- inside ------------------------------------------------------------------------------
 
     def _form_next(self) -> Formed | None:
-        """Take waiting changes until a commit is full, a deletion comes, or none is left.
-
-        Who waits for a commit gets its answer with it; answers that need none are given here.
-        """
+        """Take waiting changes until a commit is full, a deletion comes, or none is left."""
         forming = Forming(self.session, self._meta, self._head, self._new_commit_id())
         answers: list[tuple[Asked, Answer | SessiondError]] = []
         taken: set[object] = set()
@@ -278,19 +277,19 @@ class Room:
             try:
                 answered = self._check(request, forming.session)
                 if answered is not None:
-                    answer = Answer(answered.seq, self.window.record(answered.seq))
-                elif isinstance(request.change, DeleteSession):
+                    self._waiting.popleft()
+                    request.give(Answer(answered.seq, self.window.record(answered.seq)))
+                    continue
+                if isinstance(request.change, DeleteSession):
                     if answers:
                         break  # what came before is written first
                     self._waiting.popleft()
                     return forming.deletion(request, self._time(forming.session))
-                else:
-                    record = self._decide(request, forming)
-                    if record is not None and not forming.add(record, self._limits):
-                        break  # the next commit begins with it
-                    taken.add(request.key)
-                    answer = Answer(forming.session.seq, record)
-                told: Answer | SessiondError = answer
+                record = self._decide(request, forming)
+                if record is not None and not forming.add(record, self._limits):
+                    break  # the next commit begins with it
+                taken.add(request.key)
+                told: Answer | SessiondError = Answer(forming.session.seq, record)
             except SessiondError as error:
                 told = error
             self._waiting.popleft()
@@ -301,9 +300,7 @@ class Room:
                 return forming.commit(answers)
             running.ending = running.ending or forming.ended_turn == running.id
             return forming.commit(answers, running.draft())
-        for request, told in answers:
-            request.give(told)
-        return None
+        return forming.confirmation(answers) if answers else None
 
     def _check(self, request: Asked, session: Session) -> Answered | None:
         """Check access, operation id and expected revision, in this order."""
@@ -387,12 +384,9 @@ class Room:
         self._in_flight = None
         if formed.draft is not None and self._running is not None:
             self._running.put_off()
-        for request, told in formed.answers:
-            if isinstance(told, Answer) and told.seq <= self.session.seq:
-                request.give(told)
-            else:
-                self._operations.forget_unchanging(*request.key)
-                request.fail(Unavailable(NO_SPACE, retry_after=NO_SPACE_SECONDS))
+        for request, _ in formed.answers:
+            self._operations.forget_unchanging(*request.key)
+            request.fail(Unavailable(NO_SPACE, retry_after=NO_SPACE_SECONDS))
 
     def _check_readers(self) -> None:
         """Send those away who may no longer read."""

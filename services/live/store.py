@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import grpc
 import structlog
 
-from services.live.commits import UNKNOWN, CommitStream
+from services.live.commits import COMMITTED, UNKNOWN, CommitStream
 from services.serving.addresses import HostPort
 from services.serving.identity import PartIdentity
 from sessiond.errors import (
@@ -120,6 +120,22 @@ class StoreClient:
         except (Unavailable, OutcomeUnknown, DeadlineExceeded):
             return UNKNOWN
         return response.outcome
+
+    async def stands(self, request: wire.ReadHeadRequest, head: bytes) -> wire.CommitOutcome:
+        """Return, as of a commit, whether a session's head is this very one.
+
+        It never raises for a Store that does not answer.
+        """
+        found = b""
+        try:
+            found = (await self._call(lambda stub: stub.ReadHead, request, mutating=False)).head
+        except (Unavailable, OutcomeUnknown, DeadlineExceeded):
+            return UNKNOWN
+        except SessionNotFound:
+            pass
+        if found == head:
+            return COMMITTED
+        return wire.CommitOutcome(refused=wire.CommitOutcome.Refused(head=found, registered=True))
 
     async def release(
         self, instance: bytes, sessions: Sequence[wire.ReleaseRequest.Releasing]

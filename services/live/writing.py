@@ -69,14 +69,18 @@ class Writing:
         """Send one write until its fate is known, or the instance has died."""
         attempt = formed.attempt
         while True:
-            if isinstance(formed.write, wire.DeleteRequest):
-                outcome = await self._store.delete(formed.write)
-            else:
-                # Once a try is unknown, "put off" would say nothing about that one.
-                formed.write.deferrable = not attempt.unknown
-                outcome = await self._store.commit(instance.id, formed.write)
+            match formed.write:
+                case wire.DeleteRequest():
+                    outcome = await self._store.delete(formed.write)
+                case wire.ReadHeadRequest():
+                    outcome = await self._store.stands(formed.write, formed.head)
+                case commit:
+                    # Once a try is unknown, "put off" would say nothing about that one.
+                    commit.deferrable = not attempt.unknown
+                    outcome = await self._store.commit(instance.id, commit)
             verdict = judge(attempt, outcome)
             if verdict is not Verdict.AGAIN or not instance.is_alive():
                 return verdict
-            attempt = replace(attempt, unknown=True)
+            if not isinstance(formed.write, wire.ReadHeadRequest):
+                attempt = replace(attempt, unknown=True)
             await instance.pause(AGAIN_SECONDS)

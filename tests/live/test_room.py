@@ -32,8 +32,8 @@ from sessiond.session.changes import (
 from sessiond.session.limits import Limits
 from sessiond.session.state import Decision
 from sessiond.store.codec import decode_head, decode_outputs, decode_record, load, needed_seqs
-from sessiond.v1.ownership_pb2 import Commit, DeleteRequest
-from tests.live.rooms import ALICE, BOB, ME, START_MS, House, asked, commit, formed
+from sessiond.v1.ownership_pb2 import Commit, DeleteRequest, ReadHeadRequest
+from tests.live.rooms import ALICE, BOB, ME, START_MS, House, asked, commit, confirmed, formed
 
 
 async def test_nothing_is_answered_before_the_commit_is_known() -> None:
@@ -176,7 +176,7 @@ async def test_the_same_operation_gets_its_answer_and_another_change_is_refused(
     other = asked(AppendMessage("other"), "a")
     room.submit(again)
     room.submit(other)
-    assert room.form() is None
+    confirmed(room)
     assert again.reply.result().seq == 2
     with pytest.raises(IdempotencyMismatch):
         other.reply.result()
@@ -217,7 +217,7 @@ async def test_access_comes_before_the_operation_id_and_that_before_the_revision
     stale = asked(AppendMessage(""), "b", expected_revision=1)
     for request in (stranger, repeated, stale):
         room.submit(request)
-    assert room.form() is None
+    confirmed(room)
     with pytest.raises(SessionNotFound):
         stranger.reply.result()
     assert repeated.reply.result().seq == 2
@@ -230,13 +230,29 @@ async def test_what_changes_nothing_writes_nothing_and_is_remembered() -> None:
     """A change without an event is answered with the revision of its moment, again and again."""
     room = House().room()
     room.submit(asked(ResumeSession(), "r"))
-    assert room.form() is None
+    confirmed(room)
     room.submit(asked(AppendMessage("hello"), "a"))
     commit(room)
     again = asked(ResumeSession(), "r")
     room.submit(again)
     assert room.form() is None
     assert again.reply.result().seq == 1
+
+
+async def test_an_answer_without_a_write_waits_until_the_head_is_seen_to_stand() -> None:
+    """Refusals, too: the session may have another owner, and be another there."""
+    room = House().room()
+    unchanged = asked(ResumeSession(), "r")
+    refused = asked(AppendMessage("x"), "a", expected_revision=9)
+    for request in (unchanged, refused):
+        room.submit(request)
+    write = formed(room)
+    assert write.write == ReadHeadRequest(session_id=room.session.id)
+    assert not unchanged.reply.done()
+    assert not refused.reply.done()
+    room.settle(Verdict.LOST)
+    for request in (unchanged, refused):
+        assert isinstance(request.reply.exception(), RoomClosed)
 
 
 async def test_the_last_thousand_operations_are_remembered() -> None:

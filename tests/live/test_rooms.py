@@ -18,7 +18,7 @@ from sessiond.errors import (
     StaleRevision,
     Unavailable,
 )
-from sessiond.session.changes import AppendMessage
+from sessiond.session.changes import AppendMessage, ResumeSession
 from tests.live.kept import Gate, contents
 from tests.live.rooms import ALICE, BOB
 from tests.live.standing import House
@@ -183,6 +183,29 @@ async def test_a_late_commit_of_a_former_owner_is_refused(house: House) -> None:
             await late
         assert contents(await house.kept.log()) == ["first", "second"]
         assert await other.append("late", "op-late") == 4
+
+
+@pytest.mark.parametrize("refused", [False, True])
+async def test_a_former_owner_answers_nothing_out_of_its_memory(
+    house: House, refused: bool
+) -> None:
+    """Once another took over, not even what needs no write: it may be another answer by then.
+
+    Nobody told the former owner, and its time is not over; what it holds is no longer the session.
+    """
+    await house.kept.make()
+    async with (
+        house.store() as (store, _),
+        house.live(store, address="127.0.0.1:1") as one,
+        house.live(store, address="127.0.0.1:2") as other,
+    ):
+        await one.append("first")
+        house.kept.expire(one.instance)
+        assert await other.append("second") == 3
+        asked = Request(ResumeSession(), ALICE, "op", expected_revision=3 if refused else None)
+        with pytest.raises((SessionMoved, Unavailable)):
+            await one.ask(asked)
+        assert (await other.change(ResumeSession(), "op")).seq == 3
 
 
 async def test_a_former_owners_unknown_commit_is_settled_by_the_new_owner(house: House) -> None:

@@ -21,7 +21,7 @@ from sessiond.store.codec import decode_draft
 from sessiond.v1.live_pb2 import TurnProgress
 from sessiond.v1.ownership_pb2 import Commit
 from tests.live.readers import Reader, Told, made, text_of, told
-from tests.live.rooms import House, commit, formed
+from tests.live.rooms import House, commit, confirmed, formed
 
 AGENT = Identity("w", Role.AGENT, agents=frozenset({"writer"}))
 OTHER = Identity("v", Role.AGENT, agents=frozenset({"writer"}))
@@ -191,7 +191,7 @@ async def test_another_worker_waits_until_the_turn_has_ended() -> None:
     worker = Reader(room, AGENT)
     turn = begun(room, worker)
     refused = told(room, BeginTurn(), "b1", OTHER)
-    room.form()
+    confirmed(room)
     assert isinstance(refused.error, TurnActive)
     made(room, CancelTurn(turn.turn_id), "c1")
     assert made(room, BeginTurn(), "b2", OTHER).seq == 4
@@ -219,7 +219,7 @@ async def test_a_hole_in_the_text_is_refused() -> None:
         room.write(worker.attachment, turn.turn_id, 3, "lo")
     room.write(worker.attachment, turn.turn_id, 0, "Hel")
     refused = told(room, EndTurn(turn.turn_id, 5), "e1", AGENT)
-    room.form()
+    confirmed(room)
     assert isinstance(refused.error, InvalidArgument)
 
 
@@ -274,7 +274,7 @@ async def test_a_full_session_can_still_end_its_turn() -> None:
     turn = begun(room, worker)
     made(room, AppendMessage("the last one"), "a")
     refused = told(room, AppendMessage("one more"), "b")
-    room.form()
+    confirmed(room)
     assert isinstance(refused.error, SessionFull)
     made(room, EndTurn(turn.turn_id, 0), "e1", AGENT)
     assert room.session.turn is None
