@@ -240,4 +240,4 @@ class Follower(Client):
 
     def _show(self, entry: Entry) -> None:
         self.history.shown.append(entry)
-        self.history.note(self.loop.time(), self.name, f"sees {entry}")
+        self.history.note(self.loop.time(), self.name, "sees", entry)

@@ -69,12 +69,17 @@ class History:
     operations: list[Operation] = field(default_factory=list)
     shown: list[Entry] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
-    lines: list[str] = field(default_factory=list)
+    notes: list[tuple[float, str, tuple[object, ...]]] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
 
-    def note(self, at: float, who: str, text: str) -> None:
-        """Add a line to the trace."""
-        self.lines.append(f"{at:9.4f} {who:10} {text}")
+    def note(self, at: float, who: str, *words: object) -> None:
+        """Add a line to the trace; it is written only when somebody reads it."""
+        self.notes.append((at, who, words))
+
+    @property
+    def lines(self) -> list[str]:
+        """The trace."""
+        return [f"{at:9.4f} {who:10} {' '.join(map(str, words))}" for at, who, words in self.notes]
 
     def entries(self) -> Iterator[Entry]:
         """Return all of it as the checker reads it."""

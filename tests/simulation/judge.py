@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import lru_cache
 from itertools import pairwise
 
 from services.store.history import History as Keys
@@ -27,6 +28,10 @@ from tests.faults.final import (
 )
 from tests.simulation.history import History
 
+# What is stored is looked at from several sides, and read once.
+_head = lru_cache(4096)(decode_head)
+_record = lru_cache(4096)(decode_record)
+
 
 def judge(history: History, keys: Keys) -> Iterator[str]:
     """Yield everything that is wrong."""
@@ -34,8 +39,8 @@ def judge(history: History, keys: Keys) -> Iterator[str]:
     for violation in check(list(history.entries()), final):
         yield str(violation)
     logs = logs_of(keys)
+    yield from _written_once(keys)
     for name, log in logs.items():
-        yield from _written_once(name, keys)
         yield from _heads(name, log, keys)
         yield from _follows(name, log)
     yield from _shown_as_stored(history, logs)
@@ -47,16 +52,16 @@ def logs_of(keys: Keys) -> dict[str, list[Record]]:
     for key in keys._keys:
         if key[0] == "record":
             first = next(value for _, value in keys._values[key] if value is not None)
-            logs[str(key[1])].append(decode_record(first))
+            logs[str(key[1])].append(_record(first))
     return logs
 
 
 def final_of(keys: Keys) -> Final:
     """Return what stands there now."""
-    heads = {str(key[1]): decode_head(value) for key, value in keys.range(("head",))}
+    heads = {str(key[1]): _head(value) for key, value in keys.range(("head",))}
     records = defaultdict(list)
     for key, value in keys.range(("record",)):
-        records[str(key[1])].append(stored_record(decode_record(value)))
+        records[str(key[1])].append(stored_record(_record(value)))
     drafts = []
     for key, value in keys.range(("draft",)):
         offset, text = decode_draft(value)
@@ -91,18 +96,18 @@ def final_of(keys: Keys) -> Final:
     )
 
 
-def _written_once(name: str, keys: Keys) -> Iterator[str]:
+def _written_once(keys: Keys) -> Iterator[str]:
     for key in keys._keys:
-        if key[:2] == ("record", name):
+        if key[0] == "record":
             values = [value for _, value in keys._values[key] if value is not None]
             if len(values) > 1:
-                yield f"{name}: record {key[2]} was written twice"
+                yield f"{key[1]}: record {key[2]} was written twice"
 
 
 def _heads(name: str, log: list[Record], keys: Keys) -> Iterator[str]:
     """Compare each head with the one before, and each record with the owner of its epoch."""
     values = keys._values["head", name]
-    decoded = [decode_head(value) for _, value in values if value]
+    decoded = [_head(value) for _, value in values if value]
     heads = [head.meta for head in decoded if head.tombstone is None]
     for before, head in pairwise(heads):
         if head.epoch < before.epoch or head.log_id != before.log_id:
