@@ -32,6 +32,7 @@ class Tally:
     operations: int = 0
     unknown: int = 0
     virtual_seconds: float = 0.0
+    last_seed: int = -1
     faults: Counter[str] = field(default_factory=Counter)
     violated: dict[int, str] = field(default_factory=dict)
     """The story of each that broke a promise, by its seed."""
@@ -42,6 +43,7 @@ class Tally:
         self.operations += other.operations
         self.unknown += other.unknown
         self.virtual_seconds += other.virtual_seconds
+        self.last_seed = max(self.last_seed, other.last_seed)
         self.faults += other.faults
         self.violated |= other.violated
 
@@ -67,6 +69,7 @@ def play_all(chunk: Chunk) -> Tally:
         tally.operations += len(verdict.history.operations)
         tally.unknown += verdict.unknown
         tally.virtual_seconds += verdict.seconds
+        tally.last_seed = seed
         tally.faults.update(fault.kind for fault in verdict.schedule.faults)
         if verdict.violations:
             tally.violated[seed] = str(verdict)
@@ -80,6 +83,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--seconds", type=float, default=float("inf"), help="stop after so long")
     parser.add_argument("--seed", type=int, default=0, help="of the first; the others count up")
     parser.add_argument("--show", action="store_true", help="print the first one's story")
+    parser.add_argument("--runs", type=Path, default=RUNS, help="where the runs are kept")
     parser.add_argument(
         "--report", action="store_true", help="play nothing; add up all runs on the present tree"
     )
@@ -92,22 +96,30 @@ def main(arguments: Sequence[str]) -> int:
         sys.stdout.write(f"{play(asked.seed)}\n")
         return 0
     if asked.report:
-        return _print(added_up(RUNS))
-    return _play(range(asked.seed, asked.seed + asked.schedules), asked.seconds)
+        return _print(added_up(asked.runs))
+    return _play(range(asked.seed, asked.seed + asked.schedules), asked.seconds, asked.runs)
 
 
 def added_up(runs: Path) -> dict[str, Any]:
-    """Return the figures of all runs on the product as it stands here."""
+    """Return the figures of all runs on the product as it stands here.
+
+    A run that repeats seeds of another one shows nothing new, and does not count.
+    """
     sums: Counter[str] = Counter()
     faults: Counter[str] = Counter()
     lines = read(runs, tree())
-    for line in lines:
-        faults.update(line.pop("faults"))
+    last = -1
+    for line in sorted(lines, key=lambda line: (line["first_seed"], -line["last_seed"])):
+        if line["first_seed"] <= last or not line["schedules"]:
+            continue
+        last = line["last_seed"]
+        faults.update(line["faults"])
+        sums["runs"] += 1
         sums.update({name: line[name] for name in Tally().figures(0) if name != "faults"})
-    return {"runs": len(lines), **sums, "faults": dict(sorted(faults.items())), **tree()}
+    return {**sums, "faults": dict(sorted(faults.items())), **tree()}
 
 
-def _play(seeds: range, seconds: float) -> int:
+def _play(seeds: range, seconds: float, runs: Path) -> int:
     begun, product = time.monotonic(), tree()
     workflows()  # read once, for all
     gc.collect()
@@ -132,9 +144,10 @@ def _play(seeds: range, seconds: float) -> int:
         **tally.figures(time.monotonic() - begun),
         **product,
         "first_seed": seeds.start,
+        "last_seed": tally.last_seed,
         "violated_seeds": sorted(tally.violated)[:20],
     }
-    append(RUNS, told)
+    append(runs, told)
     return _print(told)
 
 

@@ -82,9 +82,10 @@ def test_a_bug_is_caught_and_named(bug: Bug) -> None:
     pytest.fail(f"{bug.patch.__name__} was not caught")
 
 
-def test_a_campaign_tells_what_it_played_in_its_last_line() -> None:
+def test_a_campaign_tells_what_it_played_in_its_last_line(tmp_path: Path) -> None:
     """`python -m tests.simulation` ends with one line of JSON, and well when nothing is broken."""
-    command = [sys.executable, "-m", "tests.simulation", "--schedules", "30", "--seed", "7"]
+    asked = ("--schedules", "30", "--seed", "7", "--runs", str(tmp_path / "runs"))
+    command = [sys.executable, "-m", "tests.simulation", *asked]
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ, check=True)
     told = json.loads(done.stdout.splitlines()[-1])
     assert (told["schedules"], told["first_seed"], told["violated"]) == (30, 7, 0)
@@ -92,9 +93,12 @@ def test_a_campaign_tells_what_it_played_in_its_last_line() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_campaign_that_is_stopped_tells_what_it_played(number: signal.Signals) -> None:
+def test_a_campaign_that_is_stopped_tells_what_it_played(
+    number: signal.Signals, tmp_path: Path
+) -> None:
     """Who stops a long campaign has its summary all the same, and no process is left."""
-    command = [sys.executable, "-m", "tests.simulation", "--schedules", "1000000"]
+    asked = ("--schedules", "1000000", "--runs", str(tmp_path / "runs"))
+    command = [sys.executable, "-m", "tests.simulation", *asked]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ
     ) as campaign:
@@ -110,12 +114,16 @@ def test_a_campaign_that_is_stopped_tells_what_it_played(number: signal.Signals)
 
 
 def test_runs_on_the_same_tree_add_up(tmp_path: Path) -> None:
-    """Figures are summed over runs on the product as it stands here, and over no others."""
+    """Figures are summed over runs on the product as it stands here, and over each seed once."""
     runs = tmp_path / "runs.jsonl"
-    tally = Tally(2, 100, 3, 9.0, Counter({"reset": 2}))
-    append(runs, {**tally.figures(1.5), **tree()})
-    append(runs, {**tally.figures(2.0), **tree()})
-    append(runs, {**tally.figures(7.0), "tree": {}, "dirty": False})
+    tally = Tally(2, 100, 3, 9.0, faults=Counter({"reset": 2}))
+    for product, first, last in (
+        (tree(), 0, 1),
+        (tree(), 1, 2),  # a seed of the first one again
+        (tree(), 2, 3),
+        ({"tree": {}, "dirty": False}, 4, 5),
+    ):
+        append(runs, {**tally.figures(1.5), **product, "first_seed": first, "last_seed": last})
     told = added_up(runs)
-    assert (told["runs"], told["schedules"], told["seconds"]) == (2, 4, 3.5)
+    assert (told["runs"], told["schedules"], told["seconds"]) == (2, 4, 3.0)
     assert told["faults"] == {"reset": 4}
