@@ -55,7 +55,6 @@ from services.store.etcd.etcd_pb2 import (
     TxnResponse,
     WatchCreateRequest,
 )
-from services.store.etcd.guarded_watch import GuardedWatch
 from services.store.etcd.login import Credentials
 from services.store.etcd.transactions import ConsensusRead, consensus, consensus_read
 from services.store.etcd.watch import Watch
@@ -241,8 +240,6 @@ class EtcdClient:
             progress_notify=True,
             fragment=True,
         )
-        if login := self._endpoints.login:
-            return GuardedWatch(self._endpoints, login, create, self._rng)
         return Watch(self._endpoints, create, self._rng)
 
     def _seconds(self, within: float | None) -> float:

@@ -200,6 +200,8 @@ class Endpoints:
 
     async def close(self) -> None:
         """Cancel every call and close every channel."""
+        if self.login is not None:
+            await self.login.close()
         for endpoint in self.all:
             await endpoint.channel.close()
 

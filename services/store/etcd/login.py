@@ -28,6 +28,7 @@ Authenticate: TypeAlias = Callable[[AuthenticateRequest, float], Awaitable[Authe
 
 # In seconds. A refusal is not asked for again and again, and a mended password is found soon.
 _PAUSE: Final = 5.0
+_LOGIN_SECONDS: Final = 5.0
 
 _log = structlog.get_logger(__name__)
 
@@ -63,7 +64,7 @@ class Login:
         metadata: what every call carries now; None before the first login.
     """
 
-    __slots__ = ("_authenticate", "_credentials", "_pause", "_refusal", "_turn", "metadata")
+    __slots__ = ("_authenticate", "_credentials", "_pause", "_refusal", "_running", "metadata")
 
     def __init__(
         self, credentials: Credentials, authenticate: Authenticate, *, pause: float = _PAUSE
@@ -73,38 +74,53 @@ class Login:
         self._authenticate = authenticate
         self._pause = pause
         self._refusal: _Refusal | None = None
-        self._turn = asyncio.Lock()
+        self._running: asyncio.Task[Metadata] | None = None
         self.metadata: Metadata | None = None
 
     async def fresh(self, refused: Metadata | None, seconds: float) -> Metadata:
         """Return what to send instead of what was refused, or for the first time.
 
+        Whoever gives up meanwhile leaves the login to the next: a call may have less time than
+        etcd needs to check a password.
+
         Raises:
             LoginFailed: etcd does not take the name and the password.
             Unavailable: it did not answer in time.
         """
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + seconds
+        if self.metadata is not None and self.metadata != refused:
+            return self.metadata
+        if self._running is None:
+            self._running = asyncio.create_task(self._log_in(), name="etcd login")
+            self._running.add_done_callback(self._ran)
         try:
-            async with asyncio.timeout_at(deadline), self._turn:
-                if self.metadata is None or self.metadata == refused:
-                    self.metadata = await self._log_in(deadline - loop.time())
-                return self.metadata
+            async with asyncio.timeout(seconds):
+                return await asyncio.shield(self._running)
         except TimeoutError as error:
             raise Unavailable("there was no time left to log in") from error
 
-    async def _log_in(self, seconds: float) -> Metadata:
+    async def close(self) -> None:
+        """End a login that is under way."""
+        if self._running is not None:
+            self._running.cancel()
+            await asyncio.wait((self._running,))
+
+    def _ran(self, done: asyncio.Task[Metadata]) -> None:
+        self._running = None
+        if not done.cancelled():
+            done.exception()  # has been looked at, also when who asked is gone
+
+    async def _log_in(self) -> Metadata:
         password, now = self._credentials.password(), asyncio.get_running_loop().time()
         refusal = self._refusal
         if refusal is not None and refusal.password == password and now < refusal.until:
             raise LoginFailed(refusal.why)
         request = AuthenticateRequest(name=self._credentials.user, password=password)
         try:
-            answer = await self._authenticate(request, seconds)
+            answer = await self._authenticate(request, _LOGIN_SECONDS)
         except AuthDisabled:
             _log.warning("etcd asks nobody for a password: authentication is not enabled")
-            self._refusal = None
-            return ()
+            self._refusal, self.metadata = None, ()
+            return self.metadata
         except LoginFailed as failure:
             if refusal is None:
                 _log.error(
@@ -116,8 +132,8 @@ class Login:
             raise
         if refusal is not None:
             _log.info("etcd takes the user name and password", user=self._credentials.user)
-        self._refusal = None
-        return (("token", answer.token),)
+        self._refusal, self.metadata = None, (("token", answer.token),)
+        return self.metadata
 
 
 @dataclass(frozen=True, slots=True, repr=False)

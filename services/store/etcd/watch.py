@@ -9,6 +9,9 @@ what cancels the watch in etcd.
        |
        +-- compacted, denied, cancelled by etcd: raised, and the watch is over
 
+etcd looks at the token when a stream begins and never again, so an open stream outlives it. A
+denied stream is opened once more, after a login.
+
 A watch is a hint that something changed, not the only truth: etcd before 3.5.13 can skip events
 after a compaction, so who keeps a copy reads the range again now and then.
 """
@@ -18,6 +21,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
@@ -26,6 +30,7 @@ from grpc import aio
 from services.store.etcd import errors
 from services.store.etcd.endpoints import Endpoint, Endpoints
 from services.store.etcd.etcd_pb2 import Event, WatchCreateRequest, WatchRequest, WatchResponse
+from services.store.etcd.login import Metadata
 
 if TYPE_CHECKING:
     Stream = aio.StreamStreamCall[WatchRequest, WatchResponse]
@@ -35,6 +40,8 @@ _FIRST_PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 1.0
 # A member without a leader ends the stream, instead of staying silent while the rest moves on.
 _METADATA: Final = (("hasleader", "true"),)
+# For one login between two streams.
+_LOGIN_SECONDS: Final = 5.0
 
 
 class Batch(NamedTuple):
@@ -58,6 +65,7 @@ class Watch:
     Raises, from iteration:
         Compacted: changes from `next_revision` on are gone in part; read again, watch anew.
         Denied, WatchCancelled: etcd ended it; the same watch would end again.
+        LoginFailed: etcd does not take the name and the password.
     """
 
     def __init__(
@@ -73,6 +81,8 @@ class Watch:
         self._endpoint: Endpoint = endpoints.current
         self._failures = 0
         self._closed = False
+        self._sent: Metadata | None = None
+        self._denied = False
 
     @property
     def next_revision(self) -> int:
@@ -107,7 +117,7 @@ class Watch:
         """Wait for the next batch."""
         while not self._closed:
             try:
-                batch = await self._read(self._stream or await self._open())
+                batch = await self._granted(self._stream or await self._open())
             except aio.AioRpcError as error:
                 if failure := errors.of_watch(error):
                     await self.close()
@@ -127,10 +137,31 @@ class Watch:
         raise StopAsyncIteration
 
     async def _open(self) -> Stream:
+        login = self._endpoints.login
         self._endpoint = self._endpoints.current
-        self._stream = self._endpoint.watch.Watch(metadata=_METADATA)
+        self._sent = login.metadata if login else None
+        self._stream = self._endpoint.watch.Watch(metadata=(*_METADATA, *(self._sent or ())))
         await self._stream.write(WatchRequest(create_request=self._create))
         return self._stream
+
+    async def _granted(self, stream: Stream) -> Batch | None:
+        """Read, or log in anew: then the stream is at its end, and another one may be granted.
+
+        Some servers say of a token that they have forgotten that the permission is missing. So it
+        is really missing where they say so twice in a row, the second time to a fresh token.
+        """
+        denied, self._denied = self._denied, False
+        try:
+            return await self._read(stream)
+        except errors.Denied as error:
+            login = self._endpoints.login
+            if login is None or (denied and not isinstance(error, errors.TokenRefused)):
+                raise
+            # Without an answer, the next stream asks again, after a pause.
+            with suppress(errors.Unavailable):
+                await login.fresh(self._sent, _LOGIN_SECONDS)
+                self._denied = True
+            return None
 
     async def _read(self, stream: Stream) -> Batch | None:
         """Return the next batch, with all its fragments, or None at the end of the stream."""
