@@ -1924,7 +1924,9 @@ Global___PresentMember: _TypeAlias = PresentMember  # noqa: Y015
 
 @_typing.final
 class Reset(_message.Message):
-    """What the client holds of a session is void."""
+    """What the client holds of a session is void: a snapshot follows. Only the text of a turn that still
+    runs stays; the next part of it may begin before its end.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 

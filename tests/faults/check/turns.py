@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from tests.faults.check.evidence import Case, Streamed
 from tests.faults.check.violation import Law, Violation
 from tests.faults.final import StoredDraft
-from tests.faults.history import Attached, EventKind, Shown, Token
+from tests.faults.history import Attached, EventKind, Reset, Shown, Token
 
 
 class Text:
@@ -70,6 +70,7 @@ class _Reader:
         self._texts = texts
         self._ends = ends
         self._lengths: dict[str, int] = {}
+        self._again: set[str] = set()  # after a reset the next part may begin before the end
         self._ended: set[str] = set()
 
     def follow(self, visit: Sequence[Streamed]) -> Iterator[Violation]:
@@ -80,6 +81,8 @@ class _Reader:
                     self._ended.clear()
                 for turn, text in entry.turns:
                     yield from self._judge(turn, 0, text, entry.at, entry)
+            elif isinstance(entry, Reset):
+                self._again.update(self._lengths)
             elif isinstance(entry, Shown) and entry.event is EventKind.ENDED:
                 self._ended.add(entry.about)
             elif isinstance(entry, Token):
@@ -92,8 +95,9 @@ class _Reader:
             law = Law.TOKEN_AFTER_END
         elif token.offset > have:
             law = Law.TOKEN_HOLE
-        elif token.offset < have:
+        elif token.offset < have and token.turn not in self._again:
             law = Law.TOKEN_REPEAT
+        self._again.discard(token.turn)
         if law is not None:
             yield Violation(law, self._session, (f"after {have} characters", token))
         self._lengths[token.turn] = max(have, token.offset + len(token.text))

@@ -7,7 +7,7 @@ from dataclasses import replace
 from tests.faults.check import Law
 from tests.faults.check_stories import Story, asked, breaks, recorded
 from tests.faults.final import StoredDraft
-from tests.faults.history import Attached, EventKind, Kind, Token, Written
+from tests.faults.history import Attached, EventKind, Kind, Reset, Snapshot, Token, Written
 
 
 @breaks(Law.TOKEN_HOLE)
@@ -24,6 +24,15 @@ def a_token_is_shown_again(told: Story, broken: bool) -> None:
 def a_reader_that_joins_gets_again_what_it_has(told: Story, broken: bool) -> None:
     told.add(Attached("b", 1, "s", 86, 87, True, "l", 8, log="l", cursor=8, turns=(("t", "ab"),)))
     told.add(Token("b", 1, "s", 89, "t", 0 if broken else 2, "abcd" if broken else "cd"))
+
+
+@breaks(Law.TOKEN_REPEAT)
+def a_token_is_shown_again_and_no_reset_allows_it(told: Story, broken: bool) -> None:
+    told.drop(lambda each: isinstance(each, Token) and each.offset == 2)
+    if not broken:
+        told.add(Reset("a", 1, "s", 88, "SLOW_READER"))
+        told.add(Snapshot("a", 1, "s", 88, "l", 8, (), 0))
+    told.add(Token("a", 1, "s", 89, "t", 0, "abcd"))
 
 
 @breaks(Law.TOKEN_AFTER_END)
