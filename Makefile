@@ -19,7 +19,7 @@ endif
 
 SHOWS := show-kill show-term show-stop show-turn show-idle
 
-.PHONY: help setup run test check protos token bench clean fuzz simulate lock $(SHOWS) \
+.PHONY: help setup run test check protos token bench clean fuzz simulate bugs lock $(SHOWS) \
 	check-lint check-format check-types check-imports check-stubs
 
 help: ## this list
@@ -84,6 +84,9 @@ fuzz: $(DEV) ## schemathesis on the gateway's own OpenAPI document, 200 examples
 simulate: $(DEV) ## the real Stores and Lives on virtual time: make simulate SCHEDULES=1000 SEED=0
 	@exec $(BIN)/python -m tests.simulation $(if $(SCHEDULES),--schedules "$(SCHEDULES)") \
 		$(if $(SECONDS),--seconds "$(SECONDS)") $(if $(SEED),--seed "$(SEED)")
+
+bugs: $(DEV) ## each bug that the checker must name, put into the product: make bugs SCHEDULES=50
+	@exec $(BIN)/python -m tests.simulation.bugs $(if $(SCHEDULES),--schedules "$(SCHEDULES)")
 
 lock: $(DEV) ## compile both lock files anew from pyproject.toml
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade \

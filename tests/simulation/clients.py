@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from collections.abc import Callable
 from typing import Any
@@ -50,13 +51,13 @@ class Client:
         lives: tuple[str, ...],
         stores: tuple[str, ...],
     ) -> None:
-        self.name = name
+        self.name = self.voice = name
         self.process = Process(name)
         self.history = history
         self.loop = world.loop
         self.chance = chance
-        role, _, subject = token.partition(":")
-        self.actor = f"{subject}/{role}/"
+        role, _, self.user = token.partition(":")
+        self.actor = f"{self.user}/{role}/"
         self.metadata = (("authorization", f"Bearer {token}"),)
         self._network = world.network
         self._lives, self._stores = lives, stores
@@ -84,16 +85,20 @@ class Client:
         return self._channels[name]
 
     def new_op_id(self) -> str:
-        """Return an operation id that nobody else has."""
+        """Return an operation id that nobody else has, but for those of the same voice."""
         self._count += 1
-        return f"{self.name}-{self._count}"
+        return f"{self.voice}-{self._count}"
 
     def begin(self, kind: str, session_id: str, op_id: str = "", request: Any = None) -> Operation:
         """Note that something is asked for."""
         content = getattr(request, "content", "") or getattr(request, "title", "")
         if kind == "approve":
-            content = "approved"
+            rejects = request.decision == live.DECISION_REJECTED
+            content = "rejected" if rejects else "approved"
         asked = Operation(self.name, self.actor, kind, session_id, op_id, content, self.loop.time())
+        asked.about = getattr(request, "output_id", "") if kind == "approve" else ""
+        asked.expected = getattr(request, "expected_revision", 0)
+        asked.user = self.user if kind == "create" else ""
         self.history.operations.append(asked)
         self.history.note(self.loop.time(), self.name, f"{kind} {session_id} {op_id}")
         return asked
@@ -119,15 +124,19 @@ class Client:
                 failure = from_rpc_error(error, mutating=True)
             else:
                 self.settle(asked, OK, getattr(answer, "seq", 0))
+                self.heard(asked, answer)
                 return asked
             self._complain(asked, failure)
             unknown = unknown or isinstance(failure, UNSETTLED)
             # Some give up at once: what they were told then is the last word on it.
-            if failure.reason not in AGAIN or self.chance.random() < 0.2:
+            if failure.reason not in AGAIN or self.chance.random() < 0.35:
                 break
             await asyncio.sleep(self.chance.uniform(0.01, 0.2) * 2 ** min(tried, 4))
         self.settle(asked, UNKNOWN if unknown else FAIL, reason=failure.reason)
         return asked
+
+    def heard(self, asked: Operation, answer: Any) -> None:
+        """Take what a change, or a read of a session, was answered."""
 
     async def say_at_the_end(self, session_id: str, ends_at: float) -> None:
         """Append one more message, when everything should work again."""
@@ -156,90 +165,50 @@ class Client:
                 self.settle(asked, OK, 1)
                 return
 
-    async def get(self, session_id: str) -> None:
+    async def get(self, session_id: str) -> Operation:
         """Load a session."""
         asked = self.begin("get", session_id)
-
-        def told(answer: Any) -> None:
+        request = store.GetSessionRequest(session_id=session_id)
+        answer = await self._read(asked, "GetSession", request)
+        if answer is not None:
             session = answer.session
             asked.told = [told_of(message) for message in session.conversation_history]
             self.settle(asked, OK, session.revision)
+            self.heard(asked, answer)
+        return asked
 
-        request = store.GetSessionRequest(session_id=session_id)
-        await self._read(asked, "GetSession", request, told)
-
-    async def list(self, user_id: str) -> None:
-        """List a user's sessions."""
+    async def list(self, user_id: str, page_size: int | None = None) -> None:
+        """List a user's sessions, page by page."""
         asked = self.begin("list", "")
+        asked.user = user_id
+        request = store.ListSessionsRequest(user_id=user_id, page_size=page_size)
+        listed: list[tuple[str, int]] = []
+        first = math.inf
+        while True:
+            answer = await self._read(asked, "ListSessions", request)
+            if answer is None:
+                return
+            first = min(first, self.loop.time())  # all of it is as it was for the first page
+            listed += [(each.id, each.revision) for each in answer.sessions]
+            if not answer.next_page_token:
+                break
+            request.page_token = answer.next_page_token
+        asked.told = listed
+        self.settle(asked, OK)
+        asked.returned = first
 
-        def told(answer: Any) -> None:
-            asked.told = [(each.id, each.revision) for each in answer.sessions]
-            self.settle(asked, OK)
-
-        request = store.ListSessionsRequest(user_id=user_id)
-        await self._read(asked, "ListSessions", request, told)
-
-    async def _read(
-        self, asked: Operation, method: str, request: Any, told: Callable[[Any], None]
-    ) -> None:
+    async def _read(self, asked: Operation, method: str, request: Any) -> Any:
+        """Return the answer; None, once that is settled, where there is none."""
         try:
-            answer = await getattr(self.store(), method)(
+            return await getattr(self.store(), method)(
                 request, metadata=self.metadata, timeout=CALL_SECONDS
             )
         except grpc.aio.AioRpcError as error:
             failure = from_rpc_error(error, mutating=False)
             self._complain(asked, failure)
             self.settle(asked, FAIL, reason=failure.reason)
-        else:
-            told(answer)
+            return None
 
     def _complain(self, asked: Operation, failure: SessiondError) -> None:
         if isinstance(failure, Internal):
             self.history.complaints.append(f"{asked.client} {asked.kind} was told INTERNAL")
-
-
-class Person(Client):
-    """Makes changes and reads, one after the other."""
-
-    async def work(self, sessions: tuple[str, ...], operations: int, *, deletes: bool) -> None:
-        """Do so many things."""
-        for number in range(operations):
-            await asyncio.sleep(self.chance.expovariate(6.0))
-            session_id = self.chance.choice(sessions)
-            last = deletes and number == operations - 2
-            await self._one("delete" if last else self._any(), session_id)
-
-    def _any(self) -> str:
-        kinds = ("append", "get", "list", "update", "submit", "approve", "pause", "resume")
-        return self.chance.choices(kinds, (40, 16, 6, 8, 8, 10, 2, 15))[0]
-
-    async def _one(self, kind: str, session_id: str) -> None:
-        where: dict[str, Any] = {"session_id": session_id}
-        name = f"{self.name} {self._count}"
-        match kind:
-            case "append":
-                text = live.AppendMessageRequest(content=f"said by {name}", **where)
-                await self.change(kind, session_id, text, "AppendMessage")
-            case "update":
-                update = live.UpdateSessionRequest(title=f"as {name} wants", **where)
-                await self.change(kind, session_id, update, "UpdateSession")
-            case "submit":
-                output = live.SubmitOutputRequest(content=f"made by {name}", **where)
-                await self.change(kind, session_id, output, "SubmitOutput")
-            case "approve":
-                approve = live.ApproveOutputRequest(**where)
-                await self.change(kind, session_id, approve, "ApproveOutput")
-            case "delete":
-                delete = live.DeleteSessionRequest(**where)
-                await self.change(kind, session_id, delete, "DeleteSession")
-            case "pause":
-                pause = live.PauseSessionRequest(**where)
-                await self.change(kind, session_id, pause, "PauseSession")
-                await self._one("resume", session_id)
-            case "resume":  # which mostly changes nothing, and is answered by the revision
-                resume = live.ResumeSessionRequest(**where)
-                await self.change(kind, session_id, resume, "ResumeSession")
-            case "get":
-                await self.get(session_id)
-            case _:
-                await self.list("alice")

@@ -13,7 +13,9 @@ from collections.abc import Callable, Coroutine
 from contextvars import Context
 from typing import Any, TypeVar
 
+from services.store.history import History as Keys
 from services.store.memory import MemoryRepository
+from tests.simulation.keyspace import Keyspace
 from tests.simulation.loop import RUNNING, VirtualLoop
 
 T = TypeVar("T")
@@ -21,6 +23,9 @@ T = TypeVar("T")
 NAME = "etcd"
 GIVE_UP_SECONDS = 2.0
 """How long a Store waits for an answer."""
+
+LAGS = (0, 16, 64)
+"""Revisions that a member may be behind the others."""
 
 LATEST_SECONDS = 4.0
 """How long after it was given up a write may still take effect."""
@@ -31,7 +36,11 @@ class Lost(Exception):
 
 
 class Etcd:
-    """What all Stores share. `ambiguity` is how often a write loses its request or its answer."""
+    """What all Stores share.
+
+    `ambiguity` is how often a write loses its request or its answer. `behind` holds the Stores
+    whose member has lost the others, and the revision where that was: it still answers by itself.
+    """
 
     def __init__(
         self,
@@ -39,18 +48,24 @@ class Etcd:
         chance: random.Random,
         cut: set[tuple[str, str]],
         *,
+        kept: MemoryRepository | Keyspace,
         ttl_seconds: int,
     ) -> None:
-        self.kept = MemoryRepository()
+        self.kept = kept
         self.ttl_seconds = ttl_seconds
         self.ambiguity = 0.0
         self.lag = 0.05
         self.away = False
+        self.behind: dict[str, int] = {}
         self._loop = loop
         self._chance = chance
         self._cut = cut
         self._context = Context()
         self._until: dict[bytes, float] = {}
+
+    def keys(self) -> Keys:
+        """Return everything that stands there, and stood there, as the reference keeps it."""
+        return self.kept.told() if isinstance(self.kept, Keyspace) else self.kept._kept
 
     # --- faults ----------------------------------------------------------------------------------
 
@@ -67,7 +82,11 @@ class Etcd:
         self.kept.expire(instance.instance)
         return instance.address
 
-    # --- registrations ---------------------------------------------------------------------------
+    def fall_behind(self, store: str) -> None:
+        """Let a Store's member lose the others."""
+        self.behind[store] = self.kept.revision if isinstance(self.kept, Keyspace) else 0
+
+    # --- registrations, by their instances or leases ---------------------------------------------
 
     def prolong(self, instance: bytes, seconds: float) -> None:
         """Let a registration stand for so long from now on, or a little longer."""
@@ -98,12 +117,13 @@ class Etcd:
         drawn = self._chance.random()
         there, back = self._delay(), self._delay()
         lost = self.away or not self._cut.isdisjoint(((store, NAME), (NAME, store)))
+        lost = lost or store in self.behind
         takes_effect = True
         if writes and drawn < self.ambiguity:
             lost = True
             takes_effect = drawn < 0.7 * self.ambiguity
             if drawn < 0.3 * self.ambiguity:
-                there = GIVE_UP_SECONDS + self._chance.random() * LATEST_SECONDS
+                there = GIVE_UP_SECONDS + self._chance.random() ** 4 * LATEST_SECONDS
         elif lost and self._chance.random() < 0.7:
             takes_effect = False
 
@@ -144,6 +164,10 @@ class Etcd:
     def _delay(self) -> float:
         drawn = self._chance.random()
         return 0.0003 + 0.002 * drawn + (0.2 * self._chance.random() if drawn < 0.02 else 0.0)
+
+    def lag_of_a_member(self) -> int:
+        """Return how many revisions a member is behind the others."""
+        return self._chance.choice(LAGS)
 
     async def lagging(self) -> None:
         """Wait as long as a watch may lag."""

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, TypeVar
 
+from services.store.memory import MemoryRepository
 from services.store.repository import (
     AwaitedPage,
     Commit,
@@ -34,9 +35,9 @@ T = TypeVar("T")
 class FarRepository(Repository):
     """The repository as one Store has it."""
 
-    def __init__(self, etcd: Etcd, store: str) -> None:
+    def __init__(self, etcd: Etcd, kept: MemoryRepository, store: str) -> None:
         self._etcd = etcd
-        self._kept = etcd.kept
+        self._kept = kept
         self._store = store
 
     async def _read(self, call: Callable[[], Coroutine[Any, Any, T]]) -> T:

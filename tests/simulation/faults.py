@@ -84,6 +84,10 @@ class Harm:
             case "away":
                 etcd.away = True
                 return lambda: setattr(etcd, "away", False)
+            case "behind":
+                store = self._choose("store", fault).name
+                etcd.fall_behind(store)
+                return lambda: etcd.behind.pop(store, None)
             case "drain":
                 return self._drain(self._choose("live", fault))
             case "join":

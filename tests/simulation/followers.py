@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
 
 from services.live.forwarding import CONNECT
 from sessiond.event_wire import event_from_wire
+from sessiond.session.events import TurnBegun, TurnEnded
 from sessiond.v1 import live_pb2 as live
 from tests.faults.history import (
     Attached,
@@ -26,37 +26,18 @@ from tests.faults.history import (
     event_kind,
 )
 from tests.simulation.clients import AGAIN, Client, told_of
+from tests.simulation.followed import Followed, Sent
 from tests.simulation.history import FAIL, OK, UNKNOWN, Operation, ns
 
 ENDS = frozenset({"SESSION_NOT_FOUND"})
 
 
-@dataclass(slots=True)
-class Sent:
-    """A change without a reply, and whether it was sent more than once."""
-
-    frame: live.ClientFrame
-    asked: Operation
-    unknown: bool = False
-
-
-@dataclass(slots=True)
-class Followed:
-    """One session, as its follower has it: 0 says that it holds nothing."""
-
-    session_id: str
-    log_id: str = ""
-    seq: int = 0
-    attachment: int = 0
-    attached: bool = False
-    gone: bool = False
-    asked: tuple[int, str, int] = (0, "", 0)
-    messages: list[tuple[int, str]] = field(default_factory=list)
-    sent: dict[str, Sent] = field(default_factory=dict)
-
-
 class Follower(Client):
-    """Follows sessions for as long as it is let."""
+    """Follows sessions for as long as it is let; one that is `slow` reads when it likes to."""
+
+    slow = False
+    pace = 6.0
+    """Changes a second."""
 
     def follow(self, sessions: tuple[str, ...]) -> None:
         """Say which."""
@@ -79,6 +60,7 @@ class Follower(Client):
         followed = self.followed[session_id]
         request.op_id = self.new_op_id()
         asked = self.begin(kind, session_id, request.op_id, request)
+        asked.about = getattr(request, "turn_id", "")
         frame = live.ClientFrame(since=followed.seq, **{field_name: request})
         followed.sent[request.op_id] = Sent(frame, asked)
         if followed.attached:
@@ -86,15 +68,30 @@ class Follower(Client):
         return asked
 
     async def work(self, operations: int) -> None:
-        """Append so many messages, here and there."""
+        """Do so many things here and there: mostly to append a message."""
         for number in range(operations):
-            await asyncio.sleep(self.chance.expovariate(6.0))
+            await asyncio.sleep(self.chance.expovariate(self.pace))
             session_id = self.chance.choice(tuple(self.followed))
-            if self.followed[session_id].gone:
+            followed = self.followed[session_id]
+            if followed.gone:
                 continue
-            content = f"streamed by {self.name} {number}"
-            request = live.AppendMessageRequest(session_id=session_id, content=content)
-            await self.say("append", session_id, request, "append")
+            drawn = self.chance.random()
+            if drawn < 0.2 and followed.turn:
+                cancel = live.CancelTurn(session_id=session_id, turn_id=followed.turn)
+                await self.say("cancel", session_id, cancel, "cancel")
+            elif drawn < 0.4:
+                resume = live.ResumeSessionRequest(session_id=session_id)
+                await self.say("resume", session_id, resume, "resume")
+            elif drawn < 0.5:
+                title = f"streamed by {self.name} {number}"
+                update = live.UpdateSessionRequest(session_id=session_id, title=title)
+                update.expected_revision = max(followed.seq, 1)
+                await self.say("update", session_id, update, "update")
+            else:
+                content = f"streamed by {self.name} {number}"
+                request = live.AppendMessageRequest(session_id=session_id, content=content)
+                await self.say("append", session_id, request, "append")
+        self.slow = False
 
     @property
     def settled(self) -> bool:
@@ -118,6 +115,8 @@ class Follower(Client):
         for each in self.followed.values():
             await self._attach(each)
         while (data := await self._call.read()) is not grpc.aio.EOF:
+            if self.slow:
+                await asyncio.sleep(self.chance.choice((0.0, 0.5, 1.0, 2.0)))
             for frame in live.ServerFrame.FromString(data).batch:
                 await self._hear(frame)
 
@@ -130,8 +129,12 @@ class Follower(Client):
     async def _attach(self, followed: Followed) -> None:
         if followed.gone or self._call is None:
             return
-        cursor = f"{followed.log_id}.{followed.seq}" if followed.seq else None
-        given = (followed.log_id, followed.seq) if cursor else ("", 0)
+        cursor, given = None, ("", 0)
+        if followed.seq:
+            log_id = followed.log_id
+            if self.chance.random() < 0.05:  # it takes one session for another
+                log_id = self.followed[self.chance.choice(tuple(self.followed))].log_id or log_id
+            cursor, given = f"{log_id}.{followed.seq}", (log_id, followed.seq)
         followed.asked = (ns(self.loop.time()), *given)
         attach = live.Attach(session_id=followed.session_id, cursor=cursor, tail=1000)
         await self._write(live.ClientFrame(attach=attach))
@@ -158,6 +161,7 @@ class Follower(Client):
                 followed.attachment = self._attachments
                 followed.attached, followed.messages = True, []
                 turns = tuple((turn.turn_id, turn.text) for turn in told.turns)
+                followed.turn = turns[0][0] if turns else ""
                 asked, log, cursor = followed.asked
                 self._show(
                     Attached(
@@ -184,6 +188,8 @@ class Follower(Client):
                     followed.seq = told.seq
             case "event":
                 event = event_from_wire(told).event
+                if isinstance(event, TurnBegun | TurnEnded):
+                    followed.turn = event.turn_id if isinstance(event, TurnBegun) else ""
                 about_it = content_of(event), about(event)
                 self._show(Shown(*stream, now, told.seq, told.op_id, event_kind(event), *about_it))
                 self.history.events.append(told)

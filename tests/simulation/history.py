@@ -23,7 +23,11 @@ def ns(seconds: float) -> int:
 
 @dataclass(slots=True)
 class Operation:
-    """One change or read. `content` is what it says; `told` what a read was shown."""
+    """One change or read. `content` is what it says; `told` what a read was shown.
+
+    `about` is the output that it names, `expected` the revision that it asks for, `user` whose
+    session is made, or whose are listed.
+    """
 
     client: str
     actor: str
@@ -37,6 +41,9 @@ class Operation:
     seq: int = 0
     reason: str = ""
     told: Any = ()
+    about: str = ""
+    expected: int = 0
+    user: str = ""
 
     def entry(self) -> told.Operation:
         """Return it as the checker reads it."""
@@ -53,8 +60,10 @@ class Operation:
             failure=self.reason,
             seq=self.seq,
             content=digest(self.content),
+            about=self.about,
+            expected=self.expected,
             messages=tuple(self.told) if kind is Kind.GET else (),
-            user="alice" if kind in (Kind.LIST, Kind.CREATE) else "",
+            user=self.user,
             listed=tuple(self.told) if kind is Kind.LIST else (),
         )
 

@@ -49,9 +49,9 @@ from sessiond.v1.ownership_pb2_grpc import (
 )
 from sessiond.v1.store_pb2_grpc import add_StoreServiceServicer_to_server
 from tests.simulation.channels import Channel, Server
-from tests.simulation.far import FarRepository
 from tests.simulation.handles import InOrder
 from tests.simulation.loop import Process
+from tests.simulation.member import repository_of
 from tests.simulation.world import TTL_SECONDS, Badge, Keyring, Uncounted, World
 
 IDENTIFY = "/sessiond.v1.InstanceService/Identify"
@@ -137,7 +137,7 @@ class Store(Part):
 
     async def _run(self, stack: AsyncExitStack) -> None:
         loop = self.world.loop
-        repository = FarRepository(self.world.etcd, self.name)
+        repository = await stack.enter_async_context(repository_of(self.world.etcd, self.name))
         health = Health(clock=loop.time)
         health.set_ready(True)
         committer = await stack.enter_async_context(
@@ -216,7 +216,7 @@ class Live(Part):
             counts,
             limits=DEFAULT_LIMITS,
             new_op_id=self._id,
-            answer_seconds=8.0,
+            answer_seconds=3.0,
         )
         streams = Streams(
             Surroundings(

@@ -14,14 +14,15 @@ from typing import Any
 
 import structlog
 
-from services.store.history import History as Keys
-from tests.simulation.clients import Client, Person
+from tests.simulation.clients import Client
 from tests.simulation.faults import Harm
 from tests.simulation.followers import Follower
 from tests.simulation.history import OK, UNKNOWN, History
 from tests.simulation.judge import judge
 from tests.simulation.loop import Deadlock, VirtualLoop
+from tests.simulation.persons import Person, Stranger
 from tests.simulation.schedule import LIVES, STORES, Schedule
+from tests.simulation.watchers import Watcher
 from tests.simulation.workers import Worker
 from tests.simulation.world import World
 
@@ -65,7 +66,7 @@ def play(seed: int) -> Verdict:
     loop = VirtualLoop()
     violations: list[str] = []
     world: list[World] = []
-    with _listening(history, loop):
+    with _listening(history, loop), schedule.bounds.hold():
         try:
             violations += loop.play(_run(loop, schedule, history, world))
         except Deadlock as deadlock:
@@ -74,8 +75,7 @@ def play(seed: int) -> Verdict:
     violations += [f"nobody looked at: {each}" for each in loop.uncaught]
     violations += [f"never ended: {each}" for each in loop.left]
     if world:
-        kept: Keys = world[0].etcd.kept._kept
-        violations += judge(history, kept)
+        violations += judge(history, world[0].etcd.keys())
     return Verdict(schedule, tuple(violations), history, loop.time(), loop.steps)
 
 
@@ -103,7 +103,7 @@ async def _run(
     loop: VirtualLoop, schedule: Schedule, history: History, worlds: list[World]
 ) -> list[str]:
     chance = random.Random(schedule.seed)
-    world = World(loop, chance)
+    world = World(loop, chance, etcd=schedule.etcd)
     worlds.append(world)
     harm = Harm(world, history)
 
@@ -123,14 +123,26 @@ async def _run(
     followers: list[Follower] = [client(Follower, f"f{n}") for n in range(schedule.followers)]
     for follower in followers:
         follower.follow(sessions)
+        follower.pace = schedule.pace / 2
+    for follower in followers[: schedule.slow]:
+        follower.slow = True
     chats = tuple(session_id for session_id, workflow in schedule.sessions if workflow == "chat")
     worker: Worker = client(Worker, "worker", "agent:assistant")
     worker.follow(chats)
     streams = [*followers, *([worker] if chats and schedule.turns else [])]
     for each in streams:
         begin(each, each.run())
+    watcher: Watcher | None = client(Watcher, "watcher") if schedule.watched else None
+    if watcher is not None:
+        begin(watcher, watcher.run())
     harm.plan(schedule.faults)
-    persons: list[Person] = [client(Person, f"p{n}") for n in range(schedule.persons)]
+    persons: list[Person] = [client(Person, f"p{n}") for n in range(schedule.persons - 1)]
+    persons.append(client(Person, "p2", "admin:alice" if schedule.twin else "user:alice"))
+    for person in persons:
+        person.pace = schedule.pace
+        person.stepped = frozenset(sessions) - frozenset(chats)
+    if schedule.twin:
+        persons[-1].voice = persons[0].voice
     work = [
         begin(
             person,
@@ -141,12 +153,18 @@ async def _run(
     work += [begin(each, each.work(schedule.streamed)) for each in followers]
     if worker in streams:
         work.append(begin(worker, worker.turns(schedule.turns)))
+    if schedule.stranger:
+        stranger: Stranger = client(Stranger, "stranger", "user:al")
+        work.append(begin(stranger, stranger.trespass("x0", sessions, 6)))
     await asyncio.wait(work)
     for done in work:
         done.result()
     await harm.mend()
     history.note(loop.time(), "FAULT", "all is mended")
-    return await _come_to_rest(world, maker, begin, streams, sessions)
+    violations = await _come_to_rest(world, maker, begin, streams, sessions)
+    if watcher is not None:
+        await watcher.report(world.etcd.keys, loop.time() + PATIENCE)
+    return violations
 
 
 async def _come_to_rest(
@@ -156,7 +174,6 @@ async def _come_to_rest(
     violations: list[str] = []
     loop, history = world.loop, maker.history
     ends_at = loop.time() + PATIENCE
-    keys = world.etcd.kept._kept
     await _until(lambda: all(each.settled for each in streams), ends_at)
     for each in streams:
         if not each.settled:
@@ -168,6 +185,7 @@ async def _come_to_rest(
         if last.outcome is not OK and last.reason != "SESSION_NOT_FOUND":
             violations.append(f"{session_id} takes no change after all was mended: {last}")
         await begin(maker, maker.get(session_id))
+    keys = world.etcd.keys()
     heads = {
         session_id: len(keys.range(("record", session_id))) for session_id in sessions
     }  # 0 for one that is deleted

@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
+from tests.simulation.bounds import Bounds
+
 LIVES = ("live-1", "live-2", "live-3")
 STORES = ("store-1", "store-2")
 
@@ -17,6 +19,7 @@ FAULTS = (
     "pause store",
     "part live",
     "part etcd",
+    "behind",
     "part lives",
     "reset",
     "ambiguous",
@@ -31,6 +34,10 @@ FAULTS = (
     "lag",
 )
 """Each kind of fault as often as it should come among others."""
+
+
+LASTING = 5.5
+"""A fault of so many seconds outlasts a registration."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,22 +55,40 @@ class Fault:
         kind = chance.choice(FAULTS)
         seconds = chance.choice((0.3, 1.0, 3.0, 6.0, 9.0)) * chance.uniform(0.5, 1.2)
         if kind.startswith("pause") and chance.random() < 0.5:
-            seconds = chance.uniform(5.5, 8.0)
+            seconds = chance.uniform(LASTING + 0.5, 9.0)
         return cls(chance.uniform(0.2, 2.5), kind, seconds, chance.getrandbits(16))
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """Everything that is decided before it begins; `seed` decides the rest."""
+    """Everything that is decided before it begins; `seed` decides the rest.
+
+    Attributes:
+        sessions: those that all work on, each with its workflow.
+        pace: how many operations each person begins in a second, about.
+        slow: how many followers read slowly.
+        watched: whether somebody follows the list of sessions.
+        twin: whether somebody else uses the same operation ids as one of the persons.
+        stranger: whether somebody tries what is not theirs.
+        deletes: whether sessions are deleted, and made again.
+        etcd: whether Stores run their code for etcd, on something that answers as etcd does.
+    """
 
     seed: int
     sessions: tuple[tuple[str, str], ...]
     persons: int
     operations: int
+    pace: float
     followers: int
     streamed: int
     turns: int
+    slow: int
+    watched: bool
+    twin: bool
+    stranger: bool
     deletes: bool
+    etcd: bool
+    bounds: Bounds
     faults: tuple[Fault, ...]
 
     @classmethod
@@ -75,14 +100,24 @@ class Schedule:
             (f"s{number}", chance.choice(workflows)) for number in range(chance.choice((1, 2, 5)))
         )
         faults = tuple(Fault.of(chance) for _ in range(chance.choice((1, 1, 2, 2, 3, 4))))
+        slow = chance.choice((0, 0, 1))
+        # Who stands still for so long, and goes on as if nothing had been, must meet somebody.
+        lasting = any(fault.kind == "pause live" and fault.seconds > LASTING for fault in faults)
         return cls(
             seed=seed,
             sessions=sessions,
             persons=3,
             operations=14,
+            pace=1.8 if lasting else 6.0,
             followers=2,
-            streamed=5,
+            streamed=12 if lasting else 5,
             turns=chance.choice((0, 1, 2)),
+            slow=slow,
+            watched=chance.random() < 0.3,
+            twin=chance.random() < 0.3,
+            stranger=chance.random() < 0.3,
             deletes=chance.random() < 0.25,
+            etcd=chance.random() < 0.15,
+            bounds=Bounds.of(chance, slow=slow > 0),
             faults=tuple(sorted(faults, key=lambda fault: fault.at)),
         )

@@ -8,7 +8,8 @@ from typing import Any
 
 from sessiond.v1 import live_pb2 as live
 from tests.faults.history import Written
-from tests.simulation.followers import Followed, Follower
+from tests.simulation.followed import Followed
+from tests.simulation.followers import Follower
 from tests.simulation.history import OK, ns
 
 WORDS = "the quick brown fox jumps over the lazy dog and comes back "
@@ -88,7 +89,7 @@ class Worker(Follower):
         text, session_id = text_of(writing.op_id), writing.followed.session_id
         attachment = writing.followed.attachment
         while offset < len(text):
-            await asyncio.sleep(self.chance.expovariate(30.0))
+            await asyncio.sleep(self.chance.expovariate(10.0))
             if self._call is not call or writing.followed.attachment != attachment:
                 return
             piece = text[offset : offset + self.chance.randrange(5, 40)]

@@ -8,10 +8,12 @@ from typing import Any
 from services.serving.auth import Authenticator, Verified
 from services.serving.identity import PartIdentity
 from services.serving.metrics import CallMetrics
+from services.store.memory import MemoryRepository
 from services.store.metrics import CommitMetrics
 from sessiond.errors import Unauthenticated
 from sessiond.session.access import Identity, Role
 from tests.simulation.etcd import Etcd
+from tests.simulation.keyspace import Keyspace
 from tests.simulation.loop import VirtualLoop
 from tests.simulation.network import Network
 
@@ -19,15 +21,16 @@ TTL_SECONDS = 5
 
 
 class World:
-    """What all parts of one schedule stand on."""
+    """What all parts of one schedule stand on; with `etcd` Stores run their code for etcd."""
 
-    def __init__(self, loop: VirtualLoop, chance: random.Random) -> None:
+    def __init__(self, loop: VirtualLoop, chance: random.Random, *, etcd: bool) -> None:
         self.loop = loop
         self.network = Network(loop, random.Random(chance.getrandbits(32)))
         self.etcd = Etcd(
             loop,
             random.Random(chance.getrandbits(32)),
             self.network.cut,
+            kept=Keyspace() if etcd else MemoryRepository(),
             ttl_seconds=TTL_SECONDS,
         )
         self.chance = random.Random(chance.getrandbits(32))
