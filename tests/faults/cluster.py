@@ -194,7 +194,9 @@ async def grounds(
         yield Grounds(cluster, doors, members, keys, home, found, needs, resources)
 
 
-def _doors(at: Mapping[str, Place], caller_of: Callable[[int], str]) -> Iterator[tuple[str, Door]]:
+def _doors(
+    at: Mapping[str, Place], caller_of: Callable[[int, int], str]
+) -> Iterator[tuple[str, Door]]:
     for name, place in at.items():
         yield name, Door(name, f"{HOST}:{place.port}", port=place.door, caller_of=caller_of)
         if name.startswith("etcd"):

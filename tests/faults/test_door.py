@@ -19,7 +19,7 @@ from tests.faults.relays.troubles import Trouble
 async def door_before(part: Echo, caller: str = "live-1") -> AsyncIterator[Door]:
     names = iter([caller])
     async with Door(
-        "part-1", f"127.0.0.1:{part.port}", caller_of=lambda _: next(names, "other")
+        "part-1", f"127.0.0.1:{part.port}", caller_of=lambda *_: next(names, "other")
     ) as door:
         yield door
 

@@ -48,7 +48,7 @@ class Door:
         part: str,
         *,
         port: int = 0,
-        caller_of: Callable[[int], str] = lambda port: "client",
+        caller_of: Callable[[int, int], str] = lambda port, to: "client",
     ) -> None:
         """Stand before the host:port `part`, at a port, by default at any; `caller_of` names who
         dials from a port.
@@ -202,7 +202,9 @@ class Door:
         ends: list[asyncio.StreamWriter],
     ) -> None:
         self.connections += 1
-        caller = self._caller_of(writer.get_extra_info("peername")[1])
+        caller = self._caller_of(
+            writer.get_extra_info("peername")[1], writer.get_extra_info("sockname")[1]
+        )
         if self._trouble_of(caller).refused:
             self.harmed[caller] += 1
             reset(writer)
