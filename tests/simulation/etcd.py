@@ -40,6 +40,7 @@ class Etcd:
 
     `ambiguity` is how often a write loses its request or its answer. `behind` holds the Stores
     whose member has lost the others, and the revision where that was: it still answers by itself.
+    `on_commit` hears once of an instance whose commit has just taken effect.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Etcd:
         self.lag = 0.05
         self.away = False
         self.behind: dict[str, int] = {}
+        self.on_commit: Callable[[bytes], None] | None = None
         self._loop = loop
         self._chance = chance
         self._cut = cut
@@ -100,6 +102,12 @@ class Etcd:
                 self.prolong(instance, 0.5)
             else:
                 self.kept.expire(instance)
+
+    def committed(self, instance: bytes) -> None:
+        """Note that a commit took effect of which its instance does not know yet."""
+        heard, self.on_commit = self.on_commit, None
+        if heard is not None:
+            heard(instance)
 
     # --- asking ----------------------------------------------------------------------------------
 

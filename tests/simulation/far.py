@@ -160,8 +160,13 @@ class FarRepository(Repository):
         return await self._kept.acquire(session_id, instance, commit_id)
 
     async def commit(self, batch: Sequence[Commit]) -> list[Outcome]:
+        async def effect() -> list[Outcome]:
+            outcomes = await self._kept.commit(batch)
+            self._etcd.committed(batch[0].instance)
+            return outcomes
+
         try:
-            return await self._write(lambda: self._kept.commit(batch))
+            return await self._write(effect)
         except Lost:
             return [Unknown()] * len(batch)
 

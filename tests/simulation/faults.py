@@ -72,6 +72,8 @@ class Harm:
         match kind:
             case "kill":
                 return self._kill(self._choose(what, fault))
+            case "crash":
+                return self._crash()
             case "pause":
                 return self._pause(self._choose(what, fault))
             case "part":
@@ -125,6 +127,23 @@ class Harm:
         if self.parts[part.name] is part:
             self._note(f"{part.name} starts again")
             self._start(part.name)
+
+    def _crash(self) -> Callable[[], object]:
+        """Kill whoever commits next, before it hears of that; start it again when asked to."""
+        ends: list[Callable[[], object]] = []
+
+        def kill(instance: bytes) -> None:
+            for part in tuple(self.parts.values()):
+                known = (
+                    part.registration.instance
+                    if isinstance(part, Live) and part.registration
+                    else None
+                )
+                if known is not None and known.id == instance and not part.ended.is_set():
+                    ends.append(self._kill(part))
+
+        self._world.etcd.on_commit = kill
+        return lambda: [end() for end in ends]
 
     def _drain(self, part: Part) -> Callable[[], object]:
         self._note(f"{part.name} drains")

@@ -12,7 +12,7 @@ STORES = ("store-1", "store-2")
 
 FAULTS = (
     "kill live",
-    "kill live",
+    "crash",
     "kill store",
     "pause live",
     "pause live",

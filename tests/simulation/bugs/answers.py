@@ -15,7 +15,7 @@ from services.live.relay import Relay
 from services.live.request import Asked
 from services.live.room import Room
 from services.live.writing import Writing
-from sessiond.errors import SessiondError, Unavailable
+from sessiond.errors import SessiondError, SessionFull, Unavailable
 from sessiond.session.access import Actor
 from sessiond.session.changes import ApproveOutput
 from sessiond.session.decide import decide
@@ -24,7 +24,7 @@ from sessiond.session.state import OutputStatus
 from sessiond.store.codec import decode_head
 from sessiond.v1.ownership_pb2 import Commit
 from tests.faults.check import Law
-from tests.simulation.bugs.bug import breaks, fault, short, steps
+from tests.simulation.bugs.bug import breaks, every, fault, short, steps
 from tests.simulation.patching import Patch
 
 DURABLE = "durable: acknowledged is stored"
@@ -65,7 +65,12 @@ def settle_by_reading() -> Sequence[Patch]:
                     verdict = await self._settled(instance, formed)
                 else:
                     seen = head.meta.commit_id == formed.attempt.commit_id
-                    verdict = Verdict.COMMITTED if seen else Verdict.PUT_OFF
+                    if not seen:
+                        room._in_flight = None
+                        for request, _ in formed.answers:
+                            request.give(SessionFull())
+                        return True
+                    verdict = Verdict.COMMITTED
         if not instance.is_alive():
             return False
         if verdict is Verdict.FENCED:
@@ -105,7 +110,10 @@ def retry_with_a_new_op_id() -> Sequence[Patch]:
     return [(changes, "replace", again), (Relay, "call", forward)]
 
 
-@breaks(ONCE, Law.ACKNOWLEDGED_TWICE, Law.UNKNOWN_TWICE)
+crash = fault("crash")
+
+
+@breaks(ONCE, Law.ACKNOWLEDGED_TWICE, Law.UNKNOWN_TWICE, needs=crash)
 def forget_operations() -> Sequence[Patch]:
     """Know no operation ids after a takeover."""
     init: Callable[..., None] = Operations.__init__
@@ -116,7 +124,7 @@ def forget_operations() -> Sequence[Patch]:
     return [(Operations, "__init__", empty)]
 
 
-@breaks(ONCE, Law.ACKNOWLEDGED_TWICE, Law.UNKNOWN_TWICE, needs=short)
+@breaks(ONCE, Law.ACKNOWLEDGED_TWICE, Law.UNKNOWN_TWICE, needs=every(short, crash))
 def look_no_further_back() -> Sequence[Patch]:
     """Know only the operation ids of the few changes that were loaded with a session."""
 

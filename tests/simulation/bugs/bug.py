@@ -103,5 +103,5 @@ def several(schedule: Schedule) -> bool:
 
 
 def short(schedule: Schedule) -> bool:
-    """Ask for owners that load few records with a session."""
-    return schedule.bounds.recent < 10
+    """Ask for owners that load one record with a session."""
+    return schedule.bounds.recent == 1
