@@ -18,13 +18,29 @@ from tests.simulation.campaign import Tally, added_up
 from tests.simulation.play import play
 from tests.simulation.schedule import FAULTS, Schedule
 
+SECONDS = float(os.environ.get("SESSIOND_SIMULATION_SECONDS", "90"))
+"""How long schedules are played on all cores."""
 
-@pytest.mark.parametrize("first", range(0, 200, 50))
-def test_no_schedule_breaks_a_promise(first: int) -> None:
+AT_LEAST = 500
+"""So many are played, however long it takes."""
+
+
+def campaign(*asked: str, runs: Path) -> subprocess.CompletedProcess[str]:
+    """Play some schedules with the command, and keep its figures apart."""
+    command = [sys.executable, "-m", "tests.simulation", *asked, "--runs", str(runs)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.timeout(SECONDS + 900)
+def test_no_schedule_breaks_a_promise(tmp_path: Path) -> None:
     """Whatever goes wrong, what clients saw is what the product promises."""
-    for seed in range(first, first + 50):
-        verdict = play(seed)
-        assert not verdict.violations, str(verdict)
+    played = 0
+    asked: tuple[str, ...] = ("--schedules", "1000000", "--seconds", str(SECONDS))
+    while played < AT_LEAST:
+        done = campaign(*asked, "--seed", str(played), runs=tmp_path / "runs")
+        assert done.returncode == 0, done.stderr[-20_000:]
+        played += json.loads(done.stdout.splitlines()[-1])["schedules"]
+        asked = ("--schedules", str(AT_LEAST - played))
 
 
 def test_a_seed_is_the_same_story_each_time() -> None:
@@ -68,9 +84,8 @@ def test_every_kind_of_fault_comes() -> None:
 
 def test_a_campaign_tells_what_it_played_in_its_last_line(tmp_path: Path) -> None:
     """`python -m tests.simulation` ends with one line of JSON, and well when nothing is broken."""
-    asked = ("--schedules", "30", "--seed", "7", "--runs", str(tmp_path / "runs"))
-    command = [sys.executable, "-m", "tests.simulation", *asked]
-    done = subprocess.run(command, capture_output=True, text=True, env=os.environ, check=True)
+    done = campaign("--schedules", "30", "--seed", "7", runs=tmp_path / "runs")
+    assert done.returncode == 0
     told = json.loads(done.stdout.splitlines()[-1])
     assert (told["schedules"], told["first_seed"], told["violated"]) == (30, 7, 0)
     assert told["operations"] >= 30 * 50
