@@ -12,7 +12,7 @@ from tests.simulation.bugs import BUGS, Bug, table
 from tests.simulation.bugs.table import Found, Tasks, met
 from tests.simulation.play import play
 
-WITHIN = 120
+WITHIN = 300
 """Schedules that meet a bug, of which one at least must catch it."""
 
 NAMED = 20
