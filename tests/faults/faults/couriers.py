@@ -34,11 +34,17 @@ class Carried(Fault):
 
     async def place(self, name: str) -> Courier:
         """Put a courier between a part and its door; all who are there have to come again."""
-        door = self.scene.grounds.doors[name]
-        courier = await self._stack.enter_async_context(Courier(self.scene.grounds.places[name]))
+        door, part = self.scene.grounds.doors[name], self.scene.grounds.places[name]
+        courier = await self._stack.enter_async_context(Courier(part))
         self.couriers.append(courier)
-        direct, door.target = door.target, courier.address
-        self._stack.callback(setattr, door, "target", direct)
+        door.target = courier.address
+
+        def leave() -> None:
+            # Another fault may have put its own courier there meanwhile, which stays.
+            if door.target == courier.address:
+                door.target = part
+
+        self._stack.callback(leave)
         door.cut()
         return courier
 
