@@ -46,14 +46,15 @@ async def test_the_first_frames_are_those_of_the_stream(gateway: Standing) -> No
 async def test_the_upstream_is_asked_in_the_callers_name(gateway: Standing) -> None:
     """With the caller's own token, and the request id of the handshake."""
     given = {"X-Request-Id": "abc.DEF-1_2"}
+    ends_at = int(time.time()) + 600
     async with browsing(gateway.address, additional_headers=given) as browser:
-        await browser.hello("bob")
+        await browser.hello("bob", claims={"exp": ends_at})
         await browser.hears("attached")
         assert browser.socket.response is not None
         assert browser.socket.response.headers["X-Request-Id"] == "abc.DEF-1_2"
     metadata = gateway.live.newest.metadata
     assert metadata["x-request-id"] == "abc.DEF-1_2"
-    assert metadata["authorization"] == f"Bearer {token('bob')}"
+    assert metadata["authorization"] == f"Bearer {token('bob', exp=ends_at)}"
     assert gateway.live.newest.heard[0].hello.token == ""
 
 
