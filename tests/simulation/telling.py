@@ -3,16 +3,8 @@
 from __future__ import annotations
 
 from services.store.history import History, Key
-from services.store.keys import (
-    AwaitedKey,
-    DraftKey,
-    EntryKey,
-    EventKey,
-    HeadKey,
-    Keys,
-    LiveKey,
-    OutputsKey,
-)
+from services.store.keys import Keys
+from tests.contracts.named import named
 
 
 def key_of(key: bytes) -> Key:
@@ -38,21 +30,6 @@ def told(kept: History) -> History:
 
 def _told(key: bytes) -> Key:
     try:
-        known = Keys().parse(key)
+        return named(Keys().parse(key))
     except ValueError:
         return ()
-    match known:
-        case HeadKey(session):
-            return "head", session
-        case EventKey(session, seq):
-            return "record", session, seq
-        case OutputsKey(session):
-            return "outputs", session
-        case DraftKey(session, turn, number):
-            return "draft", session, turn, number
-        case EntryKey(user, position, session):
-            return "entry", user, -position, session
-        case AwaitedKey(agent, session):
-            return "awaited", agent, session
-        case LiveKey():
-            return ()

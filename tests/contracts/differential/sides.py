@@ -14,15 +14,7 @@ from typing import Any
 
 from services.store.etcd.reads import answered
 from services.store.etcd.transactions import prefix_end, read
-from services.store.keys import (
-    AwaitedKey,
-    DraftKey,
-    EntryKey,
-    EventKey,
-    HeadKey,
-    Keys,
-    OutputsKey,
-)
+from services.store.keys import Keys
 from services.store.repository import (
     AwaitedPage,
     BatchRefused,
@@ -35,6 +27,7 @@ from services.store.repository import (
     Snapshot,
 )
 from sessiond.errors import SessiondError
+from tests.contracts.named import named
 from tests.contracts.places import EtcdPlace, MemoryPlace, Place
 
 REFUSALS = (SessiondError, RevisionCompacted, BatchRefused)
@@ -158,20 +151,7 @@ class EtcdSide(Side):
     def _name(self, key: bytes) -> tuple[str | int, ...]:
         if key == self._keys.batch:
             return ()
-        match self._keys.parse(key):
-            case HeadKey(session_id):
-                return "head", session_id
-            case EventKey(session_id, seq):
-                return "record", session_id, seq
-            case OutputsKey(session_id):
-                return "outputs", session_id
-            case DraftKey(session_id, turn_id, number):
-                return "draft", session_id, turn_id, number
-            case EntryKey(user_id, position_ms, session_id):
-                return "entry", user_id, -position_ms, session_id
-            case AwaitedKey(agent, session_id):
-                return "awaited", agent, session_id
-        return ()
+        return named(self._keys.parse(key))
 
 
 @dataclasses.dataclass(frozen=True)

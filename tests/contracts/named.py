@@ -1,0 +1,34 @@
+"""The keys of etcd by the names that the in-memory reference has for them."""
+
+from __future__ import annotations
+
+from services.store import history
+from services.store.keys import (
+    AwaitedKey,
+    DraftKey,
+    EntryKey,
+    EventKey,
+    HeadKey,
+    Key,
+    LiveKey,
+    OutputsKey,
+)
+
+
+def named(key: Key) -> history.Key:
+    """Return the reference's key; () for a registration, which it keeps elsewhere."""
+    match key:
+        case HeadKey(session_id):
+            return "head", session_id
+        case EventKey(session_id, seq):
+            return "record", session_id, seq
+        case OutputsKey(session_id):
+            return "outputs", session_id
+        case DraftKey(session_id, turn_id, number):
+            return "draft", session_id, turn_id, number
+        case EntryKey(user_id, position_ms, session_id):
+            return "entry", user_id, -position_ms, session_id
+        case AwaitedKey(agent, session_id):
+            return "awaited", agent, session_id
+        case LiveKey():
+            return ()
