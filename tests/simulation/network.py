@@ -42,7 +42,8 @@ class Way:
         self._names = (source, target)
         self._context = process.context
         self._arrives_at = 0.0
-        self._waiting: deque[tuple[Callable[..., None], tuple[Any, ...]]] = deque()
+        self._sent: deque[tuple[Callable[..., None], tuple[Any, ...]]] = deque()
+        self._held = 0
 
     def send(self, deliver: Callable[..., None], *what: Any) -> None:
         """Let this be called at the other side, after all that was sent before."""
@@ -50,20 +51,24 @@ class Way:
             return
         when = self._loop.time() + self._network.delay(*self._names)
         self._arrives_at = when = max(when, self._arrives_at)
-        self._loop.call_at(when, self._arrive, deliver, what, context=self._context)
+        self._sent.append((deliver, what))
+        self._loop.call_at(when, self._arrive, context=self._context)
 
     def go_on(self) -> None:
         """Let arrive what was held up."""
-        while self._waiting and not self.closed:
-            deliver, what = self._waiting.popleft()
-            self._loop.call_soon(deliver, *what, context=self._context)
+        held, self._held = self._held, 0
+        for _ in range(held):
+            self._loop.call_soon(self._arrive, context=self._context)
 
-    def _arrive(self, deliver: Callable[..., None], what: tuple[Any, ...]) -> None:
+    def _arrive(self) -> None:
+        # What is held up here may come after what a process that stands still has yet to take: so
+        # an arrival says only that there is one more to deliver, and the first sent is the first.
         if self.closed:
             return
-        if self._waiting or self._names in self._network.cut:
-            self._waiting.append((deliver, what))
+        if self._names in self._network.cut:
+            self._held += 1
         else:
+            deliver, what = self._sent.popleft()
             deliver(*what)
 
 

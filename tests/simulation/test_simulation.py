@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -15,6 +17,8 @@ import pytest
 
 from tests.faults.campaign import append, tree
 from tests.simulation.campaign import Tally, added_up
+from tests.simulation.loop import Process, VirtualLoop
+from tests.simulation.network import Network, Way
 from tests.simulation.play import play
 from tests.simulation.schedule import FAULTS, Schedule
 
@@ -69,6 +73,28 @@ def test_a_story_does_not_depend_on_where_things_stand_in_memory() -> None:
 def test_another_seed_is_another_story() -> None:
     """Schedules differ, or many would be no more than one."""
     assert len({play(seed).digest for seed in range(10)}) == 10
+
+
+def test_what_was_sent_arrives_in_order_through_a_cut_and_a_stop() -> None:
+    """What a cut held up comes before what came while its process stood still, as over TCP."""
+    loop, came = VirtualLoop(), list[int]()
+    network = Network(loop, random.Random(0))
+    way = Way(network, "there", "here", here := Process("here"))
+
+    async def story() -> None:
+        network.cut.add(("there", "here"))
+        way.send(came.append, 1)
+        await asyncio.sleep(1)
+        loop.freeze(here)
+        way.send(came.append, 2)
+        await asyncio.sleep(1)
+        network.cut.clear()
+        way.go_on()
+        loop.thaw(here)
+        await asyncio.sleep(1)
+
+    loop.play(story())
+    assert came == [1, 2]
 
 
 def test_a_schedule_has_at_least_fifty_operations() -> None:
