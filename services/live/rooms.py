@@ -112,7 +112,7 @@ class Rooms:
                 raise SessionMoved
             instance = await self._registration.living()
             entering = self._entering.get(session_id)
-            if entering is None:
+            if entering is None or entering.done():  # one that failed may still be noted here
                 entering = asyncio.create_task(
                     self._acquire(session_id, instance), name=f"acquire {session_id}"
                 )
@@ -138,7 +138,8 @@ class Rooms:
             await asyncio.wait(tuple(self._entering.values()))
 
     def _entered(self, session_id: str, done: asyncio.Task[Held]) -> None:
-        del self._entering[session_id]
+        if self._entering.get(session_id) is done:
+            del self._entering[session_id]
         if not done.cancelled():
             done.exception()  # seen, even if every caller has gone
 

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
+from typing import Any, cast
 
 import pytest
 
-from services.live.acquisition import RECENT
+from services.live.acquisition import RECENT, InstanceDied
+from services.live.registration import Instance
 from services.live.request import Request
+from services.live.room import Room
+from services.live.rooms import Held, Rooms
 from services.live.window import WINDOW_BYTES
+from services.live.writing import Writing
 from services.store.repository import Outcome, Unknown
 from sessiond.errors import (
     IdempotencyMismatch,
@@ -21,6 +27,7 @@ from sessiond.errors import (
 from sessiond.session.changes import AppendMessage, ResumeSession
 from tests.live.kept import Gate, contents
 from tests.live.rooms import ALICE, BOB
+from tests.live.rooms import House as Small
 from tests.live.standing import House
 
 
@@ -57,6 +64,44 @@ async def test_a_caller_that_gives_up_takes_nobody_elses_acquisition_with_it(hou
         assert await patient == 2
         assert house.kept.acquisitions == 1
         assert contents(await house.kept.log()) == ["patient"]
+
+
+@pytest.mark.timeout(30)  # without its law broken it takes a moment, and with it for ever
+async def test_who_comes_just_as_an_acquisition_failed_begins_another() -> None:
+    """One for an instance that died meanwhile ends; the loop goes on, and so does the caller."""
+    died, born = (Instance(each, 1, deadline=1.0, clock=lambda: 0.0) for each in (b"1", b"2"))
+    going: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    @dataclass
+    class Registering:
+        instance: Instance = died
+        draining: bool = False
+
+        async def living(self) -> Instance:
+            return self.instance
+
+    class Acquiring:
+        async def acquire(self, session_id: str, instance: Instance) -> Room:
+            if instance is born:
+                return Small().room()
+            await asyncio.sleep(0)
+            registering.instance = born
+            going.set_result(None)  # whoever waits for this runs before anybody hears of the end
+            raise InstanceDied
+
+    registering, unused = Registering(), cast("Any", None)
+    rooms = Rooms(
+        cast("Any", registering), cast("Any", Acquiring()), Writing(unused), clock=lambda: 0.0
+    )
+
+    async def comes_late() -> Held:
+        await going
+        return await rooms.acquire("s1")
+
+    async with asyncio.TaskGroup() as tasks:
+        late, early = tasks.create_task(comes_late()), tasks.create_task(rooms.acquire("s1"))
+    assert early.result() is late.result()
+    assert early.result().instance is born
 
 
 async def test_strangers_and_absent_sessions_look_the_same(house: House) -> None:

@@ -67,6 +67,7 @@ class Way:
             return
         if self._names in self._network.cut:
             self._held += 1
+            self._network.held[self] = None
         else:
             deliver, what = self._sent.popleft()
             deliver(*what)
@@ -111,6 +112,7 @@ class Network:
     def __init__(self, loop: VirtualLoop, chance: random.Random) -> None:
         self.loop = loop
         self.cut: set[tuple[str, str]] = set()
+        self.held: dict[Way, None] = {}
         self.listeners: dict[str, Listener] = {}
         self.connections: dict[Connection, None] = {}
         self.slow: float = 1.0
@@ -163,9 +165,9 @@ class Network:
     def heal(self, pairs: set[tuple[str, str]]) -> None:
         """Open these ways again: what waited goes on."""
         self.cut -= pairs
-        for connection in tuple(self.connections):
-            connection.there.go_on()
-            connection.back.go_on()
+        held, self.held = self.held, {}
+        for way in held:  # also of connections that ended meanwhile: what was said last is that
+            way.go_on()
 
     def stopped(self, process: Process) -> None:
         """Let those who wait for a process that stands still give up after a while."""

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ import pytest
 from tests.faults.campaign import append, tree
 from tests.simulation.campaign import Tally, added_up
 from tests.simulation.loop import Process, VirtualLoop
-from tests.simulation.network import Network, Way
+from tests.simulation.network import Connection, Network, Way
 from tests.simulation.play import play
 from tests.simulation.schedule import FAULTS, Schedule
 
@@ -27,6 +28,13 @@ SECONDS = float(os.environ.get("SESSIOND_SIMULATION_SECONDS", "90"))
 
 AT_LEAST = 500
 """So many are played, however long it takes."""
+
+
+@dataclass
+class Listening:
+    """A server of which nothing is asked."""
+
+    process: Process
 
 
 def campaign(*asked: str, runs: Path) -> subprocess.CompletedProcess[str]:
@@ -95,6 +103,30 @@ def test_what_was_sent_arrives_in_order_through_a_cut_and_a_stop() -> None:
 
     loop.play(story())
     assert came == [1, 2]
+
+
+def test_the_end_of_a_connection_is_heard_after_the_cut_that_held_it_up() -> None:
+    """Who was killed behind a cut is known to be gone when the cut has ended."""
+    loop, told = VirtualLoop(), list[str]()
+    network = Network(loop, random.Random(0))
+    here, server = Process("here"), Listening(Process("there"))
+    network.listeners["there:1"] = server
+
+    async def story() -> None:
+        came: asyncio.Future[Connection | None] = loop.create_future()
+        network.dial(here, "there:1", came.set_result)
+        connection = await came
+        assert connection is not None
+        connection.on_broken[lambda: told.append("gone")] = here
+        connection.break_(lose=False)
+        network.part({("there", "here")})
+        await asyncio.sleep(1)
+        assert not told
+        network.heal({("there", "here")})
+        await asyncio.sleep(1)
+
+    loop.play(story())
+    assert told == ["gone"]
 
 
 def test_a_schedule_has_at_least_fifty_operations() -> None:
