@@ -7,9 +7,12 @@ import hashlib
 import itertools
 import logging
 import random
+import signal
+import traceback
 from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import FrameType
 from typing import Any
 
 import structlog
@@ -28,6 +31,17 @@ from tests.simulation.world import World
 
 PATIENCE = 60.0
 """Virtual seconds that everything may take to be as it should, once all is mended."""
+
+
+STEP_SECONDS = 60.0
+"""Seconds of the processor that a schedule may take: some hundred times as long as most do."""
+
+
+class Endless(BaseException):
+    """A step does not end: something asks the same again and again, and gives nobody else a turn.
+
+    Nothing in the product catches it.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +80,13 @@ def play(seed: int) -> Verdict:
     loop = VirtualLoop()
     violations: list[str] = []
     world: list[World] = []
-    with _listening(history, loop), schedule.bounds.hold():
+    with _listening(history, loop), schedule.bounds.hold(), _watched(violations):
         try:
             violations += loop.play(_run(loop, schedule, history, world))
         except Deadlock as deadlock:
             violations.append(f"deadlock: {deadlock}")
+        except Endless:
+            pass  # it was noted where it was found
     violations += history.complaints
     violations += [f"nobody looked at: {each}" for each in loop.uncaught]
     violations += [f"never ended: {each}" for each in loop.left]
@@ -97,6 +113,24 @@ def _listening(history: History, loop: VirtualLoop) -> Iterator[None]:
         yield
     finally:
         structlog.configure(**before)
+
+
+@contextmanager
+def _watched(violations: list[str]) -> Iterator[None]:
+    """Note a step that does not end, and end it; virtual time would stand still for ever."""
+
+    def end(_: int, frame: FrameType | None) -> None:
+        where = "".join(traceback.format_stack(frame, limit=8))
+        violations.append(f"endless: a step does not end\n{where}")
+        raise Endless  # also of each step after it that does not end either
+
+    before = signal.signal(signal.SIGVTALRM, end)
+    signal.setitimer(signal.ITIMER_VIRTUAL, STEP_SECONDS, STEP_SECONDS / 10)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
 
 
 async def _run(

@@ -78,6 +78,20 @@ def test_a_story_does_not_depend_on_where_things_stand_in_memory() -> None:
         assert len(stories) == 1
 
 
+def test_a_step_that_does_not_end_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What never gives others a turn stops virtual time, and is named by where it goes round."""
+
+    async def round_and_round(*_: object, **__: object) -> None:
+        while True:
+            pass
+
+    monkeypatch.setattr("tests.simulation.play.STEP_SECONDS", 0.5)
+    monkeypatch.setattr("tests.simulation.persons.Person.work", round_and_round)
+    assert any(
+        each.startswith("endless") and "round_and_round" in each for each in play(1).violations
+    )
+
+
 def test_another_seed_is_another_story() -> None:
     """Schedules differ, or many would be no more than one."""
     assert len({play(seed).digest for seed in range(10)}) == 10
