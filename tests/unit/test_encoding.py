@@ -12,8 +12,8 @@ BATCH = field_tag(ServerFrame.BATCH_FIELD_NUMBER)
 PONG = field_tag(ServerFrame.PONG_FIELD_NUMBER)
 
 
-@given(st.lists(st.binary(max_size=70_000), max_size=4))
-def test_fields_that_are_joined_are_one_message(payloads: list[bytes]) -> None:
+@given(st.lists(st.integers(0, 40_000).map("x".__mul__), max_size=4))
+def test_fields_that_are_joined_are_one_message(payloads: list[str]) -> None:
     """However long the parts are, they are read as if the whole had been encoded at once."""
     pongs = [Pong(payload=payload) for payload in payloads]
     joined = b"".join(as_field(BATCH, as_field(PONG, pong.SerializeToString())) for pong in pongs)
