@@ -7,14 +7,21 @@ meanwhile forms the next one: a lone commit goes at once, and many go together, 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import count
 
 import grpc
 import structlog
 
-from sessiond.v1.ownership_pb2 import Commit, CommitOutcome, CommitRequest, CommitResponse
+from sessiond.encoding import as_field, field_tag
+from sessiond.v1.ownership_pb2 import (
+    DESCRIPTOR,
+    Commit,
+    CommitOutcome,
+    CommitRequest,
+    CommitResponse,
+)
 
 REQUEST_BYTES = 2 * 1024 * 1024
 """Where one message of the stream ends and the next begins; a single commit is at most 1 MiB."""
@@ -25,16 +32,39 @@ UNANSWERED_MESSAGES = 2
 UNKNOWN = CommitOutcome(unknown=CommitOutcome.Unknown())
 COMMITTED = CommitOutcome(committed=CommitOutcome.Committed())
 
-CommitCall = grpc.aio.StreamStreamCall[CommitRequest, CommitResponse]
+CommitCall = grpc.aio.StreamStreamCall[bytes, CommitResponse]
+Settle = Callable[[CommitOutcome], None]
+
+_METHOD = f"/{DESCRIPTOR.services_by_name['OwnershipService'].full_name}/Commit"
+_COMMITS = field_tag(CommitRequest.COMMITS_FIELD_NUMBER)
 
 _log = structlog.get_logger(__name__)
 
 
+def open_call(channel: grpc.aio.Channel, metadata: Sequence[tuple[str, str]] = ()) -> CommitCall:
+    """Make the call that a stream uses; its requests are encoded already."""
+    method: grpc.aio.StreamStreamMultiCallable[bytes, CommitResponse] = channel.stream_stream(
+        _METHOD, response_deserializer=CommitResponse.FromString
+    )
+    return method(metadata=tuple(metadata))
+
+
 @dataclass(slots=True)
-class _Sent:
+class _Message:
     """A message on its way: how many of its commits have no outcome yet."""
 
     unanswered: int
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """A commit as encoded, in whose name it is sent, and who hears of its outcome."""
+
+    tag: int
+    instance: bytes
+    data: bytes
+    settle: Settle
+    message: _Message | None = None
 
 
 class CommitStream:
@@ -50,9 +80,8 @@ class CommitStream:
         self._call = call
         self._on_broken = on_broken
         self._tags = count(1)
-        self._outgoing: list[tuple[bytes, Commit]] = []
-        self._outcomes: dict[int, asyncio.Future[CommitOutcome]] = {}
-        self._message_of: dict[int, _Sent] = {}
+        self._outgoing: list[_Waiting] = []
+        self._waiting: dict[int, _Waiting] = {}
         self._unanswered_messages = 0
         self._wake = asyncio.Event()
         self._broken = False
@@ -61,16 +90,19 @@ class CommitStream:
             asyncio.create_task(self._read(), name="commit-stream-read"),
         )
 
-    async def send(self, instance: bytes, commit: Commit) -> CommitOutcome:
-        """Send a commit in the name of an instance and return its outcome; never raises."""
+    def send(self, instance: bytes, commit: Commit, settle: Settle) -> None:
+        """Send a commit in the name of an instance.
+
+        `settle` is called once, with its outcome, and must not raise.
+        """
         if self._broken:
-            return UNKNOWN
+            settle(UNKNOWN)
+            return
         commit.tag = next(self._tags)
-        outcome: asyncio.Future[CommitOutcome] = asyncio.get_running_loop().create_future()
-        self._outcomes[commit.tag] = outcome
-        self._outgoing.append((instance, commit))
+        waiting = _Waiting(commit.tag, instance, commit.SerializeToString(), settle)
+        self._waiting[commit.tag] = waiting
+        self._outgoing.append(waiting)
         self._wake.set()
-        return await outcome
 
     async def close(self) -> None:
         """End the call, and leave no task behind."""
@@ -91,22 +123,20 @@ class CommitStream:
         except (grpc.aio.AioRpcError, asyncio.InvalidStateError, asyncio.CancelledError):
             self._break()
 
-    def _next_request(self) -> CommitRequest:
-        instance = self._outgoing[0][0]
-        taken, size = 0, 0
-        for sender, commit in self._outgoing:
-            size += commit.ByteSize()
-            if sender != instance or (taken and size > REQUEST_BYTES):
+    def _next_request(self) -> bytes:
+        instance = self._outgoing[0].instance
+        parts = [CommitRequest(instance=instance).SerializeToString()]
+        message, size = _Message(0), 0
+        for waiting in self._outgoing:
+            size += len(waiting.data)
+            if waiting.instance != instance or (message.unanswered and size > REQUEST_BYTES):
                 break
-            taken += 1
-        request = CommitRequest(
-            instance=instance, commits=[commit for _, commit in self._outgoing[:taken]]
-        )
-        del self._outgoing[:taken]
-        sent = _Sent(unanswered=taken)
-        self._message_of.update((commit.tag, sent) for commit in request.commits)
+            waiting.message = message
+            message.unanswered += 1
+            parts.append(as_field(_COMMITS, waiting.data))
+        del self._outgoing[: message.unanswered]
         self._unanswered_messages += 1
-        return request
+        return b"".join(parts)
 
     async def _read(self) -> None:
         try:
@@ -121,23 +151,24 @@ class CommitStream:
         self._break()
 
     def _came(self, outcome: CommitOutcome) -> None:
-        waiting = self._outcomes.pop(outcome.tag, None)
-        if waiting is not None and not waiting.done():
-            waiting.set_result(outcome)
-        sent = self._message_of.pop(outcome.tag, None)
-        if sent is not None:
-            sent.unanswered -= 1
-            if sent.unanswered == 0:
+        waiting = self._waiting.pop(outcome.tag, None)
+        if waiting is None:
+            return
+        message = waiting.message
+        if message is not None:
+            message.unanswered -= 1
+            if message.unanswered == 0:
                 self._unanswered_messages -= 1
                 self._wake.set()
+        waiting.settle(outcome)
 
     def _break(self) -> None:
         if self._broken:
             return
         self._broken = True
         self._wake.set()
-        outcomes, self._outcomes = self._outcomes, {}
-        for waiting in outcomes.values():
-            if not waiting.done():
-                waiting.set_result(UNKNOWN)
+        # First whoever sends on: what is found unknown may be sent again at once, elsewhere.
         self._on_broken(self)
+        waiting, self._waiting = self._waiting, {}
+        for each in waiting.values():
+            each.settle(UNKNOWN)

@@ -135,8 +135,7 @@ class Forming:
         """
         session, before = self.session, self._meta
         moved = session.last_active_ms - before.index_ms >= INDEX_MOVES_AFTER_MS
-        meta = replace(
-            before,
+        meta = before._replace(
             commit_id=self.commit_id,
             size=before.size + self.size,
             index_ms=session.last_active_ms if moved else before.index_ms,

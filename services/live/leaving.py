@@ -15,10 +15,11 @@ from collections.abc import Callable, Iterable
 
 import structlog
 
+from services.live.held import Held
 from services.live.outcome import Verdict
 from services.live.registration import Instance as Own
 from services.live.registration import Registration
-from services.live.rooms import Held, Rooms
+from services.live.rooms import Rooms
 from services.live.routing import Router
 from services.live.store import StoreClient
 from services.live.writing import Writing

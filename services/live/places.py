@@ -20,10 +20,11 @@ from services.live.attachment import Attachment
 from services.live.catch_up import AttachmentEnded, CatchUp
 from services.live.forwarding import Broken, Forward, Moved, Refused
 from services.live.frames import goaway
+from services.live.held import Held
 from services.live.hops import Hops
 from services.live.outbox import Outbox
 from services.live.protocol import Conversation, Follow, Leave
-from services.live.rooms import Held, Rooms
+from services.live.rooms import Rooms
 from services.live.routing import Peer, Router
 from services.live.store import StoreClient
 from services.serving.context import Call
@@ -243,7 +244,7 @@ class Places:
         head = decode_head(await self._around.store.read_head(session_id))
         if head.tombstone is not None or head.meta.epoch != held.room.meta.epoch:
             held.room.close()
-            self._around.rooms.wake(session_id, held)
+            self._around.rooms.wake(held)
 
     def _forward_to(self, session_id: str, peer: Peer) -> Forward:
         forward = self._forwards.get(peer.address)

@@ -119,6 +119,11 @@ class Room:
         """Whether nothing waits and nothing is in flight."""
         return not self._waiting and self._in_flight is None
 
+    @property
+    def wants_write(self) -> bool:
+        """Whether something waits that `form` may make a write of."""
+        return bool(self._waiting) or (self._running is not None and self._running.due)
+
     def cursor(self, seq: int) -> str:
         """Return the cursor of a reader that has applied everything up to this seq."""
         return str(Cursor(self.log_id, seq))

@@ -5,8 +5,7 @@
                           |           +--lost, deleted, or the instance died--> absent
                           +--owned by another, deleted, never made--> absent
 
-One task per room writes while something waits, and ends when nothing does. Whoever comes while a
-session leaves waits until it has left.
+Whoever comes while a session leaves waits until it has left.
 """
 
 from __future__ import annotations
@@ -14,36 +13,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
-
-import structlog
 
 from services.live.acquisition import Acquirer, Deleted, InstanceDied
+from services.live.held import Held
 from services.live.registration import Instance, Registration
 from services.live.request import Answer, Request
-from services.live.room import Room
 from services.live.writing import Writing
 from sessiond.errors import SessiondError, SessionMoved, SessionNotFound
-
-_log = structlog.get_logger(__name__)
-
-
-@dataclass(slots=True)
-class Held:
-    """A room, the instance that holds it, its writer while there is one, and its use.
-
-    `users` counts those that are attached or wait for an answer; `used_at` is when the last one
-    left, and `since` when the session was acquired, in seconds of the loop. `commits_left` is how
-    many commits may still follow the one in flight: None for any number, while it does not leave.
-    """
-
-    room: Room
-    instance: Instance
-    since: float
-    used_at: float
-    users: int = 0
-    writer: asyncio.Task[None] | None = None
-    commits_left: int | None = None
 
 
 class Rooms:
@@ -60,6 +36,7 @@ class Rooms:
         self._registration = registration
         self._acquirer = acquirer
         self._writing = writing
+        writing.on_closed = self._forget
         self._clock = clock
         self._held: dict[str, Held] = {}
         self._entering: dict[str, asyncio.Task[Held]] = {}
@@ -83,7 +60,7 @@ class Rooms:
         if held.room.closed is None and held.instance.is_alive():
             return held
         held.room.close()
-        self._forget(session_id, held)
+        self._forget(held)
         return None
 
     async def enter(self, session_id: str) -> Held:
@@ -149,7 +126,7 @@ class Rooms:
             raise InstanceDied
         now = self._clock()
         held = Held(room, instance, since=now, used_at=now)
-        room.wake = lambda: self.wake(session_id, held)
+        room.wake = lambda: self.wake(held)
         self._held[session_id] = held
         return held
 
@@ -166,44 +143,23 @@ class Rooms:
         held.room.submit(request)
         held.users += 1
         try:
-            self.wake(session_id, held)
+            self.wake(held)
             return await request.reply
         finally:
             held.users -= 1
             held.used_at = self._clock()
 
-    def wake(self, session_id: str, held: Held) -> None:
+    def wake(self, held: Held) -> None:
         """Let what waits in a room be written; needed after each `Room.submit`."""
-        if held.writer is None and held.commits_left is None:
-            held.writer = asyncio.create_task(
-                self._write(session_id, held), name=f"write {session_id}"
-            )
-
-    async def _write(self, session_id: str, held: Held) -> None:
-        room = held.room
-        try:
-            while held.commits_left != 0:
-                if held.commits_left is not None:
-                    held.commits_left -= 1
-                if not await self._writing.next(room, held.instance):
-                    break
-        except Exception:
-            _log.exception("a room stopped")
-            room.break_down()
-        finally:
-            held.writer = None
-            if not held.instance.is_alive():
-                room.close()
-            if room.closed is not None:
-                self._forget(session_id, held)
+        self._writing.wake(held)
 
     # --- leaving -----------------------------------------------------------------------------
 
     def begin_leave(self, session_id: str, *, commits: int = 0) -> Held | None:
         """Let nobody enter a session's room any more; None when it leaves, or is not held.
 
-        What is in flight is settled, and so many commits more are written of what waits: then the
-        room has no writer, and never gets another. It must be ended by `end_leave`.
+        What is in flight is settled, and so many commits more are written of what waits: then no
+        write of the room ever follows. It must be ended by `end_leave`.
         """
         held = self.held(session_id)
         if held is not None:
@@ -212,14 +168,13 @@ class Rooms:
         return held
 
     async def settled(self, held: Held) -> None:
-        """Wait until a room that leaves has no writer any more."""
-        while held.writer is not None:
-            await asyncio.wait((held.writer,))
+        """Wait until nothing of a room that leaves is written any more."""
+        await self._writing.rest(held)
 
     def end_leave(self, session_id: str, held: Held, told: SessiondError | None = None) -> None:
         """Hold the session no longer; subscribers are told that it moved, or what is given."""
         held.room.close(told)
-        self._forget(session_id, held)
+        self._forget(held)
         self._leaving.pop(session_id).set_result(None)
 
     async def left(self, session_id: str) -> None:
@@ -229,11 +184,12 @@ class Rooms:
 
     def drop(self, instance: Instance) -> None:
         """Hold nothing of a dead instance any more; what is in flight is left unsettled."""
-        for session_id, held in self:
+        for _, held in self:
             if held.instance is instance:
                 held.room.close()
-                self._forget(session_id, held)
+                self._forget(held)
 
-    def _forget(self, session_id: str, held: Held) -> None:
+    def _forget(self, held: Held) -> None:
+        session_id = held.room.session.id
         if self._held.get(session_id) is held:
             del self._held[session_id]

@@ -21,8 +21,9 @@ from typing import NamedTuple
 import grpc
 
 from services.live.acquisition import Deleted
+from services.live.held import Held
 from services.live.registration import Registration
-from services.live.rooms import Held, Rooms
+from services.live.rooms import Rooms
 from services.live.store import StoreClient
 from services.serving.instances import Instance, Instances
 from services.serving.placement import placed

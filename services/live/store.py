@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import grpc
 import structlog
 
-from services.live.commits import COMMITTED, UNKNOWN, CommitStream
+from services.live.commits import COMMITTED, UNKNOWN, CommitStream, Settle, open_call
 from services.serving.addresses import HostPort
 from services.serving.identity import PartIdentity
 from sessiond.errors import (
@@ -56,6 +56,7 @@ class StoreClient:
         self._addresses = tuple(addresses)
         self._open_channel = open_channel
         self._identity = identity
+        self._channels: list[grpc.aio.Channel] = []
         self._stubs: list[OwnershipServiceAsyncStub] = []
         self._chosen = 0
         self._stream: CommitStream | None = None
@@ -65,6 +66,7 @@ class StoreClient:
     async def __aenter__(self) -> Self:
         for address in self._addresses:
             channel = await self._resources.enter_async_context(self._open_channel(address))
+            self._channels.append(channel)
             self._stubs.append(OwnershipServiceStub(channel))
         return self
 
@@ -109,9 +111,20 @@ class StoreClient:
         )
         return await self._call(lambda stub: stub.Acquire, request, mutating=True)
 
+    def send(self, instance: bytes, commit: wire.Commit, settle: Settle) -> None:
+        """Commit one session's batch; `settle` is called once, with the outcome."""
+        self._commit_stream().send(instance, commit, settle)
+
     async def commit(self, instance: bytes, commit: wire.Commit) -> wire.CommitOutcome:
-        """Commit one session's batch; never raises."""
-        return await self._commit_stream().send(instance, commit)
+        """Commit one session's batch, and return the outcome; never raises."""
+        outcome: asyncio.Future[wire.CommitOutcome] = asyncio.get_running_loop().create_future()
+
+        def settle(settled: wire.CommitOutcome) -> None:
+            if not outcome.done():
+                outcome.set_result(settled)
+
+        self.send(instance, commit, settle)
+        return await outcome
 
     async def delete(self, request: wire.DeleteRequest) -> wire.CommitOutcome:
         """Delete a session; never raises for a Store that does not answer."""
@@ -242,7 +255,7 @@ class StoreClient:
         if self._stream is None:
             chosen = self._chosen
             self._stream = CommitStream(
-                self._stubs[chosen].Commit(metadata=self._identity.metadata()),
+                open_call(self._channels[chosen], self._identity.metadata()),
                 lambda stream: self._stream_broke(stream, chosen),
             )
         return self._stream

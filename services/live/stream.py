@@ -267,7 +267,7 @@ class Stream:
                     change.give(found)
                     return
             room.submit(change)
-            self._around.whereabouts.rooms.wake(asked.session_id, place.held)
+            self._around.whereabouts.rooms.wake(place.held)
         except RoomClosed:
             return
         except SessiondError as error:

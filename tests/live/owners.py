@@ -10,7 +10,8 @@ from typing import Any
 
 import grpc
 
-from services.live.rooms import Held, Rooms
+from services.live.held import Held
+from services.live.rooms import Rooms
 from services.live.routing import Peer
 from services.live.streams import SERVICE
 from services.serving.addresses import HostPort

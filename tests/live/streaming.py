@@ -17,10 +17,11 @@ from prometheus_client import CollectorRegistry
 
 from services.live.changes import Counts
 from services.live.forwarding import CONNECT
+from services.live.held import Held
 from services.live.hops import Hops
 from services.live.places import Whereabouts
 from services.live.rates import Rate, Rates
-from services.live.rooms import Held, Rooms
+from services.live.rooms import Rooms
 from services.live.stream import Surroundings
 from services.live.streams import Streams
 from services.serving.auth import authenticating

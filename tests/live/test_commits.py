@@ -9,9 +9,8 @@ from typing import Any
 
 import grpc
 
-from services.live.commits import UNKNOWN, CommitStream
+from services.live.commits import UNKNOWN, CommitStream, open_call
 from sessiond.v1.ownership_pb2 import Commit, CommitOutcome, CommitRequest, CommitResponse
-from sessiond.v1.ownership_pb2_grpc import OwnershipServiceStub
 
 COMMIT = "/sessiond.v1.OwnershipService/Commit"
 
@@ -62,7 +61,7 @@ async def slow_store() -> AsyncIterator[tuple[Slow, CommitStream]]:
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel, asyncio.timeout(10):
-        stream = CommitStream(OwnershipServiceStub(channel).Commit(), lambda _: None)
+        stream = CommitStream(open_call(channel), lambda _: None)
         yield store, stream
         await stream.close()
         await server.stop(None)
@@ -81,6 +80,13 @@ async def silent_server() -> AsyncIterator[str]:
         yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
 
+async def outcome_of(stream: CommitStream, session_id: str) -> CommitOutcome:
+    """Send a commit of this session, and return its outcome."""
+    outcome: asyncio.Future[CommitOutcome] = asyncio.get_running_loop().create_future()
+    stream.send(b"i" * 16, Commit(session_id=session_id), outcome.set_result)
+    return await outcome
+
+
 def leftovers(before: set[asyncio.Task[object]]) -> set[str]:
     """The names of the stream's tasks that are still there."""
     return {name for task in asyncio.all_tasks() - before if "commit" in (name := task.get_name())}
@@ -97,11 +103,11 @@ async def test_a_stream_without_a_server_breaks_and_leaves_no_task(ports: Iterat
     before = asyncio.all_tasks()
     broken: list[CommitStream] = []
     async with grpc.aio.insecure_channel(f"127.0.0.1:{next(ports)}") as channel:
-        stream = CommitStream(OwnershipServiceStub(channel).Commit(), broken.append)
+        stream = CommitStream(open_call(channel), broken.append)
         async with asyncio.timeout(10):
-            commits = [stream.send(b"i" * 16, Commit(session_id=f"s{n}")) for n in range(3)]
+            commits = [outcome_of(stream, f"s{n}") for n in range(3)]
             assert await asyncio.gather(*commits) == [UNKNOWN] * 3
-            assert await stream.send(b"i" * 16, Commit(session_id="later")) == UNKNOWN
+            assert await outcome_of(stream, "later") == UNKNOWN
             await stream.close()
             await stream.close()
     assert broken == [stream]
@@ -112,8 +118,8 @@ async def test_a_stream_is_closed_while_it_still_connects() -> None:
     """A write that waits for the connection does not hold up the end."""
     before = asyncio.all_tasks()
     async with silent_server() as address, grpc.aio.insecure_channel(address) as channel:
-        stream = CommitStream(OwnershipServiceStub(channel).Commit(), lambda _: None)
-        sending = asyncio.create_task(stream.send(b"i" * 16, Commit(session_id="s")))
+        stream = CommitStream(open_call(channel), lambda _: None)
+        sending = asyncio.create_task(outcome_of(stream, "s"))
         await passes()  # the write begins
         async with asyncio.timeout(10):
             await stream.close()
@@ -126,7 +132,7 @@ async def test_what_comes_while_two_messages_wait_travels_in_one() -> None:
     async with slow_store() as (store, stream), asyncio.TaskGroup() as tasks:
 
         def send(session_id: str) -> asyncio.Task[CommitOutcome]:
-            return tasks.create_task(stream.send(b"i" * 16, Commit(session_id=session_id)))
+            return tasks.create_task(outcome_of(stream, session_id))
 
         send("a")
         assert await store.came.get() == ["a"]
@@ -151,7 +157,7 @@ async def test_a_message_waits_until_all_its_outcomes_have_come() -> None:
     async with slow_store() as (store, stream), asyncio.TaskGroup() as tasks:
 
         def send(session_id: str) -> asyncio.Task[CommitOutcome]:
-            return tasks.create_task(stream.send(b"i" * 16, Commit(session_id=session_id)))
+            return tasks.create_task(outcome_of(stream, session_id))
 
         first = [send("a"), send("b")]
         assert await store.came.get() == ["a", "b"]
