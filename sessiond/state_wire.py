@@ -7,7 +7,6 @@ the rules a word of a later version is an `InvalidArgument` that names its field
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TypeVar
 
 from sessiond.errors import InvalidArgument
@@ -24,7 +23,7 @@ UNKNOWN = "must be one of the known values"
 
 def state_to_wire(session: Session) -> live_pb2.SessionState:
     """Return the state without its large parts: inputs are {}, outputs and messages absent."""
-    small = replace(session, user_inputs="{}", outputs={})
+    small = session._replace(user_inputs="{}", outputs={})
     turn = session.turn
     return live_pb2.SessionState(
         session=session_to_wire(small, ()),

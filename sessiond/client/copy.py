@@ -8,7 +8,7 @@ attached -> snapshot parts -> whole -> event -> event -> ...
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from sessiond import wire
 from sessiond.client.updates import (
@@ -37,7 +37,7 @@ class _Loading:
     messages: list[Message] = field(default_factory=list)
 
     def whole(self) -> Session:
-        return replace(self.session, user_inputs=self.user_inputs, outputs=self.outputs)
+        return self.session._replace(user_inputs=self.user_inputs, outputs=self.outputs)
 
 
 class Copy:

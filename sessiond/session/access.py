@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from sessiond.errors import PermissionDenied, SessionNotFound
 
@@ -51,8 +52,7 @@ class Identity:
         return Actor(self.subject, self.role, self.acting_for)
 
 
-@dataclass(frozen=True, slots=True)
-class Actor:
+class Actor(NamedTuple):
     """Who made a change. Operation ids are scoped by it: two actors' equal keys never meet."""
 
     subject: str

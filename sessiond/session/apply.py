@@ -51,7 +51,7 @@ def apply(session: Session | None, record: Record) -> Session:
     if isinstance(event, MessageAppended):
         # By far the most frequent: one copy instead of two.
         return _message_appended(session, record, event, last_active_ms)
-    session = replace(session, seq=record.seq, last_active_ms=last_active_ms)
+    session = session._replace(seq=record.seq, last_active_ms=last_active_ms)
     match event:
         case SessionUpdated():
             return _updated(session, record, event)
@@ -63,12 +63,12 @@ def apply(session: Session | None, record: Record) -> Session:
         case OutputDecided():
             return _output_decided(session, record, event)
         case SessionPaused():
-            return replace(session, status=Status.PAUSED)
+            return session._replace(status=Status.PAUSED)
         case SessionResumed():
-            return replace(session, status=Status.ACTIVE)
+            return session._replace(status=Status.ACTIVE)
         case TurnBegun(turn_id, agent_id):
             turn = Turn(turn_id, record.actor, record.op_id, agent_id, record.seq)
-            return replace(session, turn=turn)
+            return session._replace(turn=turn)
         case TurnEnded():
             return _turn_ended(session, record, event)
         case SessionCreated():
@@ -133,8 +133,7 @@ def _created(record: Record, event: SessionCreated) -> Session:
 def _message_appended(
     session: Session, record: Record, event: MessageAppended, last_active_ms: int
 ) -> Session:
-    return replace(
-        session,
+    return session._replace(
         seq=record.seq,
         last_active_ms=last_active_ms,
         message_count=session.message_count + 1,
@@ -160,9 +159,8 @@ def _message_of_turn(record: Record, event: TurnEnded) -> Message:
 
 def _turn_ended(session: Session, record: Record, event: TurnEnded) -> Session:
     if not event.message_id:
-        return replace(session, turn=None)
-    return replace(
-        session,
+        return session._replace(turn=None)
+    return session._replace(
         turn=None,
         message_count=session.message_count + 1,
         last_message_seq=record.seq,
@@ -173,27 +171,28 @@ def _turn_ended(session: Session, record: Record, event: TurnEnded) -> Session:
 
 def _updated(session: Session, record: Record, event: SessionUpdated) -> Session:
     if event.title is not None:
-        session = replace(session, title=event.title, title_given=event.title_given)
+        session = session._replace(title=event.title, title_given=event.title_given)
     if event.metadata is not None:
-        session = replace(session, metadata=event.metadata)
+        session = session._replace(metadata=event.metadata)
     if event.user_inputs is not None:
-        session = replace(session, user_inputs=event.user_inputs, inputs_seq=record.seq)
+        session = session._replace(user_inputs=event.user_inputs, inputs_seq=record.seq)
     return session
 
 
 def _with_output(session: Session, output: Output) -> Session:
-    return replace(session, outputs={**session.outputs, output.body.id: output})
+    return session._replace(outputs={**session.outputs, output.body.id: output})
 
 
 def _output_decided(session: Session, record: Record, event: OutputDecided) -> Session:
     output = session.outputs[event.output_id]
     # A decision is a word to the agent: whoever's step it now is, is awaited.
-    after = replace(_with_output(session, decided(output, record, event)), last_word=LastWord.OTHER)
+    after = _with_output(session, decided(output, record, event))
+    after = after._replace(last_word=LastWord.OTHER)
     step_id = session.workflow.step_id_at(session.current_step)
     if event.decision is not Decision.APPROVED or output.body.step_id != step_id:
         return after
     step = session.current_step + 1
     completed = step == len(session.workflow.steps)
-    return replace(
-        after, current_step=step, status=Status.COMPLETED if completed else session.status
+    return after._replace(
+        current_step=step, status=Status.COMPLETED if completed else session.status
     )

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from sessiond.session.state import Decision, MessageType, Sender, TurnOutcome
 
@@ -21,8 +22,7 @@ class CreateSession:
     id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class AppendMessage:
+class AppendMessage(NamedTuple):
     """Asks to append a message."""
 
     content: str
@@ -154,7 +154,9 @@ def fingerprint(change: CreateSession | Change) -> bytes:
     field added later with that default leaves the fingerprints of today as they are.
     """
     given = {
-        name: value for name in change.__slots__ if (value := getattr(change, name)) is not None
+        name: value
+        for name in change.__match_args__
+        if (value := getattr(change, name)) is not None
     }
     canonical = _CANONICAL.encode([type(change).__name__, given])
     return hashlib.blake2b(canonical.encode("ascii"), digest_size=16).digest()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
+from types import MappingProxyType
+from typing import NamedTuple
 
 from sessiond.session.access import Actor
 from sessiond.session.workflow import Progress, Workflow, progress
@@ -69,8 +71,7 @@ class LastWord(StrEnum):
     OTHER = "other"
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """One message of a conversation. `metadata` is a JSON object's text."""
 
     id: str
@@ -132,8 +133,7 @@ class Turn:
         return (self.actor, self.op_id) == (actor, op_id)
 
 
-@dataclass(frozen=True, slots=True)
-class Session:
+class Session(NamedTuple):
     """The state of a session after the event `seq`, without its messages.
 
     `user_inputs` is a JSON object's text. `turn` is the one that runs; its text is its owner's to
@@ -154,7 +154,7 @@ class Session:
     title_given: bool
     metadata: Mapping[str, str]
     seq: int
-    outputs: Mapping[str, Output] = field(default_factory=dict)
+    outputs: Mapping[str, Output] = MappingProxyType({})
     message_count: int = 0
     last_message_seq: int = 0
     last_message: str = ""

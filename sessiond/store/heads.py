@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from google.protobuf.message import DecodeError
 
@@ -23,8 +24,7 @@ _LAST_WORD_NUMBER: Mapping[LastWord, pb.LastWord.ValueType] = {
 _LAST_WORD: Mapping[int, LastWord] = {number: word for word, number in _LAST_WORD_NUMBER.items()}
 
 
-@dataclass(frozen=True, slots=True)
-class HeadMeta:
+class HeadMeta(NamedTuple):
     """What a head says about the log and its keepers, beside the session's state.
 
     Attributes:

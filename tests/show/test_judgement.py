@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 
@@ -40,7 +39,7 @@ def view(client: str, seqs: range) -> View:
 
 def story() -> tuple[list[Record], list[Operation], list[View]]:
     """A session of five events in which all is well, and nobody appended the first."""
-    records = [replace(record(1), op_id="created"), *map(record, range(2, 6))]
+    records = [record(1)._replace(op_id="created"), *map(record, range(2, 6))]
     records[4] = record(5, epoch=2, instance=b"b")
     return (
         records,
@@ -66,7 +65,7 @@ def _loses_a_record(records: list[Record], _: list[Operation], views: list[View]
 
 
 def _stores_twice(records: list[Record], _: list[Operation], views: list[View]) -> None:
-    records.append(replace(record(6), op_id="op-5", epoch=2, instance=b"b"))
+    records.append(record(6)._replace(op_id="op-5", epoch=2, instance=b"b"))
     for each in views:
         each.log.append((6, "op-5"))
 
@@ -83,11 +82,11 @@ def _says_another_seq(_: list[Record], operations: list[Operation], views: list[
 
 def _stores_another_text(records: list[Record], _: list[Operation], views: list[View]) -> None:
     event = MessageAppended("m3", Sender.USER, MessageType.TEXT, "something else")
-    records[2] = replace(records[2], event=event)
+    records[2] = records[2]._replace(event=event)
 
 
 def _stores_another_kind(records: list[Record], _: list[Operation], views: list[View]) -> None:
-    records[2] = replace(records[2], event=TurnBegun("t"))
+    records[2] = records[2]._replace(event=TurnBegun("t"))
 
 
 def _stores_what_it_refused(
@@ -106,11 +105,11 @@ def _invents(_: list[Record], operations: list[Operation], views: list[View]) ->
 
 
 def _goes_back(records: list[Record], _: list[Operation], views: list[View]) -> None:
-    records[3] = replace(records[3], epoch=3)
+    records[3] = records[3]._replace(epoch=3)
 
 
 def _has_two_owners(records: list[Record], _: list[Operation], views: list[View]) -> None:
-    records[3] = replace(records[3], instance=b"c")
+    records[3] = records[3]._replace(instance=b"c")
 
 
 def _shows_a_gap(_: list[Record], operations: list[Operation], views: list[View]) -> None:

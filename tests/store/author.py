@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import replace
 
 from services.store.repository import (
     AwaitedWrite,
@@ -128,8 +127,7 @@ class Author:
                     ended_turn = event.turn_id
         previous = before.meta.index_ms
         position = session.last_active_ms if session.last_active_ms >= previous + 250 else previous
-        meta = replace(
-            before.meta,
+        meta = before.meta._replace(
             commit_id=next(self._ids).to_bytes(16, "big"),
             size=before.meta.size + sum(map(len, records)),
             index_ms=position,

@@ -103,8 +103,7 @@ def test_the_largest_head_stays_within_4_kib() -> None:
             "metadata": {f"{n:x}" * 4: "v" * 124 for n in range(16)},
         }
     )
-    session = replace(
-        story.session,
+    session = story.session._replace(
         user_id="u" * 128,
         workflow=replace(
             story.session.workflow,
@@ -123,7 +122,7 @@ def test_the_largest_head_stays_within_4_kib() -> None:
             seq=20_000,
         ),
     )
-    head = encode_head(session, replace(META, awaited_agent="a" * 128, epoch=1 << 40, size=1 << 25))
+    head = encode_head(session, META._replace(awaited_agent="a" * 128, epoch=1 << 40, size=1 << 25))
     assert sum(map(len, (*session.metadata, *session.metadata.values()))) == 2048
     assert len(head) <= 4096
 
@@ -203,7 +202,7 @@ def test_taking_over_changes_owner_epoch_and_commit_alone(story: Story) -> None:
     unknown = b"\xfa\x7f\x05later"  # field 2047, bytes
     data = encode_head(story.session, META) + unknown
     taken = take_over(data, owner=b"n" * 16, epoch=8, commit_id=b"d" * 16)
-    meta = replace(META, owner=b"n" * 16, epoch=8, commit_id=b"d" * 16)
+    meta = META._replace(owner=b"n" * 16, epoch=8, commit_id=b"d" * 16)
     assert decode_head(taken) == replace(decode_head(data), meta=meta)
     assert unknown in taken
     assert decode_head(take_over(taken, owner=b"", epoch=9, commit_id=b"")).meta.owner == b""
@@ -261,7 +260,7 @@ def test_a_running_turn_stands_in_the_head() -> None:
     head = decode_head(encode_head(story.session, META))
     assert head.turn == turn
     assert load(head, (), story.records[:1]) == story.session
-    nobodys = replace(story.session, turn=replace(turn, agent_id=None))
+    nobodys = story.session._replace(turn=replace(turn, agent_id=None))
     assert decode_head(encode_head(nobodys, META)).turn == nobodys.turn
     story.make(CancelTurn("id-1"))
     assert decode_head(encode_head(story.session, META)).turn is None
@@ -282,6 +281,6 @@ def test_the_newest_message_may_be_a_turns(story: Story) -> None:
     assert needed_seqs(head, rows) == [1, 3, 4, 5, 6, said]
     needed = [record for record in story.records if record.seq in needed_seqs(head, rows)]
     assert load(head, rows, needed) == story.session
-    silent = replace(story.records[-1], seq=said)
+    silent = story.records[-1]._replace(seq=said)
     with pytest.raises(ValueError, match=f"record {said} appends no message"):
         load(head, rows, [*needed[:-1], silent])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -84,7 +82,7 @@ def received(session: Session) -> Session:
         part = session_pb2.Output.FromString(output_to_wire(output).SerializeToString())
         outputs[output_id] = output_from_wire(output_id, part)
     state = state_from_wire(live_pb2.SessionState.FromString(data))
-    return replace(state, user_inputs=session.user_inputs, outputs=outputs)
+    return state._replace(user_inputs=session.user_inputs, outputs=outputs)
 
 
 def test_every_event_comes_back_as_it_went(story: Story) -> None:
@@ -92,7 +90,7 @@ def test_every_event_comes_back_as_it_went(story: Story) -> None:
     kinds = {type(record.event) for record in story.records}
     assert kinds == set(Event.__args__)
     for record in story.records:
-        kept = replace(record, hash=b"", epoch=0, instance=b"", commit_id=b"")
+        kept = record._replace(hash=b"", epoch=0, instance=b"", commit_id=b"")
         assert travelled(record) == kept
 
 

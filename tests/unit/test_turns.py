@@ -169,8 +169,8 @@ def test_a_turn_without_text_makes_no_message() -> None:
     events = story.make(EndTurn(turn_id, 0, metadata='{"a":1}'), CONSULTANT)
     assert events == (TurnEnded(turn_id, TurnOutcome.COMPLETED),)
     assert message_of(story.records[-1]) is None
-    assert story.session == replace(
-        before, turn=None, seq=4, last_active_ms=story.session.last_active_ms
+    assert story.session == before._replace(
+        turn=None, seq=4, last_active_ms=story.session.last_active_ms
     )
     assert story.session.last_word is LastWord.OTHER
 

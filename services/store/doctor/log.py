@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import fields
 
 from services.store.doctor.findings import Finding, Kind
 from sessiond.session.apply import apply
@@ -62,11 +61,7 @@ def compare_head(
         yield Finding(Kind.HEAD_DISAGREES, session_id, detail)
         return
     assert folded is not None
-    differing = [
-        field.name
-        for field in fields(Session)
-        if getattr(folded, field.name) != getattr(loaded, field.name)
-    ]
+    differing = [name for name in Session._fields if getattr(folded, name) != getattr(loaded, name)]
     if "outputs" in differing:
         differing.remove("outputs")
         detail = "the table of outputs is not what the log gives"
