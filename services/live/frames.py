@@ -6,14 +6,18 @@ one message that holds them all.
 
 from __future__ import annotations
 
+from sessiond.encoding import as_field, field_tag
 from sessiond.errors import SessiondError
 from sessiond.frame_failures import to_error, to_goaway
 from sessiond.v1.live_pb2 import Reply, ServerFrame, TurnProgress
 
+_BATCH = field_tag(ServerFrame.BATCH_FIELD_NUMBER)
+_REPLY = field_tag(ServerFrame.REPLY_FIELD_NUMBER)
+
 
 def encoded(frame: ServerFrame) -> bytes:
     """Return the frame as a batch of one."""
-    return ServerFrame(batch=[frame]).SerializeToString()
+    return as_field(_BATCH, frame.SerializeToString())
 
 
 def goaway(error: SessiondError, *, session_id: str | None = None, cursor: str = "") -> bytes:
@@ -24,10 +28,13 @@ def goaway(error: SessiondError, *, session_id: str | None = None, cursor: str =
 
 def reply(session_id: str, op_id: str, seq: int, turn: TurnProgress | None = None) -> bytes:
     """Return the answer to a change that was made."""
-    return encoded(ServerFrame(reply=Reply(session_id=session_id, op_id=op_id, seq=seq, turn=turn)))
+    return _reply(Reply(session_id=session_id, op_id=op_id, seq=seq, turn=turn))
 
 
 def refusal(session_id: str, op_id: str, error: SessiondError) -> bytes:
     """Return the answer to a change that was not made, or of which that is not known."""
-    told = Reply(session_id=session_id, op_id=op_id, error=to_error(error))
-    return encoded(ServerFrame(reply=told))
+    return _reply(Reply(session_id=session_id, op_id=op_id, error=to_error(error)))
+
+
+def _reply(reply: Reply) -> bytes:
+    return as_field(_BATCH, as_field(_REPLY, reply.SerializeToString()))

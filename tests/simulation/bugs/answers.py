@@ -9,7 +9,7 @@ from typing import Any
 from services.live import changes, room, stream
 from services.live.forming import Formed
 from services.live.operations import Answered, Operations
-from services.live.outcome import Verdict, judge
+from services.live.outcome import Attempt, Verdict
 from services.live.registration import Instance
 from services.live.relay import Relay
 from services.live.request import Asked
@@ -51,35 +51,23 @@ def acknowledge_before_commit() -> Sequence[Patch]:
 def settle_by_reading() -> Sequence[Patch]:
     """Take a write of unknown fate for one that failed, when a read does not show it."""
 
-    async def read(self: Writing, room: Room, instance: Instance) -> bool:
-        if not instance.is_alive() or (formed := room.form()) is None:
-            return False
-        if not isinstance(formed.write, Commit):
-            verdict = await self._settled(instance, formed)
-        else:
-            verdict = judge(formed.attempt, await self._store.commit(instance.id, formed.write))
-            if verdict is Verdict.AGAIN:
-                try:
-                    head = decode_head(await self._store.read_head(room.session.id))
-                except SessiondError:
-                    verdict = await self._settled(instance, formed)
-                else:
-                    seen = head.meta.commit_id == formed.attempt.commit_id
-                    if not seen:
-                        room._in_flight = None
-                        for request, _ in formed.answers:
-                            request.give(SessionFull())
-                        return True
-                    verdict = Verdict.COMMITTED
-        if not instance.is_alive():
-            return False
-        if verdict is Verdict.FENCED:
-            instance.die()
-            return False
-        room.settle(verdict)
-        return True
+    settled = Writing._settled
 
-    return [(Writing, "next", read)]
+    async def read(self: Writing, instance: Instance, formed: Formed, attempt: Attempt) -> Verdict:
+        if isinstance(formed.write, Commit) and attempt.unknown:
+            try:
+                head = decode_head(await self._store.read_head(formed.session.id))
+            except SessiondError:
+                pass
+            else:
+                if head.meta.commit_id == attempt.commit_id:
+                    return Verdict.COMMITTED
+                for request, _ in formed.answers:
+                    request.give(SessionFull())
+                return Verdict.PUT_OFF
+        return await settled(self, instance, formed, attempt)
+
+    return [(Writing, "_settled", read)]
 
 
 @breaks(HONEST, Law.FAILED_STORED, needs=fault("away", seconds=3.0))
