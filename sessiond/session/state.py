@@ -175,14 +175,10 @@ class Session(NamedTuple):
     def pending_output(self) -> Output | None:
         """The output of the current step that waits for its decision."""
         step_id = self.workflow.step_id_at(self.current_step)
-        return next(
-            (
-                output
-                for output in self.outputs.values()
-                if output.status is OutputStatus.PENDING and output.body.step_id == step_id
-            ),
-            None,
-        )
+        for output in self.outputs.values():
+            if output.status is OutputStatus.PENDING and output.body.step_id == step_id:
+                return output
+        return None
 
     @property
     def awaited_agent(self) -> str:
@@ -192,9 +188,9 @@ class Session(NamedTuple):
         the newest message or decision is not the agent's. Before the first message, a workflow
         awaits the agent of its first step, and a plain conversation awaits nobody.
         """
-        if self.status is not Status.ACTIVE or self.pending_output is not None:
-            return ""
         if self.turn is not None or self.last_word is LastWord.AGENT:
+            return ""
+        if self.status is not Status.ACTIVE or self.pending_output is not None:
             return ""
         if self.last_word is LastWord.NOBODY and not self.workflow.steps:
             return ""

@@ -38,6 +38,10 @@ class Workflow:
     steps: tuple[Step, ...] = ()
     agent: str = ""
 
+    def __hash__(self) -> int:
+        """Hash the id alone: a workflow is looked up at every commit, and its steps are many."""
+        return hash(self.id)
+
     def agent_at(self, step: int) -> str:
         """Return the agent of the step at this index; "" once all steps are done."""
         if not self.steps:
@@ -62,7 +66,6 @@ class Progress:
 
 def progress(workflow: Workflow, completed: int) -> Progress:
     """Compute the progress after `completed` steps; steps are approved in their order."""
-    # One walk, in plain dictionaries: every durable change of a session asks for this.
     total: dict[str, int] = {}
     done: dict[str, int] = {}
     remaining = 0

@@ -81,45 +81,44 @@ class StoredHead:
 
 def encode_head(session: Session, meta: HeadMeta) -> bytes:
     """Return the bytes of a living session's head."""
-    return pb.Head(
-        format=FORMAT,
-        log_id=meta.log_id,
-        epoch=meta.epoch,
-        owner=meta.owner,
-        seq=session.seq,
-        commit_id=meta.commit_id,
-        user_id=session.user_id,
-        status=STATUS_NUMBER[session.status],
-        current_step=session.current_step,
-        current_agent=session.current_agent,
-        title=session.title,
-        title_given=session.title_given,
-        metadata=session.metadata,
-        created_ms=session.created_ms,
-        last_active_ms=session.last_active_ms,
-        message_count=session.message_count,
-        last_message_seq=session.last_message_seq,
-        inputs_seq=session.inputs_seq,
-        size=meta.size,
-        index_ms=meta.index_ms,
-        awaited_agent=meta.awaited_agent,
-        last_word=_LAST_WORD_NUMBER[session.last_word],
-        turn=None if session.turn is None else _turn_to_stored(session.turn),
-    ).SerializeToString()
+    # Every commit writes a head: to set its fields one by one takes half of what keywords take.
+    stored = pb.Head()
+    stored.format = FORMAT
+    stored.log_id = meta.log_id
+    stored.epoch = meta.epoch
+    stored.owner = meta.owner
+    stored.seq = session.seq
+    stored.commit_id = meta.commit_id
+    stored.user_id = session.user_id
+    stored.status = STATUS_NUMBER[session.status]
+    stored.current_step = session.current_step
+    stored.current_agent = session.current_agent
+    stored.title = session.title
+    stored.title_given = session.title_given
+    for key, value in session.metadata.items():
+        stored.metadata[key] = value
+    stored.created_ms = session.created_ms
+    stored.last_active_ms = session.last_active_ms
+    stored.message_count = session.message_count
+    stored.last_message_seq = session.last_message_seq
+    stored.inputs_seq = session.inputs_seq
+    stored.size = meta.size
+    stored.index_ms = meta.index_ms
+    stored.awaited_agent = meta.awaited_agent
+    stored.last_word = _LAST_WORD_NUMBER[session.last_word]
+    if session.turn is not None:
+        _turn_to_stored(session.turn, stored.turn)
+    return stored.SerializeToString()
 
 
 def encode_tombstone_head(log_id: int, tombstone: Tombstone) -> bytes:
     """Return the bytes of a deleted session's head."""
-    return pb.Head(
-        format=FORMAT,
-        log_id=log_id,
-        tombstone=pb.Tombstone(
-            actor=actor_to_stored(tombstone.actor),
-            op_id=tombstone.op_id,
-            hash=tombstone.hash,
-            time_ms=tombstone.time_ms,
-        ),
-    ).SerializeToString()
+    stored = pb.Head(format=FORMAT, log_id=log_id)
+    actor_to_stored(tombstone.actor, stored.tombstone.actor)
+    stored.tombstone.op_id = tombstone.op_id
+    stored.tombstone.hash = tombstone.hash
+    stored.tombstone.time_ms = tombstone.time_ms
+    return stored.SerializeToString()
 
 
 def decode_head(data: bytes) -> StoredHead:
@@ -184,14 +183,13 @@ def take_over(head: bytes, *, owner: bytes, epoch: int, commit_id: bytes) -> byt
     return stored.SerializeToString()
 
 
-def _turn_to_stored(turn: Turn) -> pb.RunningTurn:
-    return pb.RunningTurn(
-        turn_id=turn.id,
-        actor=actor_to_stored(turn.actor),
-        op_id=turn.op_id,
-        agent_id=turn.agent_id,
-        seq=turn.seq,
-    )
+def _turn_to_stored(turn: Turn, stored: pb.RunningTurn) -> None:
+    stored.turn_id = turn.id
+    actor_to_stored(turn.actor, stored.actor)
+    stored.op_id = turn.op_id
+    if turn.agent_id is not None:
+        stored.agent_id = turn.agent_id
+    stored.seq = turn.seq
 
 
 def _turn(stored: pb.RunningTurn) -> Turn:

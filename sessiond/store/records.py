@@ -1,4 +1,8 @@
-"""Records as they are stored: one event each, written once."""
+"""Records as they are stored: one event each, written once.
+
+What every record holds is set field by field, and in the place where it is to stand: a message that
+is made for itself is encoded and decoded again when it becomes a field of another.
+"""
 
 from __future__ import annotations
 
@@ -60,22 +64,19 @@ class StoredRecord(NamedTuple):
 
 def encode_record(record: Record) -> bytes:
     """Return the bytes of a record."""
+    stored = pb.Record()
+    stored.seq = record.seq
+    stored.epoch = record.epoch
+    stored.instance = record.instance
+    stored.commit_id = record.commit_id
+    stored.time_ms = record.time_ms
+    actor_to_stored(record.actor, stored.actor)
+    stored.op_id = record.op_id
+    stored.hash = record.hash
     event = record.event
-    stored = pb.Record(
-        seq=record.seq,
-        epoch=record.epoch,
-        instance=record.instance,
-        commit_id=record.commit_id,
-        time_ms=record.time_ms,
-        actor=actor_to_stored(record.actor),
-        op_id=record.op_id,
-        hash=record.hash,
-        # The most frequent event by far spares itself the copy that setting a field makes.
-        message_appended=_appended(event) if isinstance(event, MessageAppended) else None,
-    )
     match event:
         case MessageAppended():
-            pass
+            _appended(event, stored.message_appended)
         case SessionCreated():
             stored.session_created.CopyFrom(_created(event))
         case SessionUpdated():
@@ -142,9 +143,11 @@ def read_record(data: bytes) -> StoredRecord:
     return StoredRecord(stored.seq, actor, stored.op_id, stored.hash, data)
 
 
-def actor_to_stored(actor: Actor) -> pb.Actor:
-    """Return the actor's message."""
-    return pb.Actor(subject=actor.subject, role=actor.role.value, acting_for=actor.acting_for)
+def actor_to_stored(actor: Actor, stored: pb.Actor) -> None:
+    """Write the actor into its message."""
+    stored.subject = actor.subject
+    stored.role = actor.role
+    stored.acting_for = actor.acting_for
 
 
 def actor_from_stored(stored: pb.Actor) -> Actor:
@@ -193,16 +196,17 @@ def _event(stored: pb.Record) -> Event:
             raise ValueError("the record holds no event that this version knows")
 
 
-def _appended(event: MessageAppended) -> pb.MessageAppended:
-    return pb.MessageAppended(
-        id=event.id,
-        sender=SENDER_NUMBER[event.sender],
-        agent_id=event.agent_id,
-        type=MESSAGE_TYPE_NUMBER[event.type],
-        content=event.content,
-        metadata=event.metadata,
-        title=event.title,
-    )
+def _appended(event: MessageAppended, stored: pb.MessageAppended) -> None:
+    stored.id = event.id
+    stored.sender = SENDER_NUMBER[event.sender]
+    stored.type = MESSAGE_TYPE_NUMBER[event.type]
+    stored.content = event.content
+    if event.agent_id is not None:
+        stored.agent_id = event.agent_id
+    if event.metadata is not None:
+        stored.metadata = event.metadata
+    if event.title is not None:
+        stored.title = event.title
 
 
 def _appended_event(stored: pb.MessageAppended) -> MessageAppended:
@@ -246,18 +250,24 @@ def _created_event(stored: pb.SessionCreated) -> SessionCreated:
     return SessionCreated(
         session_id=stored.session_id,
         user_id=stored.user_id,
-        workflow=Workflow(
-            id=stored.workflow.id,
-            name=stored.workflow.name,
-            steps=tuple(
-                Step(step.id, step.name, step.agent, step.stage, step.minutes)
-                for step in stored.workflow.steps
-            ),
-            agent=stored.workflow.agent,
-        ),
+        workflow=_workflow(stored.workflow.SerializeToString()),
         user_inputs=stored.user_inputs,
         title=stored.title,
         metadata=dict(stored.metadata),
+    )
+
+
+# Many sessions follow one workflow: one value stands for it in all of them.
+@lru_cache(maxsize=1000)
+def _workflow(data: bytes) -> Workflow:
+    stored = pb.Workflow.FromString(data)
+    return Workflow(
+        id=stored.id,
+        name=stored.name,
+        steps=tuple(
+            Step(step.id, step.name, step.agent, step.stage, step.minutes) for step in stored.steps
+        ),
+        agent=stored.agent,
     )
 
 

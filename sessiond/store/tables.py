@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from google.protobuf.message import DecodeError
 
 from sessiond.numbers import OUTPUT_STATUS_NUMBER, OUTPUT_STATUS_WORD, STATUS_NUMBER
 from sessiond.session.state import OutputStatus, Session
+from sessiond.session.workflow import Workflow, progress
 from sessiond.store.v1 import records_pb2 as pb
 
 
@@ -53,26 +55,36 @@ def decode_outputs(data: bytes) -> tuple[OutputRow, ...]:
 
 def encode_entry(session: Session) -> bytes:
     """Return the bytes of the session's index entry: its summary."""
-    progress = session.progress
+    stored = pb.IndexEntry()
+    stored.id = session.id
+    stored.user_id = session.user_id
+    stored.status = STATUS_NUMBER[session.status]
+    stored.created_ms = session.created_ms
+    stored.last_active_ms = session.last_active_ms
+    stored.title = session.title
+    for key, value in session.metadata.items():
+        stored.metadata[key] = value
+    stored.revision = session.seq
+    stored.message_count = session.message_count
+    stored.last_message = session.last_message
+    return _place(session.workflow, session.current_step) + stored.SerializeToString()
+
+
+# Every commit writes an entry, and only approvals move a session to its next step: what follows
+# from the step is encoded once. Encodings that follow one another are one message; see `encoding`.
+@lru_cache(maxsize=1000)
+def _place(workflow: Workflow, step: int) -> bytes:
+    """Return the part of an entry that says where in its workflow a session stands."""
+    so_far = progress(workflow, step)
     return pb.IndexEntry(
-        id=session.id,
-        user_id=session.user_id,
-        workflow_id=session.workflow.id,
-        status=STATUS_NUMBER[session.status],
-        current_agent=session.current_agent,
-        current_step=session.current_step,
-        created_ms=session.created_ms,
-        last_active_ms=session.last_active_ms,
-        total_steps=progress.total_steps,
-        completed_steps=progress.completed_steps,
-        current_step_id=progress.current_step_id,
-        estimated_time_remaining=progress.estimated_time_remaining,
-        stage_progress=progress.stage_progress,
-        title=session.title,
-        metadata=session.metadata,
-        revision=session.seq,
-        message_count=session.message_count,
-        last_message=session.last_message,
+        workflow_id=workflow.id,
+        current_agent=workflow.agent_at(step),
+        current_step=step,
+        total_steps=so_far.total_steps,
+        completed_steps=so_far.completed_steps,
+        current_step_id=so_far.current_step_id,
+        estimated_time_remaining=so_far.estimated_time_remaining,
+        stage_progress=so_far.stage_progress,
     ).SerializeToString()
 
 

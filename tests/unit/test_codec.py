@@ -37,7 +37,7 @@ from sessiond.store.codec import (
     take_over,
 )
 from sessiond.store.v1 import records_pb2 as pb
-from tests.unit.stories import CONSULTANT, SERVICE, Story
+from tests.unit.stories import CONSULTANT, MASTER, SERVICE, Story
 
 META = HeadMeta(
     log_id=(1 << 64) - 1,
@@ -176,6 +176,15 @@ def test_an_entry_is_the_summary(story: Story) -> None:
     assert (entry.title, dict(entry.metadata)) == ("Mine", {"team": "a"})
     assert (entry.message_count, entry.last_message) == (2, "ж" * 140)
     assert (entry.created_ms, entry.last_active_ms) == (1_700_000_000_000, story.now_ms)
+
+
+def test_a_session_keeps_the_workflow_that_it_was_created_with() -> None:
+    """Another one of the same id, as after a change of its file, is told from it."""
+    first = replace(MASTER, steps=MASTER.steps[:1])
+    for workflow in (first, MASTER, first):
+        story = Story(workflow)
+        assert decode_entry(encode_entry(story.session)).total_steps == len(workflow.steps)
+        assert decode_record(encode_record(story.records[0])) == story.records[0]
 
 
 TOMBSTONE = Tombstone(Actor("crm", Role.SERVICE, "alice"), "op-9", b"h" * 16, 1_700_000_000_000)
