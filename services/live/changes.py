@@ -78,9 +78,9 @@ class Counts:
             RateLimited: there were too many; it says when there may be another.
         """
         if identity.role is Role.SERVICE:
-            self._services.take(identity.subject)
+            self._services.take((identity.role, identity.subject))
         else:
-            self._users.take(f"{identity.role}:{identity.subject}")
+            self._users.take((identity.role, identity.subject))
 
 
 class Changes:

@@ -36,6 +36,13 @@ MOST_TAIL = 1000
 
 _PAYLOAD = 64
 
+_EXPECTING = frozenset(
+    field.name
+    for field in ClientFrame.DESCRIPTOR.fields
+    if field.message_type is not None and "expected_revision" in field.message_type.fields_by_name
+)
+"""The frames whose changes may be bound to a revision."""
+
 
 @dataclass(frozen=True, slots=True)
 class Greet:
@@ -240,8 +247,8 @@ class Conversation:
         found = Violations()
         check_op_id(asked.op_id or "", "op_id", found, limits=self._limits)
         revision = None
-        if "expected_revision" in asked.DESCRIPTOR.fields_by_name:
-            revision = asked.expected_revision if asked.HasField("expected_revision") else None
+        if kind in _EXPECTING and asked.HasField("expected_revision"):
+            revision = asked.expected_revision
         if frame.since < 0:
             found.add("since", "must not be negative")
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
 from sessiond.errors import RateLimited
@@ -32,9 +32,9 @@ class Rates:
     def __init__(self, rate: Rate, *, clock: Callable[[], float]) -> None:
         self._rate = rate
         self._clock = clock
-        self._buckets: OrderedDict[str, _Bucket] = OrderedDict()
+        self._buckets: OrderedDict[Hashable, _Bucket] = OrderedDict()
 
-    def take(self, caller: str) -> None:
+    def take(self, caller: Hashable) -> None:
         """Count one change.
 
         Raises:

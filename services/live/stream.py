@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 
 import structlog
@@ -138,18 +138,17 @@ class Stream:
         )
         self._loop = asyncio.get_running_loop()
         self._carrier = asyncio.current_task()
+        self._reading: asyncio.Task[None] | None = None
         self._cut: asyncio.TimerHandle | None = None
         self._expiry = self._loop.call_later(HELLO_SECONDS, self._never_greeted)
 
-    async def carry(self, requests: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
-        """Yield what is to be written, until the end."""
-        reading = asyncio.create_task(self._read(requests), name="stream-read")
-        try:
-            while data := await self._outbox.take():
-                yield data
-        finally:
-            reading.cancel()
-            await asyncio.wait((reading,))
+    def begin(self, requests: AsyncIterator[bytes]) -> None:
+        """Do what the client says, until the end."""
+        self._reading = asyncio.create_task(self._read(requests), name="stream-read")
+
+    async def take(self) -> bytes:
+        """Wait for what is to be written next, and return it; b"" after the end."""
+        return await self._outbox.take()
 
     def end(
         self, reason: SessiondError | None, *, farewell: bytes = b"", drop: bool = False
@@ -182,6 +181,9 @@ class Stream:
         for timer in (self._expiry, self._cut):
             if timer is not None:
                 timer.cancel()
+        if self._reading is not None:
+            self._reading.cancel()
+            await asyncio.wait((self._reading,))
         await self._places.close()
 
     # --- reading -----------------------------------------------------------------------------

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
 from typing import Any
 
 import grpc
@@ -68,9 +67,9 @@ class Streams:
         self._open.add(stream)
         self._none.clear()
         try:
-            async with aclosing(stream.carry(requests)) as frames:
-                async for data in frames:
-                    yield data
+            stream.begin(requests)
+            while data := await stream.take():
+                yield data
         finally:
             # A call may be cancelled once more while it ends, and is to leave nothing all the same.
             ending = asyncio.create_task(self._close(stream), name="stream-close")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncIterator
 
 import grpc
 import pytest
@@ -326,20 +326,20 @@ async def test_a_call_that_is_cancelled_again_while_it_ends_leaves_nothing_behin
 ) -> None:
     """It happens when a client goes while its replica drains, and the drain waits for it."""
     carriers: list[asyncio.Task[object]] = []
-    carry, close = Stream.carry, Stream.close
+    begin, close = Stream.begin, Stream.close
 
-    def noted_carry(self: Stream, requests: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
+    def noted_begin(self: Stream, requests: AsyncIterator[bytes]) -> None:
         carrier = asyncio.current_task()
         assert carrier is not None
         carriers.append(carrier)
-        return carry(self, requests)
+        begin(self, requests)
 
     async def slow_close(self: Stream) -> None:
         carriers[0].cancel()
         await asyncio.sleep(0)
         await close(self)
 
-    monkeypatch.setattr(Stream, "carry", noted_carry)
+    monkeypatch.setattr(Stream, "begin", noted_begin)
     monkeypatch.setattr(Stream, "close", slow_close)
     async with serving(house) as live:
         await house.kept.make()
