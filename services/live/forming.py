@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from services.live.outcome import Attempt
 from services.live.request import Answer, Asked
@@ -44,6 +45,8 @@ COMMIT_RECORDS = 53
 COMMIT_BYTES = MIB
 """Bytes of one commit's records, far under etcd's 1.5 MiB for a transaction."""
 
+_OF_OUTPUTS = (OutputSubmitted, OutputEdited, OutputDecided)
+
 INDEX_MOVES_AFTER_MS = 250
 """An index entry moves when lastActive is this far past its place: listings rely on it."""
 
@@ -63,8 +66,7 @@ class Draft:
         return self.offset + len(self.text)
 
 
-@dataclass(frozen=True, slots=True)
-class Formed:
+class Formed(NamedTuple):
     """One write that is in flight, what the room holds once it is stored, and the answers.
 
     Where nothing is to be written, `write` is a read of the head, which must be as expected.
@@ -88,7 +90,8 @@ class Formed:
 class Forming:
     """A commit that grows by whole changes, on top of what is stored.
 
-    `session` is the state as it becomes; `head` are the very bytes that stand in etcd.
+    `session` is the state as it becomes; `head` are the very bytes that stand in etcd. `ended_turn`
+    is the turn that ends with the records; "" for none.
     """
 
     def __init__(self, session: Session, meta: HeadMeta, head: bytes, commit_id: bytes) -> None:
@@ -96,9 +99,11 @@ class Forming:
         self.commit_id = commit_id
         self.records: list[Record] = []
         self.size = 0
+        self.ended_turn = ""
         self._meta = meta
         self._head = head
         self._encoded: list[bytes] = []
+        self._outputs_changed = False
 
     def add(self, record: Record, limits: Limits) -> bool:
         """Take the next record; False when the commit is full, and the record is for the next one.
@@ -106,23 +111,21 @@ class Forming:
         Raises:
             SessionFull: the session has no room for it.
         """
+        event = record.event
         value = encode_record(record)
         size = self.size + len(value)
         if self.records and (len(self.records) == COMMIT_RECORDS or size > COMMIT_BYTES):
             return False
-        if not isinstance(record.event, TurnEnded):  # a full session must not keep its turn running
+        if isinstance(event, TurnEnded):  # a full session must not keep its turn running
+            self.ended_turn = self.ended_turn or event.turn_id
+        else:
             check_room(self._meta.size, size, limits)
         self.session = apply(self.session, record)
         self.records.append(record)
         self._encoded.append(value)
         self.size = size
+        self._outputs_changed = self._outputs_changed or isinstance(event, _OF_OUTPUTS)
         return True
-
-    @property
-    def ended_turn(self) -> str:
-        """The turn that ends with these records; "" for none."""
-        ended = (each.event.turn_id for each in self.records if isinstance(each.event, TurnEnded))
-        return next(ended, "")
 
     def commit(
         self,
@@ -155,8 +158,7 @@ class Forming:
                 entry=encode_entry(session),
             ),
         )
-        of_outputs = OutputSubmitted | OutputEdited | OutputDecided
-        if any(isinstance(record.event, of_outputs) for record in self.records):
+        if self._outputs_changed:
             commit.outputs = encode_outputs(session)
         commit.ended_turn = self.ended_turn
         _write_draft(commit, draft)
@@ -179,12 +181,12 @@ class Forming:
         """Return a commit of nothing but a piece of the running turn: the head stays."""
         commit = Commit(session_id=self.session.id, expected_head=self._head)
         _write_draft(commit, draft)
-        return replace(self._unchanged(commit), draft=draft)
+        return self._unchanged(commit)._replace(draft=draft)
 
     def confirmation(self, answers: Sequence[tuple[Asked, Answer | SessiondError]]) -> Formed:
         """Return what shows that answers are true which no write is needed for."""
         look = ReadHeadRequest(session_id=self.session.id)
-        return replace(self._unchanged(look), answers=tuple(answers))
+        return self._unchanged(look)._replace(answers=tuple(answers))
 
     def _unchanged(self, write: Commit | ReadHeadRequest) -> Formed:
         return Formed(

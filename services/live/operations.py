@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from sessiond.errors import IdempotencyMismatch
 from sessiond.session.access import Actor
@@ -15,8 +15,7 @@ REMEMBERED = 1000
 """How many of a session's last changes are answered again: the promise of the contract."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answered:
+class Answered(NamedTuple):
     """The answer that an operation id got: a seq, for a change of this hash.
 
     A change that changed nothing was answered with the revision of that moment. No event has its

@@ -14,8 +14,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum, auto
+from typing import NamedTuple
 
 from sessiond.session.access import Actor
 from sessiond.store.codec import decode_head
@@ -37,8 +37,7 @@ class Verdict(Enum):
     BROKEN = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(NamedTuple):
     """What the writer knows of its own commit.
 
     `unknown` says whether any earlier try of it ended unknown. `actor` and `op_id` are those of a

@@ -9,8 +9,7 @@ frames look like, and says what is to be done about each. Doing it is the stream
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from google.protobuf.message import DecodeError
 
@@ -44,15 +43,13 @@ _EXPECTING = frozenset(
 """The frames whose changes may be bound to a revision."""
 
 
-@dataclass(frozen=True, slots=True)
-class Greet:
+class Greet(NamedTuple):
     """Welcome the client, with a fresh token where it gives one."""
 
     token: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Follow:
+class Follow(NamedTuple):
     """Attach a session."""
 
     session_id: str
@@ -61,16 +58,14 @@ class Follow:
     frame: ClientFrame
 
 
-@dataclass(frozen=True, slots=True)
-class Leave:
+class Leave(NamedTuple):
     """Detach a session."""
 
     session_id: str
     frame: ClientFrame
 
 
-@dataclass(frozen=True, slots=True)
-class Make:
+class Make(NamedTuple):
     """Make a change. `since` is the seq that the client had seen when it first asked."""
 
     session_id: str
@@ -81,8 +76,7 @@ class Make:
     frame: ClientFrame
 
 
-@dataclass(frozen=True, slots=True)
-class Write:
+class Write(NamedTuple):
     """Take a piece of a turn's text."""
 
     session_id: str
@@ -92,8 +86,7 @@ class Write:
     frame: ClientFrame
 
 
-@dataclass(frozen=True, slots=True)
-class Present:
+class Present(NamedTuple):
     """Show the others what this client does."""
 
     session_id: str
@@ -101,15 +94,13 @@ class Present:
     frame: ClientFrame
 
 
-@dataclass(frozen=True, slots=True)
-class Say:
+class Say(NamedTuple):
     """Send this frame."""
 
     frame: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Finish:
+class Finish(NamedTuple):
     """End the stream: the client said goodbye, or what it said cannot be answered otherwise."""
 
     reason: SessiondError | None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from asyncio import Future
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from sessiond.errors import SessiondError
 from sessiond.session.access import Actor, Identity, Operation
@@ -49,8 +50,7 @@ class Unsettled(Exception):
     """The room closed while the change was in flight: the same operation id settles it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """What became of a change.
 
     `seq` is that of its event; where it changed nothing, the revision at that moment. `record` is

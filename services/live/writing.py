@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 
 import structlog
@@ -101,7 +100,7 @@ class Writing:
             _log.exception("an outcome that cannot be read")
             verdict = Verdict.BROKEN
         if verdict is Verdict.AGAIN and held.instance.is_alive():
-            self._settle_in_time(held, formed, replace(formed.attempt, unknown=True))
+            self._settle_in_time(held, formed, formed.attempt._replace(unknown=True))
         else:
             self._settle(held, verdict)
 
@@ -171,7 +170,7 @@ class Writing:
             if verdict is not Verdict.AGAIN or not instance.is_alive():
                 return verdict
             if not isinstance(formed.write, wire.ReadHeadRequest):
-                attempt = replace(attempt, unknown=True)
+                attempt = attempt._replace(unknown=True)
 
     async def hand_over(
         self, room: Room, instance: Instance, target: bytes, commit_id: bytes
@@ -194,5 +193,5 @@ class Writing:
             verdict = judge(attempt, response.outcome)
             if verdict is not Verdict.AGAIN or not instance.is_alive():
                 return verdict, response.owner
-            attempt = replace(attempt, unknown=True)
+            attempt = attempt._replace(unknown=True)
             await instance.pause(AGAIN_SECONDS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import count
 
 from services.live.forming import Formed
@@ -148,4 +148,4 @@ def confirmed(room: Room) -> None:
 
 def unknown(write: Formed) -> Formed:
     """Return the write as it is after a try of unknown fate."""
-    return replace(write, attempt=replace(write.attempt, unknown=True))
+    return write._replace(attempt=write.attempt._replace(unknown=True))
