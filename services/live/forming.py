@@ -35,7 +35,6 @@ from sessiond.v1.ownership_pb2 import (
     Commit,
     DeleteRequest,
     DraftWrite,
-    IndexWrite,
     ReadHeadRequest,
 )
 
@@ -151,13 +150,12 @@ class Forming:
             head=head,
             first_seq=self.records[0].seq,
             records=self._encoded,
-            index=IndexWrite(
-                user_id=session.user_id,
-                position_ms=meta.index_ms,
-                previous_position_ms=before.index_ms,
-                entry=encode_entry(session),
-            ),
         )
+        index = commit.index  # filled where it stands: a message of its own would be copied
+        index.user_id = session.user_id
+        index.position_ms = meta.index_ms
+        index.previous_position_ms = before.index_ms
+        index.entry = encode_entry(session)
         if self._outputs_changed:
             commit.outputs = encode_outputs(session)
         commit.ended_turn = self.ended_turn
