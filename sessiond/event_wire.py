@@ -39,10 +39,10 @@ from sessiond.session.state import Decision, Output, OutputStatus
 from sessiond.state_wire import (
     UNKNOWN,
     actor_from_wire,
-    actor_to_wire,
     agent_id_from_wire,
     body_from_wire,
     output_from_wire,
+    set_actor,
     state_from_wire,
     state_to_wire,
     word_of,
@@ -52,16 +52,17 @@ from sessiond.state_wire import (
 from sessiond.v1 import event_pb2, live_pb2, session_pb2
 from sessiond.wire import (
     message_from_wire,
-    message_to_wire,
     output_to_wire,
+    set_message,
+    set_timestamp,
     timestamp_from_wire,
-    timestamp_to_wire,
 )
 
 __all__ = [
     "begin_turn_from_wire",
     "cancel_turn_from_wire",
     "end_turn_from_wire",
+    "event_bytes",
     "event_from_wire",
     "event_to_wire",
     "output_from_wire",
@@ -74,19 +75,34 @@ __all__ = [
 
 def event_to_wire(record: Record, session_id: str) -> event_pb2.Event:
     """Return the event that the record holds, as all readers of this session see it."""
-    event = record.event
-    wire = event_pb2.Event(
-        session_id=session_id,
-        seq=record.seq,
-        time=timestamp_to_wire(record.time_ms),
-        actor=actor_to_wire(record.actor),
-        op_id=record.op_id,
-    )
-    message = message_of(record)
-    shown = None if message is None else message_to_wire(message, session_id)
+    wire = event_pb2.Event()
+    _set_event(wire, record, session_id)
+    return wire
+
+
+def event_bytes(record: Record, session_id: str) -> bytes:
+    """Return the encoded frame that shows the event.
+
+    Its parts are written where they stand, none of them is copied: every change is shown so.
+    """
+    frame = live_pb2.ServerFrame()
+    _set_event(frame.event, record, session_id)
+    return frame.SerializeToString()
+
+
+def _set_event(wire: event_pb2.Event, record: Record, session_id: str) -> None:
+    wire.session_id = session_id
+    wire.seq = record.seq
+    set_timestamp(wire.time, record.time_ms)
+    set_actor(wire.actor, record.actor)
+    wire.op_id = record.op_id
+    event, message = record.event, message_of(record)
     match event:
         case MessageAppended(title=title):
-            wire.message_appended.CopyFrom(event_pb2.MessageAppended(message=shown, title=title))
+            assert message is not None
+            set_message(wire.message_appended.message, message, session_id)
+            if title is not None:
+                wire.message_appended.title = title
         case SessionCreated():
             wire.session_created.CopyFrom(_created_to_wire(event))
         case SessionUpdated():
@@ -112,12 +128,12 @@ def event_to_wire(record: Record, session_id: str) -> event_pb2.Event:
         case TurnBegun(turn_id, agent_id):
             wire.turn_begun.CopyFrom(event_pb2.TurnBegun(turn_id=turn_id, agent_id=agent_id))
         case TurnEnded(turn_id, outcome):
-            number = TURN_OUTCOME_NUMBER[outcome]
-            ended = event_pb2.TurnEnded(turn_id=turn_id, outcome=number, message=shown)
-            wire.turn_ended.CopyFrom(ended)
+            wire.turn_ended.turn_id = turn_id
+            wire.turn_ended.outcome = TURN_OUTCOME_NUMBER[outcome]
+            if message is not None:
+                set_message(wire.turn_ended.message, message, session_id)
         case _:  # pragma: no cover
             assert_never(event)
-    return wire
 
 
 def event_from_wire(event: event_pb2.Event) -> Record:

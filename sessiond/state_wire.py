@@ -154,9 +154,16 @@ def agent_id_from_wire(
 
 def actor_to_wire(actor: Actor) -> event_pb2.Actor:
     """Return who made a change."""
-    return event_pb2.Actor(
-        subject=actor.subject, role=actor.role.value, acting_for=actor.acting_for
-    )
+    wire = event_pb2.Actor()
+    set_actor(wire, actor)
+    return wire
+
+
+def set_actor(wire: event_pb2.Actor, actor: Actor) -> None:
+    """Write who made a change into where it stands."""
+    wire.subject = actor.subject
+    wire.role = actor.role
+    wire.acting_for = actor.acting_for
 
 
 def actor_from_wire(actor: event_pb2.Actor) -> Actor:

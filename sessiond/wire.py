@@ -43,8 +43,15 @@ _UNKNOWN = "must be one of the known values"
 
 def timestamp_to_wire(time_ms: int) -> Timestamp:
     """Return the time, of milliseconds since 1970, as a message."""
-    seconds, ms = divmod(time_ms, 1000)
-    return Timestamp(seconds=seconds, nanos=ms * 1_000_000)
+    time = Timestamp()
+    set_timestamp(time, time_ms)
+    return time
+
+
+def set_timestamp(time: Timestamp, time_ms: int) -> None:
+    """Write the time into a message."""
+    time.seconds, ms = divmod(time_ms, 1000)
+    time.nanos = ms * 1_000_000
 
 
 def timestamp_from_wire(time: Timestamp) -> int:
@@ -105,17 +112,24 @@ def output_to_wire(output: Output) -> session_pb2.Output:
 
 def message_to_wire(message: Message, session_id: str) -> session_pb2.Message:
     """Return a message of this session."""
-    return session_pb2.Message(
-        id=message.id,
-        session_id=session_id,
-        sender=SENDER_NUMBER[message.sender],
-        agent_id=message.agent_id,
-        type=MESSAGE_TYPE_NUMBER[message.type],
-        content=message.content,
-        metadata=_object_to_wire(message.metadata),
-        timestamp=timestamp_to_wire(message.time_ms),
-        seq=message.seq,
-    )
+    wire = session_pb2.Message()
+    set_message(wire, message, session_id)
+    return wire
+
+
+def set_message(wire: session_pb2.Message, message: Message, session_id: str) -> None:
+    """Write a message of this session into where it stands; that spares a copy of it."""
+    wire.id = message.id
+    wire.session_id = session_id
+    wire.sender = SENDER_NUMBER[message.sender]
+    if message.agent_id is not None:
+        wire.agent_id = message.agent_id
+    wire.type = MESSAGE_TYPE_NUMBER[message.type]
+    wire.content = message.content
+    if message.metadata is not None:
+        wire.metadata.text = message.metadata
+    set_timestamp(wire.timestamp, message.time_ms)
+    wire.seq = message.seq
 
 
 def message_from_wire(message: session_pb2.Message) -> Message:

@@ -12,6 +12,7 @@ from sessiond.event_wire import (
     begin_turn_from_wire,
     cancel_turn_from_wire,
     end_turn_from_wire,
+    event_bytes,
     event_from_wire,
     event_to_wire,
     output_from_wire,
@@ -69,9 +70,9 @@ def story() -> Story:
 
 
 def travelled(record: Record) -> Record:
-    """The record as a client has it: through the bytes of the event."""
-    data = event_to_wire(record, "s-1").SerializeToString()
-    return event_from_wire(event_pb2.Event.FromString(data))
+    """The record as a client has it: through the bytes of the frame that shows it."""
+    frame = live_pb2.ServerFrame.FromString(event_bytes(record, "s-1"))
+    return event_from_wire(frame.event)
 
 
 def received(session: Session) -> Session:
@@ -92,6 +93,13 @@ def test_every_event_comes_back_as_it_went(story: Story) -> None:
     for record in story.records:
         kept = record._replace(hash=b"", epoch=0, instance=b"", commit_id=b"")
         assert travelled(record) == kept
+
+
+def test_a_frame_shows_the_very_event(story: Story) -> None:
+    """It is encoded at once, and says the same as a frame that is given the event."""
+    for record in story.records:
+        frame = live_pb2.ServerFrame(event=event_to_wire(record, "s-1"))
+        assert live_pb2.ServerFrame.FromString(event_bytes(record, "s-1")) == frame
 
 
 def test_an_event_says_where_it_belongs_and_whose_it_is(story: Story) -> None:
