@@ -27,8 +27,6 @@ def uuid8(digest: bytes) -> str:
 
 def _uuid(data: bytes, *, version: int) -> str:
     # RFC 9562: the version in the high half of byte 6, binary 10 at the top of byte 8.
-    number = int.from_bytes(data, "big")
-    number = number & ~(0xF << 76) | version << 76
-    number = number & ~(0b11 << 62) | 0b10 << 62
-    text = f"{number:032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    text = data.hex()
+    variant = "89ab"[data[8] >> 4 & 0b11]
+    return f"{text[:8]}-{text[8:12]}-{version}{text[13:16]}-{variant}{text[17:20]}-{text[20:]}"

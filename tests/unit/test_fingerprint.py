@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import fields, replace
 from itertools import combinations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sessiond.session.changes import (
     AbandonTurn,
@@ -26,6 +30,7 @@ from sessiond.session.changes import (
     fingerprint,
 )
 from sessiond.session.state import Decision, MessageType, Sender, TurnOutcome
+from tests.unit.asking import changes, objects, texts
 
 # They stand in etcd beside every record. A new value here breaks retries across an upgrade.
 GOLDEN: list[tuple[CreateSession | Change, str]] = [
@@ -59,6 +64,20 @@ GOLDEN: list[tuple[CreateSession | Change, str]] = [
 def test_a_fingerprint_stays_what_it_is(change: Change, golden: str) -> None:
     """Across versions, processes and machines."""
     assert fingerprint(change).hex() == golden
+
+
+@given(
+    changes
+    | st.builds(
+        CreateSession, st.none() | texts, objects, texts, st.dictionaries(texts, texts), texts
+    )
+)
+def test_a_fingerprint_is_the_hash_of_the_change_as_json(change: CreateSession | Change) -> None:
+    """Kind and fields as a JSON encoder writes them: keys in order, no blanks, ASCII alone."""
+    fields = {name: getattr(change, name) for name in change.__match_args__}
+    given = {name: value for name, value in fields.items() if value is not None}
+    text = json.dumps([type(change).__name__, given], sort_keys=True, separators=(",", ":"))
+    assert fingerprint(change) == hashlib.blake2b(text.encode(), digest_size=16).digest()
 
 
 def test_equal_changes_have_equal_fingerprints() -> None:
