@@ -7,12 +7,16 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from itertools import count
 
+from grpc import aio
+
 from bench.load import Call
 from bench.stored import KEYS, Sizes
 from bench.system import System
-from services.store.etcd.etcd_pb2 import PutRequest, RangeRequest, TxnRequest
+from services.store.etcd.etcd_pb2 import PutRequest, RangeRequest, TxnResponse
 from services.store.etcd.etcd_pb2_grpc import KVStub
 from services.store.etcd.transactions import (
+    TXN,
+    Transaction,
     nested,
     put,
     read,
@@ -31,7 +35,11 @@ class Raw:
     """Appends and reads at etcd itself, of values as long as ours."""
 
     def __init__(self, system: System, sizes: Sizes) -> None:
-        self._kv = KVStub(system.channel("etcd"))
+        channel = system.channel("etcd")
+        self._kv = KVStub(channel)
+        self._txn: aio.UnaryUnaryMultiCallable[Transaction, TxnResponse] = channel.unary_unary(
+            TXN, response_deserializer=TxnResponse.FromString
+        )
         self._sizes = sizes
 
     @asynccontextmanager
@@ -56,7 +64,7 @@ class Raw:
 
         def writer(session: RawSession) -> Call:
             async def call() -> int:
-                if not (await self._kv.Txn(session.append())).succeeded:
+                if not (await self._txn(session.append())).succeeded:
                     raise RuntimeError("nobody else writes this head")
                 return 1
 
@@ -71,7 +79,7 @@ class Raw:
         def writer(sessions: Sequence[RawSession]) -> Call:
             async def call() -> int:
                 parts = [nested(session.append()) for session in sessions]
-                done = await self._kv.Txn(transaction(success=[*parts, put(RAW.batch, b"")]))
+                done = await self._txn(transaction(success=[*parts, put(RAW.batch, b"")]))
                 if not all(part.response_txn.succeeded for part in done.responses[:-1]):
                     raise RuntimeError("nobody else writes these heads")
                 return len(sessions)
@@ -122,7 +130,7 @@ class RawSession:
         self.head_key = RAW.head(self._id)
         self.head = _value(sizes.head)
 
-    def append(self) -> TxnRequest:
+    def append(self) -> Transaction:
         """Return the next append, on top of the head of the one before."""
         before, self.head = self.head, _value(self._sizes.head)
         return transaction(

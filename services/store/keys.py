@@ -35,7 +35,7 @@ LAST_DRAFT: Final = LAST_SEQ
 LAST_POSITION_MS: Final = 10**13 - 1
 """The latest t that fits into a key: in the year 2286."""
 
-_UNSAFE: Final = re.compile(rb"[%:\x00-\x1f\x7f]")
+_UNSAFE: Final = bytes((*range(0x20), 0x7F)) + b"%:"
 _ESCAPED: Final = re.compile(rb"%([0-9A-F]{2})")
 
 
@@ -261,7 +261,10 @@ def _only(kind: type[K], key: Key) -> K:
 def _escape(text: str) -> bytes:
     if not text:
         raise ValueError("an id in a key is not empty")
-    return _UNSAFE.sub(lambda found: b"%%%02X" % found[0][0], text.encode())
+    plain = text.encode()
+    if len(plain.translate(None, _UNSAFE)) == len(plain):  # so are nearly all
+        return plain
+    return b"".join(b"%%%02X" % byte if byte in _UNSAFE else bytes((byte,)) for byte in plain)
 
 
 def _unescape(part: bytes) -> str:

@@ -11,8 +11,9 @@ import pytest
 from cluster.supervisor import Cluster
 from services.store.etcd.client import EtcdClient
 from services.store.etcd.errors import Ambiguous
-from services.store.etcd.etcd_pb2 import TxnRequest, TxnResponse
+from services.store.etcd.etcd_pb2 import TxnResponse
 from services.store.etcd.repository import EtcdRepository
+from services.store.etcd.transactions import Transaction
 from services.store.repository import (
     Committed,
     DraftWrite,
@@ -44,7 +45,7 @@ class Forgetful(EtcdClient):
 
     lost_answers = 0
 
-    async def txn(self, request: TxnRequest, *, within: float | None = None) -> TxnResponse:
+    async def txn(self, request: Transaction, *, within: float | None = None) -> TxnResponse:
         answer = await super().txn(request, within=within)
         if self.lost_answers:
             self.lost_answers -= 1

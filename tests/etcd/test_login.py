@@ -27,10 +27,18 @@ from services.store.etcd.errors import (
     TokenRefused,
     Unavailable,
 )
-from services.store.etcd.etcd_pb2 import AuthenticateRequest, AuthenticateResponse, TxnRequest
+from services.store.etcd.etcd_pb2 import AuthenticateRequest, AuthenticateResponse
 from services.store.etcd.login import Credentials, Login
 from services.store.etcd.settling import settle
-from services.store.etcd.transactions import exists, get, put, read, transaction, value_is
+from services.store.etcd.transactions import (
+    Transaction,
+    exists,
+    get,
+    put,
+    read,
+    transaction,
+    value_is,
+)
 from tests.etcd.relay import Relay
 from tests.etcd.servers import Member, members, until_ready
 
@@ -235,7 +243,7 @@ def all_past(counts: Mapping[bytes, int], least: int) -> bool:
     return min(counts.values()) >= least
 
 
-def step(key: bytes, number: int) -> TxnRequest:
+def step(key: bytes, number: int) -> Transaction:
     """Return what counts a key from one number to the next."""
     before = exists(key) if number == 0 else value_is(key, b"%d" % (number - 1))
     return transaction([before] if number > 1 else [], [put(key, b"%d" % number)], [get(read(key))])

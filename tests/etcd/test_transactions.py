@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import pytest
 
+from services.store.etcd import transactions
 from services.store.etcd.client import EtcdClient
-from services.store.etcd.etcd_pb2 import Compare
+from services.store.etcd.etcd_pb2 import (
+    Compare,
+    DeleteRangeRequest,
+    PutRequest,
+    RangeRequest,
+    RequestOp,
+    TxnRequest,
+)
 from services.store.etcd.transactions import (
     absent,
     created_at,
     delete,
     exists,
     get,
+    get_key,
     modified_at,
     nested,
     prefix_end,
@@ -83,13 +92,57 @@ def test_the_end_of_a_prefix_comes_after_all_its_keys(start: bytes, end: bytes) 
     assert prefix_end(start) == end
 
 
+def test_a_transaction_is_what_etcds_messages_say() -> None:
+    """Joined from encoded parts, it is the message that is built field by field."""
+    value = b"v" * 200  # its length takes two bytes, and that of what holds it three
+    large = b"v" * 2**14
+    inner = transaction(
+        [value_is(b"a", value), exists(b"b"), absent(b"c", b"d"), version_is(b"e", 2)],
+        [put(b"a", large), put(b"b", b"", lease=7), delete(b"c"), delete(b"d", b"e")],
+        [get_key(b"a"), get(read(b"b", keys_only=True))],
+    )
+    assert TxnRequest.FromString(transaction(success=[nested(inner), put(b"f", b"")])) == _of(
+        _nested(
+            TxnRequest(
+                compare=[
+                    Compare(target=Compare.VALUE, key=b"a", value=value),
+                    Compare(
+                        target=Compare.CREATE, result=Compare.GREATER, key=b"b", create_revision=0
+                    ),
+                    Compare(target=Compare.CREATE, key=b"c", create_revision=0, range_end=b"d"),
+                    Compare(target=Compare.VERSION, key=b"e", version=2),
+                ],
+                success=[
+                    RequestOp(request_put=PutRequest(key=b"a", value=large)),
+                    RequestOp(request_put=PutRequest(key=b"b", lease=7)),
+                    RequestOp(request_delete_range=DeleteRangeRequest(key=b"c")),
+                    RequestOp(request_delete_range=DeleteRangeRequest(key=b"d", range_end=b"e")),
+                ],
+                failure=[
+                    RequestOp(request_range=RangeRequest(key=b"a")),
+                    RequestOp(request_range=RangeRequest(key=b"b", keys_only=True)),
+                ],
+            )
+        ),
+        RequestOp(request_put=PutRequest(key=b"f")),
+    )
+
+
+def _nested(request: TxnRequest) -> RequestOp:
+    return RequestOp(request_txn=request)
+
+
+def _of(*operations: RequestOp) -> TxnRequest:
+    return TxnRequest(success=operations)
+
+
 async def test_compares_hold_as_they_say(client: EtcdClient, prefix: bytes) -> None:
     """Every compare holds and fails where its sentence says so."""
     key, none = prefix + b"key", prefix + b"none"
     made = (await client.put(key, b"1")).header.revision
     last = (await client.put(key, b"2")).header.revision
 
-    async def holds(compare: Compare) -> bool:
+    async def holds(compare: transactions.Compare) -> bool:
         return (await client.txn(transaction([compare]))).succeeded
 
     for compare in (

@@ -16,7 +16,12 @@ from services.store.etcd.client import EtcdClient
 from services.store.etcd.errors import Ambiguous, Unavailable
 from services.store.etcd.etcd_pb2 import LeaseGrantResponse, RangeRequest, TxnRequest, TxnResponse
 from services.store.etcd.repository import EtcdRepository
-from services.store.etcd.transactions import ConsensusRead, consensus, consensus_read
+from services.store.etcd.transactions import (
+    ConsensusRead,
+    Transaction,
+    consensus,
+    consensus_read,
+)
 from services.store.etcd.watch import Batch
 from services.store.repository import Repository
 from tests.simulation.etcd import Etcd, Lost
@@ -55,10 +60,11 @@ class Member:
         return await self._read(lambda: self._keys.range(request), within)
 
     async def consensus_range(self, *requests: RangeRequest, within: float = 5.0) -> ConsensusRead:
-        request = consensus(requests)
+        request = TxnRequest.FromString(consensus(requests))
         return consensus_read(await self._read(lambda: self._keys.txn(request), within))
 
-    async def txn(self, request: TxnRequest, *, within: float = 5.0) -> TxnResponse:
+    async def txn(self, encoded: Transaction, *, within: float = 5.0) -> TxnResponse:
+        request = TxnRequest.FromString(encoded)
         if not request.success and not request.failure:
             return await self._keys.holds(request.compare, self._own_revision())
         return await self._write(lambda: self._keys.txn(request), within)

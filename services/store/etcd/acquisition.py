@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 
 from services.store.etcd.client import EtcdClient
-from services.store.etcd.commit import conditions, standing
+from services.store.etcd.commit import Fence, conditions, standing
 from services.store.etcd.etcd_pb2 import RangeResponse, TxnResponse
 from services.store.etcd.reads import ConsensusReads, answered
 from services.store.etcd.registrations import instance_of
@@ -92,13 +92,14 @@ class Acquisition:
         sessions still find an owner then.
         """
         keys = self._keys
-        compares = conditions(keys, session_id, head, instance)
-        otherwise = standing(keys, session_id, instance)
+        head_key, fence = keys.head(session_id), Fence.of(keys, instance)
+        compares = conditions(head_key, head, fence)
+        otherwise = standing(head_key, fence)
         owner = stored.meta.owner
         if owner and owner != instance:
             compares.append(absent(keys.live(owner)))
             otherwise.append(get(read(keys.live(owner))))
-        writes = [get(read(keys.outputs(session_id))), put(keys.head(session_id), new)]
+        writes = [get(read(keys.outputs(session_id))), put(head_key, new)]
         inner = transaction(compares, writes, otherwise)
         with answered():
             return await settle(

@@ -7,7 +7,7 @@
 
 Requests are built by `services.store.etcd.transactions`:
     read(key, range_end, revision=, limit=, keys_only=, count_only=, descending=) -> RangeRequest
-    transaction(compare, success, failure) -> TxnRequest, of
+    transaction(compare, success, failure) -> Transaction, of
         compares: value_is, absent, exists, created_at, modified_at, version_is
         operations: put(key, value, lease), delete(key, range_end), get(RangeRequest), nested(txn)
     prefix_end(prefix) -> range_end; everything: read(b"\\0", b"\\0")
@@ -51,12 +51,16 @@ from services.store.etcd.etcd_pb2 import (
     RangeResponse,
     StatusRequest,
     StatusResponse,
-    TxnRequest,
     TxnResponse,
     WatchCreateRequest,
 )
 from services.store.etcd.login import Credentials
-from services.store.etcd.transactions import ConsensusRead, consensus, consensus_read
+from services.store.etcd.transactions import (
+    ConsensusRead,
+    Transaction,
+    consensus,
+    consensus_read,
+)
 from services.store.etcd.watch import Watch
 
 
@@ -125,13 +129,13 @@ class EtcdClient:
         """
         txn = consensus(requests)
         return consensus_read(
-            await self._endpoints.read(lambda endpoint: endpoint.kv.Txn, txn, self._seconds(within))
+            await self._endpoints.read(lambda endpoint: endpoint.txn, txn, self._seconds(within))
         )
 
-    async def txn(self, request: TxnRequest, *, within: float | None = None) -> TxnResponse:
+    async def txn(self, request: Transaction, *, within: float | None = None) -> TxnResponse:
         """Carry out a transaction, once."""
         return await self._endpoints.write(
-            lambda endpoint: endpoint.kv.Txn, request, self._seconds(within)
+            lambda endpoint: endpoint.txn, request, self._seconds(within)
         )
 
     async def put(

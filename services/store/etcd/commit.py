@@ -14,7 +14,9 @@ does not look into nested ones.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import lru_cache, partial
+from typing import Final, NamedTuple
 
 from services.store.etcd.client import EtcdClient
 from services.store.etcd.errors import (
@@ -25,13 +27,17 @@ from services.store.etcd.errors import (
     TooLarge,
     TooManyOperations,
 )
-from services.store.etcd.etcd_pb2 import Compare, RequestOp, TxnRequest, TxnResponse
+from services.store.etcd.etcd_pb2 import TxnResponse
 from services.store.etcd.patience import Patience
 from services.store.etcd.registrations import Registrations
 from services.store.etcd.transactions import (
+    Compare,
+    Operation,
+    Transaction,
     delete,
     exists,
     get,
+    get_key,
     nested,
     put,
     read,
@@ -50,6 +56,8 @@ from services.store.repository import (
 )
 from sessiond.errors import Unavailable
 
+_FENCES: Final = 64
+
 UNSTORABLE = (TooLarge, TooManyOperations, DuplicateKey, InvalidRequest)
 """What etcd says of a transaction that it would never take."""
 
@@ -61,6 +69,7 @@ class Commits:
         self._etcd = etcd
         self._keys = keys
         self._registrations = registrations
+        self._fence = lru_cache(maxsize=_FENCES)(partial(Fence.of, keys))
         self._patience = Patience()
 
     async def commit(self, batch: Sequence[Commit]) -> list[Outcome]:
@@ -72,7 +81,7 @@ class Commits:
             )
         except Unavailable:
             return outcomes
-        parts: dict[int, TxnRequest] = {}
+        parts: dict[int, Transaction] = {}
         for place, commit in enumerate(batch):
             try:
                 parts[place] = self._transaction(commit, accepting)
@@ -92,14 +101,14 @@ class Commits:
             outcomes[place] = outcome(answers[number]) if answers else Unstorable()
         return outcomes
 
-    async def _send(self, parts: Sequence[TxnRequest]) -> list[TxnResponse]:
+    async def _send(self, parts: Sequence[Transaction]) -> list[TxnResponse]:
         if len(parts) == 1:
             return [await self._write(parts[0])]
         flat = put(self._keys.batch, b"")
         done = await self._write(transaction(success=[*map(nested, parts), flat]))
         return [answer.response_txn for answer in done.responses[:-1]]
 
-    async def _write(self, request: TxnRequest) -> TxnResponse:
+    async def _write(self, request: Transaction) -> TxnResponse:
         clock, patience = asyncio.get_running_loop().time, self._patience
         began, within = clock(), patience.seconds
         try:
@@ -111,24 +120,42 @@ class Commits:
         patience.answered(clock() - began)
         return answer
 
-    def _transaction(self, commit: Commit, accepting: Mapping[bytes, Compare]) -> TxnRequest:
-        keys, instance = self._keys, commit.instance
-        compares = conditions(keys, commit.session_id, commit.expected_head, instance)
+    def _transaction(self, commit: Commit, accepting: Mapping[bytes, Compare]) -> Transaction:
+        if not commit.coherent:
+            raise ValueError("a commit whose parts do not go together")
+        head, fence = self._keys.head(commit.session_id), self._fence(commit.instance)
+        compares = conditions(head, commit.expected_head, fence)
         if commit.successor:
             compares.append(accepting[commit.successor])
-        return transaction(
-            compares, _writes(keys, commit), standing(keys, commit.session_id, instance)
-        )
+        return transaction(compares, _writes(self._keys, head, commit), standing(head, fence))
 
 
-def conditions(keys: Keys, session_id: str, expected_head: bytes, instance: bytes) -> list[Compare]:
+class Fence(NamedTuple):
+    """What every write of an instance has in common.
+
+    Attributes:
+        stands: holds while the instance is registered.
+        shown: the read that shows whether it is.
+    """
+
+    stands: Compare
+    shown: Operation
+
+    @classmethod
+    def of(cls, keys: Keys, instance: bytes) -> Fence:
+        """Return the fence of an instance; ValueError where it has no id."""
+        live = keys.live(instance)
+        return cls(exists(live), get(read(live, keys_only=True)))
+
+
+def conditions(head: bytes, expected: bytes, fence: Fence) -> list[Compare]:
     """Return what every write of an owner compares: the head's very bytes, and its own key."""
-    return [value_is(keys.head(session_id), expected_head), exists(keys.live(instance))]
+    return [value_is(head, expected), fence.stands]
 
 
-def standing(keys: Keys, session_id: str, instance: bytes) -> list[RequestOp]:
+def standing(head: bytes, fence: Fence) -> list[Operation]:
     """Return the reads that show why the conditions failed."""
-    return [get(read(keys.head(session_id))), get(read(keys.live(instance), keys_only=True))]
+    return [get_key(head), fence.shown]
 
 
 def outcome(answer: TxnResponse) -> Committed | Refused:
@@ -139,27 +166,29 @@ def outcome(answer: TxnResponse) -> Committed | Refused:
     return Refused(head[0].value if head else b"", registered=bool(live))
 
 
-def _writes(keys: Keys, commit: Commit) -> Iterator[RequestOp]:
-    if not commit.coherent:
-        raise ValueError("a commit whose parts do not go together")
+def _writes(keys: Keys, head: bytes, commit: Commit) -> list[Operation]:
     session_id, index, awaited = commit.session_id, commit.index, commit.awaited
-    for draft in commit.drafts:
-        yield put(keys.draft(session_id, draft.turn_id, draft.number), draft.value)
+    writes = [
+        put(keys.draft(session_id, draft.turn_id, draft.number), draft.value)
+        for draft in commit.drafts
+    ]
     if not commit.head:
-        return
+        return writes
     if commit.ended_turn:
-        yield delete(*keys.drafts(session_id, commit.ended_turn))
+        writes.append(delete(*keys.drafts(session_id, commit.ended_turn)))
     for seq, record in enumerate(commit.records, commit.first_seq):
-        yield put(keys.event(session_id, seq), record)
-    yield put(keys.head(session_id), commit.head)
+        writes.append(put(keys.event(session_id, seq), record))
+    writes.append(put(head, commit.head))
     if commit.outputs is not None:
-        yield put(keys.outputs(session_id), commit.outputs)
+        writes.append(put(keys.outputs(session_id), commit.outputs))
     if index is not None:
         if index.previous_position_ms != index.position_ms:
-            yield delete(keys.entry(index.user_id, index.previous_position_ms, session_id))
-        yield put(keys.entry(index.user_id, index.position_ms, session_id), index.entry)
+            before = keys.entry(index.user_id, index.previous_position_ms, session_id)
+            writes.append(delete(before))
+        writes.append(put(keys.entry(index.user_id, index.position_ms, session_id), index.entry))
     if awaited is not None and awaited.agent != awaited.previous_agent:
         if awaited.previous_agent:
-            yield delete(keys.awaited(awaited.previous_agent, session_id))
+            writes.append(delete(keys.awaited(awaited.previous_agent, session_id)))
         if awaited.agent and index is not None:
-            yield put(keys.awaited(awaited.agent, session_id), index.entry)
+            writes.append(put(keys.awaited(awaited.agent, session_id), index.entry))
+    return writes

@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from services.store.etcd.client import EtcdClient
-from services.store.etcd.commit import UNSTORABLE, conditions, outcome, standing
+from services.store.etcd.commit import UNSTORABLE, Fence, conditions, outcome, standing
 from services.store.etcd.errors import EtcdError, LeaseNotFound, NoSpace
-from services.store.etcd.etcd_pb2 import TxnRequest
-from services.store.etcd.transactions import delete, put, transaction
+from services.store.etcd.transactions import Transaction, delete, put, transaction
 from services.store.keys import Keys
 from services.store.repository import Committed, Deletion, Outcome, Unknown, Unstorable
 
@@ -72,7 +71,7 @@ class Deletions:
             return Committed()
         return done
 
-    def _transaction(self, deletion: Deletion, lease: int | None) -> TxnRequest:
+    def _transaction(self, deletion: Deletion, lease: int | None) -> Transaction:
         keys, session_id = self._keys, deletion.session_id
         writes = [
             delete(*keys.children(session_id)),
@@ -80,12 +79,10 @@ class Deletions:
         ]
         if deletion.awaited_agent:
             writes.append(delete(keys.awaited(deletion.awaited_agent, session_id)))
-        head = keys.head(session_id)
+        head, fence = keys.head(session_id), Fence.of(keys, deletion.instance)
         writes.append(delete(head) if lease is None else put(head, deletion.head, lease))
         return transaction(
-            conditions(keys, session_id, deletion.expected_head, deletion.instance),
-            writes,
-            standing(keys, session_id, deletion.instance),
+            conditions(head, deletion.expected_head, fence), writes, standing(head, fence)
         )
 
     async def _shared_lease(self) -> int:

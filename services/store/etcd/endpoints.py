@@ -22,8 +22,10 @@ from services.store.etcd.etcd_pb2 import (
     AuthenticateResponse,
     LeaseKeepAliveRequest,
     LeaseKeepAliveResponse,
+    TxnResponse,
 )
 from services.store.etcd.login import Credentials, Login, Metadata
+from services.store.etcd.transactions import TXN, Transaction
 
 Request = TypeVar("Request")
 Response = TypeVar("Response")
@@ -80,9 +82,9 @@ class Tls:
 
 
 class Endpoint:
-    """One member: its address, its channel, and the stubs on it."""
+    """One member: its address, its channel, and the stubs on it; `txn` takes encoded requests."""
 
-    __slots__ = ("address", "auth", "channel", "kv", "lease", "maintenance", "watch")
+    __slots__ = ("address", "auth", "channel", "kv", "lease", "maintenance", "txn", "watch")
 
     def __init__(self, address: str, tls: Tls | None) -> None:
         self.address = address
@@ -92,6 +94,9 @@ class Endpoint:
             credentials = grpc.ssl_channel_credentials(tls.ca, tls.key, tls.certificate)
             self.channel = aio.secure_channel(address, credentials, options=_OPTIONS)
         self.kv = etcd_pb2_grpc.KVStub(self.channel)
+        self.txn: Calling[Transaction, TxnResponse] = self.channel.unary_unary(
+            TXN, response_deserializer=TxnResponse.FromString
+        )
         self.lease = etcd_pb2_grpc.LeaseStub(self.channel)
         self.watch = etcd_pb2_grpc.WatchStub(self.channel)
         self.maintenance = etcd_pb2_grpc.MaintenanceStub(self.channel)

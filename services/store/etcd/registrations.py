@@ -15,10 +15,11 @@ from typing import Final
 
 from services.store.etcd.client import EtcdClient
 from services.store.etcd.errors import LeaseNotFound
-from services.store.etcd.etcd_pb2 import Compare, Event, KeyValue
+from services.store.etcd.etcd_pb2 import Event, KeyValue
 from services.store.etcd.reads import ConsensusReads, answered
 from services.store.etcd.settling import settle
 from services.store.etcd.transactions import (
+    Compare,
     absent,
     exists,
     get,

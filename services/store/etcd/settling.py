@@ -7,7 +7,8 @@ from typing import Final
 
 from services.store.etcd.client import EtcdClient
 from services.store.etcd.errors import Ambiguous, Overloaded, Unavailable
-from services.store.etcd.etcd_pb2 import TxnRequest, TxnResponse
+from services.store.etcd.etcd_pb2 import TxnResponse
+from services.store.etcd.transactions import Transaction
 
 # In seconds. A try that hangs is given up in time for another endpoint.
 _LONGEST_TRY: Final = 2.0
@@ -15,7 +16,7 @@ _FIRST_PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 0.5
 
 
-async def settle(etcd: EtcdClient, request: TxnRequest, *, seconds: float) -> TxnResponse:
+async def settle(etcd: EtcdClient, request: Transaction, *, seconds: float) -> TxnResponse:
     """Carry out a transaction, again and again until etcd answers.
 
     The answer is the last try's. An earlier one may have been applied, so the compares must fail

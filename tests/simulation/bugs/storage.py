@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from services.store.etcd import commit
 from services.store.etcd.commit import Commits
 from services.store.etcd.etcd_pb2 import TxnRequest, TxnResponse
-from services.store.etcd.transactions import prefix_end, transaction
+from services.store.etcd.transactions import Transaction, prefix_end
 from services.store.keys import Keys, Span
 from services.store.repository import Committed
 from tests.faults.check import Law
@@ -33,11 +33,15 @@ def check_by_compares_alone() -> Sequence[Patch]:
     """Compare first, in a transaction that does nothing else, and write after that."""
     send = Commits._send
 
-    async def apart(self: Commits, parts: Sequence[TxnRequest]) -> list[TxnResponse]:
+    async def apart(self: Commits, parts: Sequence[Transaction]) -> list[TxnResponse]:
         sent = []
         for part in parts:
-            done = await self._etcd.txn(transaction(part.compare))
-            sent.append(transaction((), part.success, part.failure) if done.succeeded else part)
+            asked = TxnRequest.FromString(part)
+            compares = TxnRequest(compare=asked.compare)
+            done = await self._etcd.txn(Transaction(compares.SerializeToString()))
+            if done.succeeded:
+                asked.ClearField("compare")
+            sent.append(Transaction(asked.SerializeToString()))
         return await send(self, sent)
 
     return [(Commits, "_send", apart)]

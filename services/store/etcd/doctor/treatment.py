@@ -7,10 +7,10 @@ from typing import Final
 
 from services.store.doctor.findings import Repair
 from services.store.etcd.client import EtcdClient
-from services.store.etcd.etcd_pb2 import Compare
 from services.store.etcd.reads import answered
 from services.store.etcd.settling import settle
 from services.store.etcd.transactions import (
+    Compare,
     absent,
     delete,
     put,
@@ -95,10 +95,7 @@ class Treatment:
 
     def _no_live(self) -> Compare:
         """Hold where no instance is registered: no key of the range was ever made."""
-        start, end = self._keys.instances
-        compare = absent(start)
-        compare.range_end = end
-        return compare
+        return absent(*self._keys.instances)
 
 
 def _is_living(head: bytes) -> bool:
