@@ -10,7 +10,6 @@ Standard library only: the rules raise these, and the rules know no transport.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import ClassVar, NamedTuple
 
 
@@ -385,11 +384,13 @@ def named(
     return kind(sentence, retry_after=retry_after)
 
 
-@dataclass(slots=True)
 class Violations:
     """Collects every bad field of a request, so that the caller hears of all of them at once."""
 
-    found: list[FieldViolation] = field(default_factory=list)
+    __slots__ = ("found",)
+
+    def __init__(self) -> None:
+        self.found: list[FieldViolation] = []
 
     def add(self, field: str, message: str) -> None:
         """Remember one bad field."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import assert_never
 
@@ -32,6 +33,10 @@ from sessiond.session.state import (
 )
 
 LAST_MESSAGE_CHARACTERS = 140
+
+_WORD_OF: Mapping[Sender, LastWord] = {
+    sender: LastWord.AGENT if sender is Sender.AGENT else LastWord.OTHER for sender in Sender
+}
 
 
 def apply(session: Session | None, record: Record) -> Session:
@@ -139,7 +144,7 @@ def _message_appended(
         message_count=session.message_count + 1,
         last_message_seq=record.seq,
         last_message=event.content[:LAST_MESSAGE_CHARACTERS],
-        last_word=LastWord.AGENT if event.sender is Sender.AGENT else LastWord.OTHER,
+        last_word=_WORD_OF[event.sender],
         title=session.title if event.title is None else event.title,
     )
 

@@ -39,7 +39,7 @@ def append_message(
     if sender is Sender.AGENT:
         agent = speaking_agent(identity, session, agent)
     title = None
-    if sender is Sender.USER and not session.title:
+    if not session.title and sender is Sender.USER:
         title = title_of(change.content) or None
     return (
         MessageAppended(

@@ -16,13 +16,14 @@ MAY_SEND_AS: Mapping[Role, frozenset[Sender]] = {
     Role.LIVE: frozenset(),
     Role.GATEWAY: frozenset(),
 }
+_SENDS_AS: Mapping[Role, Sender] = {
+    role: Sender.AGENT if role is Role.AGENT else Sender.USER for role in Role
+}
 
 
 def sender_of(identity: Identity, asked: Sender | None) -> Sender:
     """Return who sends: as asked, and otherwise the agent for agents and the user for the rest."""
-    if asked is not None:
-        return asked
-    return Sender.AGENT if identity.role is Role.AGENT else Sender.USER
+    return _SENDS_AS[identity.role] if asked is None else asked
 
 
 def check_sender(identity: Identity, sender: Sender) -> None:
