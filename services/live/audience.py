@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from services.live.attachment import Attachment
-from services.live.frames import encoded
+from services.live.frames import encoded, event
 from sessiond.errors import SessiondError
-from sessiond.event_wire import event_to_wire
 from sessiond.session.access import Actor
 from sessiond.session.events import Record
 from sessiond.v1.live_pb2 import Presence, PresentMember, ServerFrame
@@ -72,8 +71,7 @@ class Audience:
     def show(self, record: Record) -> None:
         """Show an event that is stored to all of them; it is encoded once."""
         if self._subscribers:
-            event = event_to_wire(record, self._session_id)
-            frame = encoded(ServerFrame(event=event))
+            frame = event(record, self._session_id)
             for attachment in self:  # one that cannot take it leaves meanwhile
                 attachment.event(record.seq, frame)
 

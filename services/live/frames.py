@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from sessiond.encoding import as_field, field_tag
 from sessiond.errors import SessiondError
+from sessiond.event_wire import event_bytes
 from sessiond.frame_failures import to_error, to_goaway
+from sessiond.session.events import Record
 from sessiond.v1.live_pb2 import Reply, ServerFrame, TurnProgress
 
 _BATCH = field_tag(ServerFrame.BATCH_FIELD_NUMBER)
@@ -18,6 +20,11 @@ _REPLY = field_tag(ServerFrame.REPLY_FIELD_NUMBER)
 def encoded(frame: ServerFrame) -> bytes:
     """Return the frame as a batch of one."""
     return as_field(_BATCH, frame.SerializeToString())
+
+
+def event(record: Record, session_id: str) -> bytes:
+    """Return the frame that shows an event."""
+    return as_field(_BATCH, event_bytes(record, session_id))
 
 
 def goaway(error: SessiondError, *, session_id: str | None = None, cursor: str = "") -> bytes:
