@@ -16,14 +16,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from services.live.attachment import Attachment
-from services.live.frames import encoded
+from services.live.frames import encoded, event
 from services.live.outbox import Outbox
 from services.live.room import Room
 from services.live.store import StoreClient
 from sessiond import wire
 from sessiond.cursor import Cursor
 from sessiond.errors import SlowReader
-from sessiond.event_wire import event_to_wire, state_to_wire
+from sessiond.event_wire import state_to_wire
 from sessiond.session.apply import message_of
 from sessiond.session.events import Record
 from sessiond.session.limits import KIB, MIB
@@ -126,9 +126,9 @@ class CatchUp:
         self.attachment.caught_up()
         return True
 
-    async def _show(self, frame: ServerFrame, seq: int = 0) -> None:
+    async def _show(self, frame: ServerFrame | bytes, seq: int = 0) -> None:
         """Show a frame when the reader has read what came before, or nearly."""
-        data = encoded(frame)
+        data = frame if isinstance(frame, bytes) else encoded(frame)
         await self._room(len(data))
         self.outbox.offer(data, self.attachment, seq)
 
@@ -162,8 +162,7 @@ class CatchUp:
         while seq <= session.seq and not self.attachment.overtaken:
             page = await self._page(room, seq, session.seq)
             for record in page:
-                event = event_to_wire(record, session.id)
-                await self._show(ServerFrame(event=event), record.seq)
+                await self._show(event(record, session.id), record.seq)
             seq = page[-1].seq + 1
 
     async def _snapshot(self, room: Room, session: Session, tail: int) -> None:
