@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from services.serving.health import Health
 from services.store.beside import beside
 from services.store.commit import Committer
-from services.store.outcomes import commit_from_wire, outcome_to_wire
+from services.store.outcomes import commit_from_wire, response_of
 from services.store.repository import Outcome, Unstorable
 from sessiond.errors import Unavailable
 from sessiond.v1 import ownership_pb2 as pb
@@ -26,7 +26,7 @@ class Outbox:
 
     def __init__(self, *, capacity: int = 8192) -> None:
         self._capacity = capacity
-        self._outcomes: list[pb.CommitOutcome] = []
+        self._outcomes: list[tuple[int, Outcome]] = []
         self._awaited = 0
         self._ended = False
         self._changed = asyncio.Event()
@@ -41,8 +41,9 @@ class Outbox:
     def settle(self, tag: int, outcome: Outcome) -> None:
         """Put in one outcome."""
         self._awaited -= 1
-        self._outcomes.append(outcome_to_wire(tag, outcome))
-        self._changed.set()
+        if not self._outcomes:
+            self._changed.set()
+        self._outcomes.append((tag, outcome))
 
     def end(self) -> None:
         """Say that nothing more will be expected."""
@@ -53,8 +54,11 @@ class Outbox:
         """Wait until the outbox is not full."""
         await self._room.wait()
 
-    async def take(self) -> list[pb.CommitOutcome]:
-        """Wait for outcomes and return those that are there; none when all have been given."""
+    async def take(self) -> list[tuple[int, Outcome]]:
+        """Wait for outcomes and return those that are there, with the tags of their commits.
+
+        There are none when all have been given.
+        """
         while not self._outcomes:
             if self._ended and self._awaited == 0:
                 return []
@@ -108,7 +112,7 @@ async def commit_stream(
 
     async with beside(read_until_drained()) as reading:
         while outcomes := await outbox.take():
-            yield pb.CommitResponse(outcomes=outcomes)
+            yield response_of(outcomes)
         await reading
     if health.draining:
         raise Unavailable

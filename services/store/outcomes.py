@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from services.store.repository import (
     AwaitedWrite,
     Commit,
@@ -31,48 +33,69 @@ _LAST_MS = 10**13
 
 def commit_from_wire(instance: bytes, wire: pb.Commit) -> Commit | None:
     """Return the commit that an instance asks for; None when nothing could ever store it."""
-    index = wire.index
-    has_index = wire.HasField("index")
-    if not (
-        len(instance) == INSTANCE_BYTES
-        and SESSION_ID.fullmatch(wire.session_id)
-        and wire.expected_head
-        and (wire.head or wire.drafts)
-        and (not wire.records or 1 <= wire.first_seq < _LAST_SEQ)
+    commit = Commit(
+        instance=instance,
+        session_id=wire.session_id,
+        expected_head=wire.expected_head,
+        head=wire.head,
+        first_seq=wire.first_seq,
+        records=wire.records[:],
+        outputs=wire.outputs if wire.HasField("outputs") else None,
+        index=_index_from_wire(wire.index) if wire.HasField("index") else None,
+        awaited=_awaited_from_wire(wire.awaited) if wire.HasField("awaited") else None,
+        drafts=tuple(map(_draft_from_wire, wire.drafts)),
+        ended_turn=wire.ended_turn,
+        deferrable=wire.deferrable,
+    )
+    return commit if _fits(commit) else None
+
+
+def _index_from_wire(wire: pb.IndexWrite) -> IndexWrite:
+    return IndexWrite(wire.user_id, wire.position_ms, wire.previous_position_ms, wire.entry)
+
+
+def _awaited_from_wire(wire: pb.AwaitedWrite) -> AwaitedWrite:
+    return AwaitedWrite(wire.agent, wire.previous_agent)
+
+
+def _draft_from_wire(wire: pb.DraftWrite) -> DraftWrite:
+    return DraftWrite(wire.turn_id, wire.number, wire.value)
+
+
+def _fits(commit: Commit) -> bool:
+    """Return whether keys can hold what the commit names."""
+    index = commit.index
+    return bool(
+        len(commit.instance) == INSTANCE_BYTES
+        and SESSION_ID.fullmatch(commit.session_id)
+        and commit.expected_head
+        and (commit.head or commit.drafts)
+        and (not commit.records or 1 <= commit.first_seq < _LAST_SEQ)
         and (
-            not has_index
+            index is None
             or (
                 index.user_id
                 and 0 <= index.position_ms < _LAST_MS
                 and 0 <= index.previous_position_ms < _LAST_MS
             )
         )
-        and all(draft.turn_id and 1 <= draft.number < _LAST_DRAFT for draft in wire.drafts)
-    ):
-        return None
-    return Commit(
-        instance=instance,
-        session_id=wire.session_id,
-        expected_head=wire.expected_head,
-        head=wire.head,
-        first_seq=wire.first_seq,
-        records=tuple(wire.records),
-        outputs=wire.outputs if wire.HasField("outputs") else None,
-        index=IndexWrite(
-            user_id=index.user_id,
-            position_ms=index.position_ms,
-            previous_position_ms=index.previous_position_ms,
-            entry=index.entry,
+        and (
+            not commit.drafts
+            or all(draft.turn_id and 1 <= draft.number < _LAST_DRAFT for draft in commit.drafts)
         )
-        if has_index
-        else None,
-        awaited=AwaitedWrite(wire.awaited.agent, wire.awaited.previous_agent)
-        if wire.HasField("awaited")
-        else None,
-        drafts=tuple(DraftWrite(draft.turn_id, draft.number, draft.value) for draft in wire.drafts),
-        ended_turn=wire.ended_turn,
-        deferrable=wire.deferrable,
     )
+
+
+def response_of(outcomes: Iterable[tuple[int, Outcome]]) -> pb.CommitResponse:
+    """Return the outcomes of commits with these tags."""
+    response = pb.CommitResponse()
+    add = response.outcomes.add
+    for tag, outcome in outcomes:
+        if isinstance(outcome, Committed):  # made where it travels: nearly all are
+            add(tag=tag).committed.SetInParent()
+        else:
+            add().CopyFrom(outcome_to_wire(tag, outcome))
+    return response
 
 
 def outcome_to_wire(tag: int, outcome: Outcome) -> pb.CommitOutcome:

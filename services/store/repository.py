@@ -52,7 +52,11 @@ class Creation:
     awaited_agent: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+# Commits and their parts are not frozen: to make one would take almost three times as long. Nobody
+# changes one.
+
+
+@dataclass(slots=True)
 class IndexWrite:
     """The session's entry in its user's list, and where it stood before."""
 
@@ -62,7 +66,7 @@ class IndexWrite:
     entry: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class AwaitedWrite:
     """Under which agent the session is found from now on, and was before; "" for none."""
 
@@ -70,7 +74,7 @@ class AwaitedWrite:
     previous_agent: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class DraftWrite:
     """A piece of a running turn's text; `number` is its place among them: 1, 2, ..."""
 
@@ -79,7 +83,7 @@ class DraftWrite:
     value: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Commit:
     """One session's durable batch, written by the instance that owns it.
 
@@ -98,7 +102,7 @@ class Commit:
     expected_head: bytes
     head: bytes
     first_seq: int = 0
-    records: tuple[bytes, ...] = ()
+    records: Sequence[bytes] = ()
     outputs: bytes | None = None
     index: IndexWrite | None = None
     awaited: AwaitedWrite | None = None
@@ -110,17 +114,19 @@ class Commit:
     @property
     def coherent(self) -> bool:
         """Whether its parts go together, as said above."""
+        if self.awaited is not None and self.awaited.agent and self.index is None:
+            return False  # there is no entry to show under the agent
+        if not self.drafts:
+            return self.head != b""
         named = {(draft.turn_id, draft.number) for draft in self.drafts}
         if len(named) < len(self.drafts):
             return False
         if any(draft.turn_id == self.ended_turn for draft in self.drafts):
             return False
-        if self.awaited is not None and self.awaited.agent and self.index is None:
-            return False  # there is no entry to show under the agent
         if self.head:
             return True
         beside = self.records or self.index or self.awaited or self.successor or self.ended_turn
-        return bool(self.drafts) and not beside and self.outputs is None
+        return not beside and self.outputs is None
 
     @property
     def operations(self) -> int:
@@ -138,16 +144,14 @@ class Commit:
     @property
     def size(self) -> int:
         """About how many bytes it is in a transaction, comparisons included."""
-        return (
-            512
-            + len(self.expected_head)
-            + len(self.head)
-            + sum(map(len, self.records))
-            + 128 * len(self.records)
-            + len(self.outputs or b"")
-            + (len(self.index.entry) + 512 if self.index else 0)
-            + sum(len(draft.value) + 256 for draft in self.drafts)
-        )
+        size = 512 + len(self.expected_head) + len(self.head) + len(self.outputs or b"")
+        for record in self.records:
+            size += len(record) + 128
+        if self.index is not None:
+            size += len(self.index.entry) + 512
+        for draft in self.drafts:
+            size += len(draft.value) + 256
+        return size
 
 
 @dataclass(frozen=True, slots=True)
