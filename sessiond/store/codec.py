@@ -22,6 +22,7 @@ from sessiond.store.heads import (
     take_over,
 )
 from sessiond.store.loading import load, needed_seqs
+from sessiond.store.messages import Messages, add_message
 from sessiond.store.records import StoredRecord, decode_record, encode_record, read_record
 from sessiond.store.tables import (
     OutputRow,
@@ -34,10 +35,12 @@ from sessiond.store.tables import (
 __all__ = [
     "FORMAT",
     "HeadMeta",
+    "Messages",
     "OutputRow",
     "StoredHead",
     "StoredRecord",
     "Tombstone",
+    "add_message",
     "decode_draft",
     "decode_entry",
     "decode_head",

@@ -20,6 +20,7 @@ from sessiond.store.codec import (
     HeadMeta,
     OutputRow,
     Tombstone,
+    add_message,
     decode_draft,
     decode_entry,
     decode_head,
@@ -37,6 +38,7 @@ from sessiond.store.codec import (
     take_over,
 )
 from sessiond.store.v1 import records_pb2 as pb
+from sessiond.v1 import session_pb2
 from tests.unit.stories import CONSULTANT, MASTER, SERVICE, Story
 
 META = HeadMeta(
@@ -217,8 +219,22 @@ def test_taking_over_changes_owner_epoch_and_commit_alone(story: Story) -> None:
     assert decode_head(take_over(taken, owner=b"", epoch=9, commit_id=b"")).meta.owner == b""
 
 
+def read_message(data: bytes) -> bool:
+    """Read a message of these bytes."""
+    return add_message(session_pb2.Session().conversation_history, data, "s-1")
+
+
 @pytest.mark.parametrize(
-    "decode", [decode_record, read_record, decode_head, decode_outputs, decode_entry, decode_draft]
+    "decode",
+    [
+        decode_record,
+        read_record,
+        read_message,
+        decode_head,
+        decode_outputs,
+        decode_entry,
+        decode_draft,
+    ],
 )
 def test_bytes_that_nobody_wrote_are_a_value_error(decode: object) -> None:
     """Not a crash of protobuf's own kind."""
@@ -229,8 +245,9 @@ def test_bytes_that_nobody_wrote_are_a_value_error(decode: object) -> None:
 
 def test_numbers_of_a_later_version_are_a_value_error(story: Story) -> None:
     """A record without an event, a head of another format, words that are not known."""
-    with pytest.raises(ValueError, match="no event"):
-        decode_record(pb.Record(seq=1, actor=pb.Actor(role="user")).SerializeToString())
+    for read in (decode_record, read_message):
+        with pytest.raises(ValueError, match="no event"):
+            read(pb.Record(seq=1, actor=pb.Actor(role="user")).SerializeToString())
     unknown_sender = pb.Record(
         actor=pb.Actor(role="user"), message_appended=pb.MessageAppended(sender=99, type=1)
     )

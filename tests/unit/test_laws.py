@@ -6,12 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sessiond.errors import SessiondError
-from sessiond.session.apply import apply
+from sessiond.session.apply import apply, message_of
 from sessiond.session.changes import ApproveOutput
 from sessiond.session.state import Decision, OutputStatus, Session, Status
 from sessiond.session.workflow import Workflow
 from sessiond.store.codec import (
     HeadMeta,
+    add_message,
     decode_entry,
     decode_head,
     decode_outputs,
@@ -24,7 +25,7 @@ from sessiond.store.codec import (
     needed_seqs,
 )
 from sessiond.v1 import session_pb2
-from sessiond.wire import session_to_wire, summary_to_wire
+from sessiond.wire import message_to_wire, session_to_wire, summary_to_wire
 from tests.unit.asking import LIMITS, THREE_STEPS, Asking, aimed, ask, askings, lived, workflows
 from tests.unit.stories import Story
 
@@ -120,6 +121,22 @@ def test_loading_gives_what_folding_gives(
     assert story.session.message_count == len(story.messages)
     summary = summary_to_wire(decode_entry(encode_entry(story.session)))
     assert summary == plain_summary(story.session)
+
+
+@settings(deadline=None)
+@given(workflows, st.lists(askings, max_size=30))
+def test_what_is_read_of_a_log_is_its_messages(workflow: Workflow, asked: list[Asking]) -> None:
+    """Straight from what is stored, or by way of the rules' values: it is the same."""
+    story = lived(workflow, asked)
+    read = session_pb2.Session()
+    added = [
+        add_message(read.conversation_history, encode_record(record), "s-1")
+        for record in story.records
+    ]
+    assert added == [message_of(record) is not None for record in story.records]
+    assert [*read.conversation_history] == [
+        message_to_wire(message, "s-1") for message in story.messages
+    ]
 
 
 @settings(deadline=None)
