@@ -24,15 +24,19 @@ A session's children lie from `session:{sid}:` to before `session:{sid};`. A ran
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final, NamedTuple, TypeVar
 
-LAST_SEQ: Final = 10**10 - 1
+_SEQ_DIGITS: Final = 10
+_POSITION_DIGITS: Final = 13
+
+LAST_SEQ: Final = 10**_SEQ_DIGITS - 1
 """The greatest seq that fits into a key."""
 
 LAST_DRAFT: Final = LAST_SEQ
 """The greatest number of a draft that fits into a key."""
 
-LAST_POSITION_MS: Final = 10**13 - 1
+LAST_POSITION_MS: Final = 10**_POSITION_DIGITS - 1
 """The latest t that fits into a key: in the year 2286."""
 
 _UNSAFE: Final = bytes((*range(0x20), 0x7F)) + b"%:"
@@ -137,7 +141,7 @@ class Keys:
 
     def event(self, session_id: str, seq: int) -> bytes:
         """Return the key of one record."""
-        return self._join(b"session", _escape(session_id), b"event", _number(seq, LAST_SEQ))
+        return self._join(b"session", _escape(session_id), b"event", _number(seq, _SEQ_DIGITS))
 
     def events(self, session_id: str, first_seq: int, last_seq: int) -> Span:
         """Return the keys of the records `first_seq` to `last_seq`."""
@@ -149,7 +153,7 @@ class Keys:
 
     def draft(self, session_id: str, turn_id: str, number: int) -> bytes:
         """Return the key of one piece of a turn's text."""
-        digits = _number(number, LAST_DRAFT)
+        digits = _number(number, _SEQ_DIGITS)
         return self._join(b"session", _escape(session_id), b"draft", _escape(turn_id), digits)
 
     def drafts(self, session_id: str, turn_id: str) -> Span:
@@ -158,7 +162,7 @@ class Keys:
 
     def entry(self, user_id: str, position_ms: int, session_id: str) -> bytes:
         """Return the key of a session in its user's list."""
-        inverted = _number(LAST_POSITION_MS - position_ms, LAST_POSITION_MS)
+        inverted = _number(LAST_POSITION_MS - position_ms, _POSITION_DIGITS)
         return self._join(b"user", _escape(user_id), b"sessions", inverted, _escape(session_id))
 
     def entries(self, user_id: str) -> Span:
@@ -185,10 +189,25 @@ class Keys:
         Raises:
             ValueError: it is none of ours, or not as we would write it.
         """
-        found = self._parse(key)
-        if found is None or self._build(found) != key:
-            raise ValueError(f"{key!r} is not a key of a session, list or instance")
-        return found
+        if key.startswith(self._namespace):
+            match key[len(self._namespace) :].split(b":"):
+                case [b"session", session_id]:
+                    return HeadKey(_unescape(session_id))
+                case [b"session", session_id, b"event", seq]:
+                    return EventKey(_unescape(session_id), _value(seq, _SEQ_DIGITS))
+                case [b"session", session_id, b"outputs"]:
+                    return OutputsKey(_unescape(session_id))
+                case [b"session", session_id, b"draft", turn_id, number]:
+                    value = _value(number, _SEQ_DIGITS)
+                    return DraftKey(_unescape(session_id), _unescape(turn_id), value)
+                case [b"user", user_id, b"sessions", inverted, session_id]:
+                    position_ms = LAST_POSITION_MS - _value(inverted, _POSITION_DIGITS)
+                    return EntryKey(_unescape(user_id), position_ms, _unescape(session_id))
+                case [b"agent", agent, session_id]:
+                    return AwaitedKey(_unescape(agent), _unescape(session_id))
+                case [b"live", instance]:
+                    return LiveKey(_instance(instance))
+        raise ValueError(f"{key!r} is not a key of a session, list or instance")
 
     def parse_entry(self, key: bytes) -> EntryKey:
         """Return what the key of an entry stands for; ValueError if it is no such key."""
@@ -205,44 +224,6 @@ class Keys:
                 return session_id
         raise ValueError(f"{key!r} is not a key in a list")
 
-    def _parse(self, key: bytes) -> Key | None:
-        if not key.startswith(self._namespace):
-            return None
-        match key[len(self._namespace) :].split(b":"):
-            case [b"session", session_id]:
-                return HeadKey(_unescape(session_id))
-            case [b"session", session_id, b"event", seq]:
-                return EventKey(_unescape(session_id), int(seq))
-            case [b"session", session_id, b"outputs"]:
-                return OutputsKey(_unescape(session_id))
-            case [b"session", session_id, b"draft", turn_id, number]:
-                return DraftKey(_unescape(session_id), _unescape(turn_id), int(number))
-            case [b"user", user_id, b"sessions", inverted, session_id]:
-                position_ms = LAST_POSITION_MS - int(inverted)
-                return EntryKey(_unescape(user_id), position_ms, _unescape(session_id))
-            case [b"agent", agent, session_id]:
-                return AwaitedKey(_unescape(agent), _unescape(session_id))
-            case [b"live", instance]:
-                return LiveKey(bytes.fromhex(instance.decode()))
-        return None
-
-    def _build(self, key: Key) -> bytes:
-        match key:
-            case HeadKey():
-                return self.head(*key)
-            case EventKey():
-                return self.event(*key)
-            case OutputsKey():
-                return self.outputs(*key)
-            case DraftKey():
-                return self.draft(*key)
-            case EntryKey():
-                return self.entry(*key)
-            case AwaitedKey():
-                return self.awaited(*key)
-            case LiveKey():
-                return self.live(*key)
-
     def _join(self, *parts: bytes) -> bytes:
         return self._namespace + b":".join(parts)
 
@@ -258,6 +239,7 @@ def _only(kind: type[K], key: Key) -> K:
     return key
 
 
+@lru_cache(maxsize=4096)  # one write asks for the same ids several times
 def _escape(text: str) -> bytes:
     if not text:
         raise ValueError("an id in a key is not empty")
@@ -268,10 +250,27 @@ def _escape(text: str) -> bytes:
 
 
 def _unescape(part: bytes) -> str:
-    return _ESCAPED.sub(lambda found: bytes.fromhex(found[1].decode()), part).decode()
+    """Return the text of an escaped part; ValueError where we would escape it otherwise."""
+    text = _ESCAPED.sub(lambda found: bytes.fromhex(found[1].decode()), part).decode()
+    if _escape(text) != part:
+        raise ValueError(f"{part!r} is not an id as it stands in a key")
+    return text
 
 
-def _number(value: int, last: int) -> bytes:
-    if not 0 <= value <= last:
+def _number(value: int, digits: int) -> bytes:
+    if not 0 <= value < 10**digits:
         raise ValueError(f"{value} does not fit into a key")
-    return str(value).zfill(len(str(last))).encode()
+    return b"%0*d" % (digits, value)
+
+
+def _value(part: bytes, digits: int) -> int:
+    if len(part) != digits or not part.isdigit():
+        raise ValueError(f"{part!r} is not a number as it stands in a key")
+    return int(part)
+
+
+def _instance(part: bytes) -> bytes:
+    instance = bytes.fromhex(part.decode())
+    if not instance or instance.hex().encode() != part:
+        raise ValueError(f"{part!r} is not an instance as it stands in a key")
+    return instance
