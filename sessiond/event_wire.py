@@ -52,6 +52,7 @@ from sessiond.state_wire import (
 from sessiond.v1 import event_pb2, live_pb2, session_pb2
 from sessiond.wire import (
     message_from_wire,
+    message_to_wire,
     output_to_wire,
     set_message,
     set_timestamp,
@@ -96,13 +97,13 @@ def _set_event(wire: event_pb2.Event, record: Record, session_id: str) -> None:
     set_timestamp(wire.time, record.time_ms)
     set_actor(wire.actor, record.actor)
     wire.op_id = record.op_id
-    event, message = record.event, message_of(record)
+    event = record.event
     match event:
         case MessageAppended(title=title):
-            assert message is not None
-            set_message(wire.message_appended.message, message, session_id)
+            appended = wire.message_appended
+            set_message(appended.message, event, session_id, record.time_ms, record.seq)
             if title is not None:
-                wire.message_appended.title = title
+                appended.title = title
         case SessionCreated():
             wire.session_created.CopyFrom(_created_to_wire(event))
         case SessionUpdated():
@@ -130,8 +131,9 @@ def _set_event(wire: event_pb2.Event, record: Record, session_id: str) -> None:
         case TurnEnded(turn_id, outcome):
             wire.turn_ended.turn_id = turn_id
             wire.turn_ended.outcome = TURN_OUTCOME_NUMBER[outcome]
+            message = message_of(record)
             if message is not None:
-                set_message(wire.turn_ended.message, message, session_id)
+                wire.turn_ended.message.CopyFrom(message_to_wire(message, session_id))
         case _:  # pragma: no cover
             assert_never(event)
 

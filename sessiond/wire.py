@@ -32,6 +32,7 @@ from sessiond.session.changes import (
     SubmitOutput,
     UpdateSession,
 )
+from sessiond.session.events import MessageAppended
 from sessiond.session.state import Decision, Message, Output, Session, Status
 from sessiond.session.workflow import Progress
 from sessiond.store.v1 import records_pb2
@@ -113,12 +114,18 @@ def output_to_wire(output: Output) -> session_pb2.Output:
 def message_to_wire(message: Message, session_id: str) -> session_pb2.Message:
     """Return a message of this session."""
     wire = session_pb2.Message()
-    set_message(wire, message, session_id)
+    set_message(wire, message, session_id, message.time_ms, message.seq)
     return wire
 
 
-def set_message(wire: session_pb2.Message, message: Message, session_id: str) -> None:
-    """Write a message of this session into where it stands; that spares a copy of it."""
+def set_message(
+    wire: session_pb2.Message,
+    message: Message | MessageAppended,
+    session_id: str,
+    time_ms: int,
+    seq: int,
+) -> None:
+    """Write a message, or what appended it, into where it stands; that spares a copy of it."""
     wire.id = message.id
     wire.session_id = session_id
     wire.sender = SENDER_NUMBER[message.sender]
@@ -128,8 +135,8 @@ def set_message(wire: session_pb2.Message, message: Message, session_id: str) ->
     wire.content = message.content
     if message.metadata is not None:
         wire.metadata.text = message.metadata
-    set_timestamp(wire.timestamp, message.time_ms)
-    wire.seq = message.seq
+    set_timestamp(wire.timestamp, time_ms)
+    wire.seq = seq
 
 
 def message_from_wire(message: session_pb2.Message) -> Message:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 TITLE_CHARACTERS = 60
-_BLANKS = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
+_WORD = re.compile(r"[^\s\x00-\x1f\x7f-\x9f]+")
 
 
 def title_of(content: str) -> str:
@@ -14,8 +14,11 @@ def title_of(content: str) -> str:
     Runs of white space and control characters become one space. The title ends at the last word
     boundary within 60 characters, or at the 60th character of a longer word.
     """
-    text = _BLANKS.sub(" ", content).strip()
-    if len(text) <= TITLE_CHARACTERS:
-        return text
-    boundary = text.rfind(" ", 0, TITLE_CHARACTERS + 1)
-    return text[: TITLE_CHARACTERS if boundary < 0 else boundary]
+    # A message may be half a megabyte long: its words are looked at as far as they fit.
+    text = ""
+    for word in _WORD.finditer(content):
+        text = f"{text} {word[0]}" if text else word[0]
+        if len(text) > TITLE_CHARACTERS:
+            boundary = text.rfind(" ", 0, TITLE_CHARACTERS + 1)
+            return text[: TITLE_CHARACTERS if boundary < 0 else boundary]
+    return text
