@@ -12,7 +12,7 @@ from contextlib import aclosing
 from services.store.acquisition import living
 from services.store.repository import Repository, RevisionCompacted
 from services.store.tokens import Fact, seal, unseal
-from services.store.transcript import Transcript, add_message, is_message
+from services.store.transcript import Transcript, add_message
 from sessiond.errors import InvalidArgument, PageTokenExpired, Unavailable
 from sessiond.session.access import Identity, Operation, check_access
 from sessiond.store.codec import StoredHead
@@ -22,7 +22,8 @@ _TRIES = 3
 
 # A client that was told nothing receives 4 MiB in one message; its frame and the token need room.
 _PAGE_BYTES = 4 * 1024 * 1024 - 16 * 1024
-_FRAME_BYTES = 8
+# By how much a message may be longer than its record, which holds all of it but the session's id.
+_MORE_BYTES = 64
 
 # The first record creates the session.
 _FIRST_SEQ = 2
@@ -101,20 +102,19 @@ async def _page(
     transcript: Transcript, span: _Span, page_size: int
 ) -> store_pb2.ListMessagesResponse:
     page = store_pb2.ListMessagesResponse()
-    size = 0
+    messages = page.messages
+    size, beside = 0, len(span.session_id) + _MORE_BYTES
     read = transcript.backward if span.newest_first else transcript.forward
     # One more than the page tells whether there is a next page.
     async with aclosing(read(span.first, span.last, messages=page_size + 1)) as runs:
         async for run in runs:
-            for record in filter(is_message, run):
-                if len(page.messages) == page_size:
-                    page.next_page_token = span.token_from(record.seq)
-                    return page
-                add_message(page.messages, record, span.session_id)
-                size += page.messages[-1].ByteSize() + _FRAME_BYTES
-                if size > _PAGE_BYTES and len(page.messages) > 1:
-                    del page.messages[-1]
-                    page.next_page_token = span.token_from(record.seq)
+            for record in run:
+                if not add_message(messages, record, span.session_id):
+                    continue
+                size += len(record) + beside
+                if len(messages) > page_size or (size > _PAGE_BYTES and len(messages) > 1):
+                    page.next_page_token = span.token_from(messages[-1].seq)
+                    del messages[-1]
                     return page
     return page
 

@@ -19,7 +19,7 @@ from services.store.repository import (
     Snapshot,
 )
 from services.store.space import Space
-from services.store.transcript import Transcript, add_message, is_message
+from services.store.transcript import Transcript, add_message
 from services.store.workflows import Workflows
 from sessiond.errors import (
     IdempotencyMismatch,
@@ -50,7 +50,6 @@ from sessiond.store.codec import (
     load,
     needed_seqs,
 )
-from sessiond.store.v1 import records_pb2
 from sessiond.v1 import session_pb2, store_pb2
 from sessiond.wire import session_to_wire
 
@@ -256,16 +255,17 @@ class Sessions:
         wanted: int,
     ) -> None:
         """Add the `wanted` newest messages, oldest first."""
-        found: list[records_pb2.Record] = []
+        messages = session.conversation_history
         last = head.last_message_seq if wanted else 0
         transcript = Transcript(self._repository, session_id, snapshot, head)
         async with aclosing(transcript.backward(1, last, messages=wanted)) as runs:
             async for run in runs:
-                found += filter(is_message, run)
-                if len(found) >= wanted:
+                for record in run:
+                    add_message(messages, record, session_id)
+                if len(messages) >= wanted:
                     break
-        if len(found) < wanted:
-            _log.error("messages are missing", session=session_id, found=len(found))
+        if len(messages) < wanted:
+            _log.error("messages are missing", session=session_id, found=len(messages))
             raise Internal
-        for record in reversed(found[:wanted]):
-            add_message(session.conversation_history, record, session_id)
+        del messages[wanted:]
+        messages.reverse()

@@ -1,34 +1,22 @@
-"""A session's log at one revision, read in runs, and the messages in it.
-
-Messages are the greater part of a log, so they go straight from what stands in etcd to what the
-caller reads: by way of the rules' own values a thousand of them would take four times as long.
-"""
+"""A session's log at one revision, read in runs, and the messages in it."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 
 import structlog
-from google.protobuf.internal.containers import RepeatedCompositeFieldContainer
-from google.protobuf.message import DecodeError
 
 from services.store.acquisition import run_length, whole
 from services.store.repository import Repository, Snapshot
 from sessiond.errors import Internal
+from sessiond.store import codec
 from sessiond.store.codec import StoredHead
-from sessiond.store.v1 import records_pb2
-from sessiond.v1 import session_pb2
+from sessiond.store.messages import Messages
 
 _log = structlog.get_logger(__name__)
 
 # Small events stand between messages: so many more records than messages are read.
 _MARGIN = 8
-
-# Both sides are numbers of the one enum. To look the types up costs as much as to use them.
-_Sender = session_pb2.Sender.ValueType
-_MessageType = session_pb2.MessageType.ValueType
-
-Messages = RepeatedCompositeFieldContainer[session_pb2.Message]
 
 
 class Transcript:
@@ -44,7 +32,7 @@ class Transcript:
 
     async def forward(
         self, first_seq: int, last_seq: int, *, messages: int
-    ) -> AsyncGenerator[list[records_pb2.Record], None]:
+    ) -> AsyncGenerator[list[bytes], None]:
         """Yield the records of a range in runs, oldest first, fit to find so many messages.
 
         Raises:
@@ -58,7 +46,7 @@ class Transcript:
 
     async def backward(
         self, first_seq: int, last_seq: int, *, messages: int
-    ) -> AsyncGenerator[list[records_pb2.Record], None]:
+    ) -> AsyncGenerator[list[bytes], None]:
         """Yield the records of a range in runs, each newest first, as `forward` does."""
         run = self._run(messages)
         while first_seq <= last_seq:
@@ -69,74 +57,22 @@ class Transcript:
     def _run(self, messages: int) -> int:
         return max(1, min(messages + messages // 8 + _MARGIN, 4 * run_length(self._head)))
 
-    async def _read(self, first_seq: int, last_seq: int) -> list[records_pb2.Record]:
+    async def _read(self, first_seq: int, last_seq: int) -> list[bytes]:
         found = await self._repository.records(
             self._session_id, first_seq, last_seq, revision=self._revision
         )
         whole(self._session_id, found, last_seq - first_seq + 1)
-        return [parsed(self._session_id, data) for data in found]
+        return found
 
 
-def parsed(session_id: str, data: bytes) -> records_pb2.Record:
-    """Return the record of these bytes.
+def add_message(messages: Messages, data: bytes, session_id: str) -> bool:
+    """Add the message that a record of the session holds; False where it holds none.
 
     Raises:
-        Internal: they are none that this version knows; that is a fault of ours, and logged.
+        Internal: it is no record that this version knows; that is a fault of ours, and logged.
     """
     try:
-        record = records_pb2.Record.FromString(data)
-    except DecodeError:
+        return codec.add_message(messages, data, session_id)
+    except ValueError:
         _log.exception("record cannot be read", session=session_id)
         raise Internal from None
-    if record.WhichOneof("event") is None:
-        _log.error("record holds no known event", session=session_id, seq=record.seq)
-        raise Internal
-    return record
-
-
-def is_message(record: records_pb2.Record) -> bool:
-    """Return whether the record holds a message: one that was appended, or a turn's."""
-    kind = record.WhichOneof("event")
-    return kind == "message_appended" or (
-        kind == "turn_ended" and record.turn_ended.message_id != ""
-    )
-
-
-def add_message(messages: Messages, record: records_pb2.Record, session_id: str) -> None:
-    """Add the message that the record holds, as `sessiond.session.apply.message_of` has it."""
-    if record.HasField("turn_ended"):
-        ended = record.turn_ended
-        message = messages.add(
-            id=ended.message_id,
-            session_id=session_id,
-            sender=session_pb2.SENDER_AGENT,
-            type=session_pb2.MESSAGE_TYPE_TEXT,
-            content=ended.content,
-            seq=record.seq,
-        )
-        _complete(message, record, ended)
-        return
-    stored = record.message_appended
-    message = messages.add(
-        id=stored.id,
-        session_id=session_id,
-        sender=_Sender(stored.sender),
-        type=_MessageType(stored.type),
-        content=stored.content,
-        seq=record.seq,
-    )
-    _complete(message, record, stored)
-
-
-def _complete(
-    message: session_pb2.Message,
-    record: records_pb2.Record,
-    stored: records_pb2.MessageAppended | records_pb2.TurnEnded,
-) -> None:
-    time = message.timestamp
-    time.seconds, ms = divmod(record.time_ms, 1000)
-    time.nanos = ms * 1_000_000
-    if stored.HasField("agent_id"):
-        message.agent_id = stored.agent_id
-    if stored.HasField("metadata"):
-        message.metadata.text = stored.metadata
