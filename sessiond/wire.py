@@ -159,29 +159,33 @@ def message_from_wire(message: session_pb2.Message) -> Message:
 
 def summary_to_wire(entry: records_pb2.IndexEntry) -> session_pb2.SessionSummary:
     """Return the summary that an index entry holds."""
-    return session_pb2.SessionSummary(
-        id=entry.id,
-        user_id=entry.user_id,
-        workflow_id=entry.workflow_id,
-        # Both sides are numbers of the one enum; a later version's word passes through.
-        status=session_pb2.SessionStatus.ValueType(entry.status),
-        current_agent=entry.current_agent,
-        current_step=entry.current_step,
-        created_at=timestamp_to_wire(entry.created_ms),
-        last_active=timestamp_to_wire(entry.last_active_ms),
-        progress=session_pb2.Progress(
-            total_steps=entry.total_steps,
-            completed_steps=entry.completed_steps,
-            current_step_id=entry.current_step_id,
-            estimated_time_remaining=entry.estimated_time_remaining,
-            stage_progress=entry.stage_progress,
-        ),
-        title=entry.title,
-        metadata=entry.metadata,
-        revision=entry.revision,
-        message_count=entry.message_count,
-        last_message=entry.last_message,
-    )
+    wire = session_pb2.SessionSummary()
+    set_summary(wire, entry)
+    return wire
+
+
+def set_summary(wire: session_pb2.SessionSummary, entry: records_pb2.IndexEntry) -> None:
+    """Write the summary that an index entry holds into where it stands, as in a long list."""
+    wire.id = entry.id
+    wire.user_id = entry.user_id
+    wire.workflow_id = entry.workflow_id
+    # Both sides are numbers of the one enum; a later version's word passes through.
+    wire.status = session_pb2.SessionStatus.ValueType(entry.status)
+    wire.current_agent = entry.current_agent
+    wire.current_step = entry.current_step
+    set_timestamp(wire.created_at, entry.created_ms)
+    set_timestamp(wire.last_active, entry.last_active_ms)
+    progress = wire.progress
+    progress.total_steps = entry.total_steps
+    progress.completed_steps = entry.completed_steps
+    progress.current_step_id = entry.current_step_id
+    progress.estimated_time_remaining = entry.estimated_time_remaining
+    progress.stage_progress.MergeFrom(entry.stage_progress)
+    wire.title = entry.title
+    wire.metadata.MergeFrom(entry.metadata)
+    wire.revision = entry.revision
+    wire.message_count = entry.message_count
+    wire.last_message = entry.last_message
 
 
 def create_session_from_wire(request: store_pb2.CreateSessionRequest) -> CreateSession:

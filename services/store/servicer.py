@@ -26,7 +26,7 @@ from sessiond.session.checks import (
 from sessiond.session.limits import Limits
 from sessiond.v1 import store_pb2 as pb
 from sessiond.v1.store_pb2_grpc import StoreServiceServicer
-from sessiond.wire import create_session_from_wire, status_from_wire, summary_to_wire
+from sessiond.wire import create_session_from_wire, set_summary, status_from_wire
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -99,9 +99,10 @@ class StoreServicer(StoreServiceServicer):
         entries, token = await list_sessions(
             self._repository, query, page_size=page_size, page_token=request.page_token
         )
-        return pb.ListSessionsResponse(
-            sessions=map(summary_to_wire, entries), next_page_token=token
-        )
+        response = pb.ListSessionsResponse(next_page_token=token)
+        for entry in entries:
+            set_summary(response.sessions.add(), entry)
+        return response
 
     async def ListMessages(
         self, request: pb.ListMessagesRequest, context: Context
