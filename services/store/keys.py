@@ -244,17 +244,24 @@ def _escape(text: str) -> bytes:
     if not text:
         raise ValueError("an id in a key is not empty")
     plain = text.encode()
-    if len(plain.translate(None, _UNSAFE)) == len(plain):  # so are nearly all
+    if _is_plain(plain):
         return plain
     return b"".join(b"%%%02X" % byte if byte in _UNSAFE else bytes((byte,)) for byte in plain)
 
 
 def _unescape(part: bytes) -> str:
     """Return the text of an escaped part; ValueError where we would escape it otherwise."""
+    if _is_plain(part):
+        return part.decode()
     text = _ESCAPED.sub(lambda found: bytes.fromhex(found[1].decode()), part).decode()
     if _escape(text) != part:
         raise ValueError(f"{part!r} is not an id as it stands in a key")
     return text
+
+
+def _is_plain(part: bytes) -> bool:
+    """Return whether an id looks the same when it is escaped, as nearly all do."""
+    return part != b"" and len(part.translate(None, _UNSAFE)) == len(part)
 
 
 def _number(value: int, digits: int) -> bytes:

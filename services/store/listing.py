@@ -13,7 +13,8 @@ that. So the order is exact, and only a quarter of a second is read beyond a pag
 
 from __future__ import annotations
 
-import heapq
+from bisect import bisect_right
+from operator import itemgetter
 from typing import Generic, NamedTuple, TypeVar
 
 LAG_MS = 250
@@ -60,8 +61,7 @@ class Placing(Generic[T]):
     def add(self, place: Place, value: T) -> None:
         """Take an entry that was read."""
         if self._after is None or place > self._after:
-            # No two entries have a place in common, so values are never compared.
-            heapq.heappush(self._kept, (place, value))
+            self._kept.append((place, value))
 
     def placed(self, unread_ms: int | None) -> list[tuple[Place, T]]:
         """Return what can be placed now, in order.
@@ -69,9 +69,13 @@ class Placing(Generic[T]):
         `unread_ms` is an upper bound of the positions not yet read: the last one read will do.
         None: there are none.
         """
-        placed = []
-        while self._kept and (
-            unread_ms is None or self._kept[0][0].last_active_ms >= unread_ms + LAG_MS
-        ):
-            placed.append(heapq.heappop(self._kept))
+        kept = self._kept
+        kept.sort(key=itemgetter(0))  # they came nearly in order, which takes one pass
+        age = None if unread_ms is None else -(unread_ms + LAG_MS)
+        placeable = len(kept) if age is None else bisect_right(kept, age, key=_age)
+        placed, self._kept = kept[:placeable], kept[placeable:]
         return placed
+
+
+def _age(kept: tuple[Place, object]) -> int:
+    return kept[0].age

@@ -234,7 +234,7 @@ class NotRegistered:
     """The asking instance's own registration is gone; nothing was changed."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, as a commit is not: a list holds a thousand
 class Entry:
     """A session in its user's list: the bytes of its entry, and the t of its key."""
 
