@@ -23,9 +23,9 @@ A session's children lie from `session:{sid}:` to before `session:{sid};`. A ran
 
 from __future__ import annotations
 
-import re
-from functools import lru_cache
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple
+
+from services.store.key_parts import digits, escaped, instance_of, number_of, unescaped
 
 _SEQ_DIGITS: Final = 10
 _POSITION_DIGITS: Final = 13
@@ -38,9 +38,6 @@ LAST_DRAFT: Final = LAST_SEQ
 
 LAST_POSITION_MS: Final = 10**_POSITION_DIGITS - 1
 """The latest t that fits into a key: in the year 2286."""
-
-_UNSAFE: Final = bytes((*range(0x20), 0x7F)) + b"%:"
-_ESCAPED: Final = re.compile(rb"%([0-9A-F]{2})")
 
 
 class HeadKey(NamedTuple):
@@ -91,7 +88,6 @@ class LiveKey(NamedTuple):
     instance: bytes
 
 
-K = TypeVar("K", EntryKey, LiveKey)
 Key = HeadKey | EventKey | OutputsKey | DraftKey | EntryKey | AwaitedKey | LiveKey
 
 
@@ -133,15 +129,15 @@ class Keys:
 
     def head(self, session_id: str) -> bytes:
         """Return the key of a session's head."""
-        return self._join(b"session", _escape(session_id))
+        return self._join(b"session", escaped(session_id))
 
     def children(self, session_id: str) -> Span:
         """Return all keys of a session but its head."""
-        return self._under(b"session", _escape(session_id))
+        return self._under(b"session", escaped(session_id))
 
     def event(self, session_id: str, seq: int) -> bytes:
         """Return the key of one record."""
-        return self._join(b"session", _escape(session_id), b"event", _number(seq, _SEQ_DIGITS))
+        return self._join(b"session", escaped(session_id), b"event", digits(seq, _SEQ_DIGITS))
 
     def events(self, session_id: str, first_seq: int, last_seq: int) -> Span:
         """Return the keys of the records `first_seq` to `last_seq`."""
@@ -149,33 +145,33 @@ class Keys:
 
     def outputs(self, session_id: str) -> bytes:
         """Return the key of a session's table of outputs."""
-        return self._join(b"session", _escape(session_id), b"outputs")
+        return self._join(b"session", escaped(session_id), b"outputs")
 
     def draft(self, session_id: str, turn_id: str, number: int) -> bytes:
         """Return the key of one piece of a turn's text."""
-        digits = _number(number, _SEQ_DIGITS)
-        return self._join(b"session", _escape(session_id), b"draft", _escape(turn_id), digits)
+        place = digits(number, _SEQ_DIGITS)
+        return self._join(b"session", escaped(session_id), b"draft", escaped(turn_id), place)
 
     def drafts(self, session_id: str, turn_id: str) -> Span:
         """Return all pieces of a turn's text."""
-        return self._under(b"session", _escape(session_id), b"draft", _escape(turn_id))
+        return self._under(b"session", escaped(session_id), b"draft", escaped(turn_id))
 
     def entry(self, user_id: str, position_ms: int, session_id: str) -> bytes:
         """Return the key of a session in its user's list."""
-        inverted = _number(LAST_POSITION_MS - position_ms, _POSITION_DIGITS)
-        return self._join(b"user", _escape(user_id), b"sessions", inverted, _escape(session_id))
+        inverted = digits(LAST_POSITION_MS - position_ms, _POSITION_DIGITS)
+        return self._join(b"user", escaped(user_id), b"sessions", inverted, escaped(session_id))
 
     def entries(self, user_id: str) -> Span:
         """Return a user's list."""
-        return self._under(b"user", _escape(user_id), b"sessions")
+        return self._under(b"user", escaped(user_id), b"sessions")
 
     def awaited(self, agent: str, session_id: str) -> bytes:
         """Return the key of a session among those that await an agent."""
-        return self._join(b"agent", _escape(agent), _escape(session_id))
+        return self._join(b"agent", escaped(agent), escaped(session_id))
 
     def awaiting(self, agent: str) -> Span:
         """Return all sessions that await an agent."""
-        return self._under(b"agent", _escape(agent))
+        return self._under(b"agent", escaped(agent))
 
     def live(self, instance: bytes) -> bytes:
         """Return the key of a registration."""
@@ -192,30 +188,38 @@ class Keys:
         if key.startswith(self._namespace):
             match key[len(self._namespace) :].split(b":"):
                 case [b"session", session_id]:
-                    return HeadKey(_unescape(session_id))
+                    return HeadKey(unescaped(session_id))
                 case [b"session", session_id, b"event", seq]:
-                    return EventKey(_unescape(session_id), _value(seq, _SEQ_DIGITS))
+                    return EventKey(unescaped(session_id), number_of(seq, _SEQ_DIGITS))
                 case [b"session", session_id, b"outputs"]:
-                    return OutputsKey(_unescape(session_id))
+                    return OutputsKey(unescaped(session_id))
                 case [b"session", session_id, b"draft", turn_id, number]:
-                    value = _value(number, _SEQ_DIGITS)
-                    return DraftKey(_unescape(session_id), _unescape(turn_id), value)
+                    value = number_of(number, _SEQ_DIGITS)
+                    return DraftKey(unescaped(session_id), unescaped(turn_id), value)
                 case [b"user", user_id, b"sessions", inverted, session_id]:
-                    position_ms = LAST_POSITION_MS - _value(inverted, _POSITION_DIGITS)
-                    return EntryKey(_unescape(user_id), position_ms, _unescape(session_id))
+                    position_ms = LAST_POSITION_MS - number_of(inverted, _POSITION_DIGITS)
+                    return EntryKey(unescaped(user_id), position_ms, unescaped(session_id))
                 case [b"agent", agent, session_id]:
-                    return AwaitedKey(_unescape(agent), _unescape(session_id))
+                    return AwaitedKey(unescaped(agent), unescaped(session_id))
                 case [b"live", instance]:
-                    return LiveKey(_instance(instance))
+                    return LiveKey(instance_of(instance))
         raise ValueError(f"{key!r} is not a key of a session, list or instance")
 
-    def parse_entry(self, key: bytes) -> EntryKey:
-        """Return what the key of an entry stands for; ValueError if it is no such key."""
-        return _only(EntryKey, self.parse(key))
+    def place_in(self, entries: Span, key: bytes) -> tuple[int, str]:
+        """Return the position and the session that a key in a user's `entries` stands for.
+
+        Raises:
+            ValueError: it is not as we would write it.
+        """
+        inverted, _, session_id = key[len(entries.start) :].partition(b":")
+        return LAST_POSITION_MS - number_of(inverted, _POSITION_DIGITS), unescaped(session_id)
 
     def parse_live(self, key: bytes) -> LiveKey:
         """Return what the key of a registration stands for; ValueError if it is no such key."""
-        return _only(LiveKey, self.parse(key))
+        found = self.parse(key)
+        if not isinstance(found, LiveKey):
+            raise ValueError(f"{key!r} is not the key of a registration")
+        return found
 
     def listed_session(self, key: bytes) -> str:
         """Return the session of a key in some list; ValueError if it is no such key."""
@@ -231,53 +235,3 @@ class Keys:
         # `;` is the byte after `:`.
         stem = self._join(*parts)
         return Span(stem + b":", stem + b";")
-
-
-def _only(kind: type[K], key: Key) -> K:
-    if not isinstance(key, kind):
-        raise ValueError(f"{key} is not a {kind.__name__}")
-    return key
-
-
-@lru_cache(maxsize=4096)  # one write asks for the same ids several times
-def _escape(text: str) -> bytes:
-    if not text:
-        raise ValueError("an id in a key is not empty")
-    plain = text.encode()
-    if _is_plain(plain):
-        return plain
-    return b"".join(b"%%%02X" % byte if byte in _UNSAFE else bytes((byte,)) for byte in plain)
-
-
-def _unescape(part: bytes) -> str:
-    """Return the text of an escaped part; ValueError where we would escape it otherwise."""
-    if _is_plain(part):
-        return part.decode()
-    text = _ESCAPED.sub(lambda found: bytes.fromhex(found[1].decode()), part).decode()
-    if _escape(text) != part:
-        raise ValueError(f"{part!r} is not an id as it stands in a key")
-    return text
-
-
-def _is_plain(part: bytes) -> bool:
-    """Return whether an id looks the same when it is escaped, as nearly all do."""
-    return part != b"" and len(part.translate(None, _UNSAFE)) == len(part)
-
-
-def _number(value: int, digits: int) -> bytes:
-    if not 0 <= value < 10**digits:
-        raise ValueError(f"{value} does not fit into a key")
-    return b"%0*d" % (digits, value)
-
-
-def _value(part: bytes, digits: int) -> int:
-    if len(part) != digits or not part.isdigit():
-        raise ValueError(f"{part!r} is not a number as it stands in a key")
-    return int(part)
-
-
-def _instance(part: bytes) -> bytes:
-    instance = bytes.fromhex(part.decode())
-    if not instance or instance.hex().encode() != part:
-        raise ValueError(f"{part!r} is not an instance as it stands in a key")
-    return instance

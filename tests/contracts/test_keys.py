@@ -54,6 +54,34 @@ def test_every_key_is_parsed_as_it_was_built(
         assert keys.parse(key) == meaning
 
 
+@given(namespaces, names, positions, names)
+def test_a_list_reads_the_places_of_its_keys(
+    namespace: str, user_id: str, position_ms: int, session_id: str
+) -> None:
+    """What a key stands for among a user's entries is what `parse` says of it."""
+    keys = Keys(namespace)
+    entries, key = keys.entries(user_id), keys.entry(user_id, position_ms, session_id)
+    assert keys.place_in(entries, key) == (position_ms, session_id)
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        b"",
+        b"9999999999999",
+        b"9999999999999:",
+        b"999:b",
+        b"9999999999999:a:b",
+        b"9999999999999:%41",
+    ],
+)
+def test_a_place_that_is_written_otherwise_is_refused(place: bytes) -> None:
+    """A list is read as strictly as any key."""
+    entries = KEYS.entries("u")
+    with pytest.raises(ValueError):
+        KEYS.place_in(entries, entries.start + place)
+
+
 def within(key: bytes, span: tuple[bytes, bytes]) -> bool:
     return span[0] <= key < span[1]
 

@@ -46,14 +46,14 @@ class Lists:
         self, user_id: str, *, after: tuple[int, str] | None, limit: int, revision: int | None
     ) -> EntryPage:
         """Read a page of a user's list, through consensus where no revision is given."""
-        span = self._keys.entries(user_id)
+        span = entries = self._keys.entries(user_id)
         if after is not None:
-            span = span.after(self._keys.entry(user_id, *after))
+            span = entries.after(self._keys.entry(user_id, *after))
         if revision is None:
             revision, found = await self._newest(span, limit + 1)
         else:
             found = await read_all(self._etcd, span, revision=revision, limit=limit + 1)
-        page = tuple(self._entry(kv) for kv in found[:limit])
+        page = tuple(self._entry(entries, kv) for kv in found[:limit])
         return EntryPage(revision, page, more=len(found) > limit)
 
     async def awaited(self, agent: str) -> AwaitedPage:
@@ -90,9 +90,9 @@ class Lists:
             found += await read_all(self._etcd, span, revision=revision, limit=rest)
         return revision, found
 
-    def _entry(self, kv: KeyValue) -> Entry:
-        key = self._keys.parse_entry(kv.key)
-        return Entry(key.session_id, key.position_ms, kv.value)
+    def _entry(self, entries: Span, kv: KeyValue) -> Entry:
+        position_ms, session_id = self._keys.place_in(entries, kv.key)
+        return Entry(session_id, position_ms, kv.value)
 
 
 class _Changes(AsyncIterator[ScopeChange]):
