@@ -33,19 +33,22 @@ _LAST_MS = 10**13
 
 def commit_from_wire(instance: bytes, wire: pb.Commit) -> Commit | None:
     """Return the commit that an instance asks for; None when nothing could ever store it."""
+    drafts = wire.drafts
+    # By place: by name it takes three times as long.
     commit = Commit(
-        instance=instance,
-        session_id=wire.session_id,
-        expected_head=wire.expected_head,
-        head=wire.head,
-        first_seq=wire.first_seq,
-        records=wire.records[:],
-        outputs=wire.outputs if wire.HasField("outputs") else None,
-        index=_index_from_wire(wire.index) if wire.HasField("index") else None,
-        awaited=_awaited_from_wire(wire.awaited) if wire.HasField("awaited") else None,
-        drafts=tuple(map(_draft_from_wire, wire.drafts)),
-        ended_turn=wire.ended_turn,
-        deferrable=wire.deferrable,
+        instance,
+        wire.session_id,
+        wire.expected_head,
+        wire.head,
+        wire.first_seq,
+        wire.records[:],
+        wire.outputs if wire.HasField("outputs") else None,
+        _index_from_wire(wire.index) if wire.HasField("index") else None,
+        _awaited_from_wire(wire.awaited) if wire.HasField("awaited") else None,
+        b"",  # only a hand-over has a successor
+        tuple(map(_draft_from_wire, drafts)) if drafts else (),
+        wire.ended_turn,
+        wire.deferrable,
     )
     return commit if _fits(commit) else None
 
