@@ -14,12 +14,12 @@ from __future__ import annotations
 import asyncio
 
 from services.store.etcd.client import EtcdClient
-from services.store.etcd.commit import Fence, conditions, standing
+from services.store.etcd.commit import fence_of, owned
 from services.store.etcd.etcd_pb2 import RangeResponse, TxnResponse
 from services.store.etcd.reads import ConsensusReads, answered
 from services.store.etcd.registrations import instance_of
 from services.store.etcd.settling import settle
-from services.store.etcd.transactions import absent, get, nested, put, read, transaction
+from services.store.etcd.transactions import absent, get_key, joined, nested, put, read, transaction
 from services.store.keys import Keys, LiveKey
 from services.store.repository import NotRegistered, Owned, Snapshot
 from sessiond.errors import Unavailable
@@ -92,15 +92,12 @@ class Acquisition:
         sessions still find an owner then.
         """
         keys = self._keys
-        head_key, fence = keys.head(session_id), Fence.of(keys, instance)
-        compares = conditions(head_key, head, fence)
-        otherwise = standing(head_key, fence)
-        owner = stored.meta.owner
+        head_key, owner = keys.head(session_id), stored.meta.owner
+        writes = [get_key(keys.outputs(session_id)), put(head_key, new)]
+        inner = joined(owned(head_key, head, writes), fence_of(keys, instance))
         if owner and owner != instance:
-            compares.append(absent(keys.live(owner)))
-            otherwise.append(get(read(keys.live(owner))))
-        writes = [get(read(keys.outputs(session_id))), put(head_key, new)]
-        inner = transaction(compares, writes, otherwise)
+            former = keys.live(owner)
+            inner = joined(inner, transaction([absent(former)], failure=[get_key(former)]))
         with answered():
             return await settle(
                 self._etcd, transaction(success=[nested(inner)]), seconds=self._settle_seconds

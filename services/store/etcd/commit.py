@@ -14,9 +14,9 @@ does not look into nested ones.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache, partial
-from typing import Final, NamedTuple
+from typing import Final
 
 from services.store.etcd.client import EtcdClient
 from services.store.etcd.errors import (
@@ -38,6 +38,7 @@ from services.store.etcd.transactions import (
     exists,
     get,
     get_key,
+    joined,
     nested,
     put,
     read,
@@ -69,7 +70,7 @@ class Commits:
         self._etcd = etcd
         self._keys = keys
         self._registrations = registrations
-        self._fence = lru_cache(maxsize=_FENCES)(partial(Fence.of, keys))
+        self._fence = lru_cache(maxsize=_FENCES)(partial(fence_of, keys))
         self._patience = Patience()
 
     async def commit(self, batch: Sequence[Commit]) -> list[Outcome]:
@@ -123,43 +124,31 @@ class Commits:
     def _transaction(self, commit: Commit, accepting: Mapping[bytes, Compare]) -> Transaction:
         if not commit.coherent:
             raise ValueError("a commit whose parts do not go together")
-        head, fence = self._keys.head(commit.session_id), self._fence(commit.instance)
-        compares = conditions(head, commit.expected_head, fence)
+        head = self._keys.head(commit.session_id)
+        own = owned(head, commit.expected_head, _writes(self._keys, head, commit))
+        fence = self._fence(commit.instance)
         if commit.successor:
-            compares.append(accepting[commit.successor])
-        return transaction(compares, _writes(self._keys, head, commit), standing(head, fence))
+            return joined(own, fence, transaction([accepting[commit.successor]]))
+        return joined(own, fence)
 
 
-class Fence(NamedTuple):
-    """What every write of an instance has in common.
+def owned(head: bytes, expected: bytes, writes: Iterable[Operation]) -> Transaction:
+    """Write if the head is the very bytes that are expected, else show it; goes with a fence."""
+    return transaction([value_is(head, expected)], writes, [get_key(head)])
 
-    Attributes:
-        stands: holds while the instance is registered.
-        shown: the read that shows whether it is.
+
+def fence_of(keys: Keys, instance: bytes) -> Transaction:
+    """Return what every write of an instance is joined with: that it is registered, else show that.
+
+    Raises:
+        ValueError: it has no id.
     """
-
-    stands: Compare
-    shown: Operation
-
-    @classmethod
-    def of(cls, keys: Keys, instance: bytes) -> Fence:
-        """Return the fence of an instance; ValueError where it has no id."""
-        live = keys.live(instance)
-        return cls(exists(live), get(read(live, keys_only=True)))
-
-
-def conditions(head: bytes, expected: bytes, fence: Fence) -> list[Compare]:
-    """Return what every write of an owner compares: the head's very bytes, and its own key."""
-    return [value_is(head, expected), fence.stands]
-
-
-def standing(head: bytes, fence: Fence) -> list[Operation]:
-    """Return the reads that show why the conditions failed."""
-    return [get_key(head), fence.shown]
+    live = keys.live(instance)
+    return transaction([exists(live)], failure=[get(read(live, keys_only=True))])
 
 
 def outcome(answer: TxnResponse) -> Committed | Refused:
-    """Return what became of a transaction under `conditions`, with `standing` where they fail."""
+    """Return what became of an `owned` write behind its fence."""
     if answer.succeeded:
         return Committed()
     head, live = (each.response_range.kvs for each in answer.responses)

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from services.store.etcd.client import EtcdClient
-from services.store.etcd.commit import UNSTORABLE, Fence, conditions, outcome, standing
+from services.store.etcd.commit import UNSTORABLE, fence_of, outcome, owned
 from services.store.etcd.errors import EtcdError, LeaseNotFound, NoSpace
-from services.store.etcd.transactions import Transaction, delete, put, transaction
+from services.store.etcd.transactions import Transaction, delete, joined, put
 from services.store.keys import Keys
 from services.store.repository import Committed, Deletion, Outcome, Unknown, Unstorable
 
@@ -79,11 +79,10 @@ class Deletions:
         ]
         if deletion.awaited_agent:
             writes.append(delete(keys.awaited(deletion.awaited_agent, session_id)))
-        head, fence = keys.head(session_id), Fence.of(keys, deletion.instance)
+        head = keys.head(session_id)
         writes.append(delete(head) if lease is None else put(head, deletion.head, lease))
-        return transaction(
-            conditions(head, deletion.expected_head, fence), writes, standing(head, fence)
-        )
+        own = owned(head, deletion.expected_head, writes)
+        return joined(own, fence_of(keys, deletion.instance))
 
     async def _shared_lease(self) -> int:
         async with self._granting:

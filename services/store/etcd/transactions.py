@@ -153,6 +153,11 @@ def transaction(
     return Transaction(b"".join(fields))
 
 
+def joined(*parts: Transaction) -> Transaction:
+    """Return the transaction that compares and does all that these do, in their order."""
+    return Transaction(b"".join(parts))
+
+
 def _compare(compare: pb.Compare) -> Compare:
     return Compare(compare.SerializeToString())
 
