@@ -8,7 +8,7 @@ from services.store.etcd import commit
 from services.store.etcd.commit import Commits
 from services.store.etcd.etcd_pb2 import TxnRequest, TxnResponse
 from services.store.etcd.transactions import Transaction, prefix_end
-from services.store.keys import Keys, Span
+from services.store.keys import EntryKey, Keys, Span
 from services.store.repository import Committed
 from tests.faults.check import Law
 from tests.simulation.bugs.bug import breaks, etcd, every, fault
@@ -59,4 +59,9 @@ def list_all_that_begins_so() -> Sequence[Patch]:
         start = self._join(b"user", user_id.encode())
         return Span(start, prefix_end(start))
 
-    return [(Keys, "entries", entries)]
+    def place_in(self: Keys, entries: Span, key: bytes) -> tuple[int, str]:
+        found = self.parse(key)
+        assert isinstance(found, EntryKey)
+        return found.position_ms, found.session_id
+
+    return [(Keys, "entries", entries), (Keys, "place_in", place_in)]
