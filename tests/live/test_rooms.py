@@ -9,10 +9,11 @@ from typing import Any, cast
 import pytest
 
 from services.live.acquisition import RECENT, InstanceDied
+from services.live.held import Held
 from services.live.registration import Instance
 from services.live.request import Request
 from services.live.room import Room
-from services.live.rooms import Held, Rooms
+from services.live.rooms import Rooms
 from services.live.window import WINDOW_BYTES
 from services.live.writing import Writing
 from services.store.repository import Outcome, Unknown
