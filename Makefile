@@ -66,6 +66,11 @@ protos: $(DEV) ## rewrite the generated stubs from protos/
 bench: $(DEV) ## measure the parts, each figure beside the raw etcd figure of the same run
 	@$(BIN)/python -m bench
 
+.PHONY: bench-peers
+bench-peers: | $(BIN)/python ## the same load on what people use today, each in an environment of its own
+	@sh bench/peers/install-postgres.sh
+	@$(BIN)/python -m bench.peers
+
 # Each takes DURATION= (seconds of load) and SEED=, and ends with one line of JSON.
 show-kill: ## clients in 100 sessions while Lives are killed, one every 5 s
 show-term: ## the same while Lives are asked to leave
