@@ -31,9 +31,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.peers", description=__doc__)
     parser.add_argument("--repeats", type=int, help="how often each peer has its turn")
     parser.add_argument("--smoke", action="store_true", help="only whether everything works")
-    parser.add_argument("--output", type=Path, default=RESULTS, help="where the JSON goes")
+    parser.add_argument("--output", type=Path, help="where the JSON goes")
     asked = parser.parse_args(arguments)
     plan = Plan.smallest() if asked.smoke else Plan(repeats=asked.repeats or Plan().repeats)
+    # What a smoke run says is worth nothing: it never takes the place of figures.
+    output = asked.output or (DATA / "smoke.json" if asked.smoke else RESULTS)
     found = programs()
     if found is None:
         _say(NO_POSTGRES)
@@ -49,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Failed as failure:
         _say(str(failure))
         return 1
-    write(document, asked.output)
+    write(document, output)
     print("\n".join(table(document["rows"], {peer.key: peer.name for peer in PEERS})))
     if document["cpu_of_others"] > _QUIET:
         _say(
