@@ -19,7 +19,7 @@ endif
 
 SHOWS := show-kill show-term show-stop show-turn show-idle
 
-.PHONY: help setup run test check protos token bench clean fuzz simulate bugs lock $(SHOWS) \
+.PHONY: help setup run test check protos token bench bench-page clean fuzz simulate bugs lock $(SHOWS) \
 	check-lint check-format check-types check-imports check-stubs
 
 help: ## this list
@@ -63,8 +63,11 @@ check-stubs: $(DEV)
 protos: $(DEV) ## rewrite the generated stubs from protos/
 	@$(BIN)/python protos/generate.py
 
-bench: $(DEV) ## measure the parts, each figure beside the raw etcd figure of the same run
-	@$(BIN)/python -m bench
+bench: $(DEV) ## measure everything beside its floors, or some groups: make bench ONLY="appends loads"
+	@$(BIN)/python -m bench $(if $(ONLY),--only $(ONLY))
+
+bench-page: $(DEV) ## write the last run into docs/performance.md
+	@$(BIN)/python -m bench.page bench/results/latest.json
 
 .PHONY: bench-peers
 bench-peers: | $(BIN)/python ## the same load on what people use today, each in an environment of its own

@@ -1,71 +1,129 @@
-"""The benches on real parts, with counts so small that only their truth can be looked at."""
+"""Every group on real parts: what it measures, beside what, and that it does not count lies."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
-import orjson
 import pytest
 
-from bench.plan import Plan
+from bench.bench import Bench
+from bench.groups import GROUPS
+from bench.measuring import Timing
 from bench.product import Lost, Product
-from bench.report import lines, write
-from bench.run import measure
+from bench.rows import Row
+from bench.streams import append_over
 from bench.system import running
 from cluster.etcd_binary import EtcdBinary
+from tests.bench.tiny import TINY
 
-TINY = Plan(
-    in_flight=(1, 2),
-    rest_in_flight=(2,),
-    sessions=4,
-    page=2,
-    messages=5,
-    repeats=1,
-    warm_up=0.0,
-    seconds=0.2,
-    read_seconds=0.2,
-)
+STREAMS, BARE = "Live, streams", "bare pipeline"
+BATCHES, PUTS = "etcd: nested batches", "etcd: put of the record"
+EMPTY, ECHO = "gRPC: empty server", "gRPC: streams that echo"
+RANGE, PAIR = "etcd: range", "gRPC: pass-through pair"
+FAN_OUT = "gRPC: bare fan-out"
+
+Stands = Mapping[tuple[str, tuple[int | str, ...]], set[str]]
+
+EXPECTED: Mapping[str, Stands] = {
+    "appends": {
+        (PUTS, (1,)): set(),
+        (BATCHES, (1,)): set(),
+        (BARE, (1, 1)): set(),
+        (STREAMS, (1, 1)): {BARE, BATCHES, PUTS},
+        (PUTS, (4,)): set(),
+        (BATCHES, (4,)): set(),
+        (BARE, (4, 4)): set(),
+        (STREAMS, (4, 4)): {BARE, BATCHES, PUTS},
+        (BARE, (4, 2)): set(),
+        (STREAMS, (4, 2)): {BARE, BATCHES, PUTS},
+        (EMPTY, (2,)): set(),
+        ("Live, unary", (2,)): {EMPTY},
+        ("gateway, REST", (2,)): {EMPTY},
+        (ECHO, (2,)): set(),
+    },
+    "history": {
+        (BARE, (4, 2)): set(),
+        (STREAMS, (4, 2, 0)): {BARE},
+        (STREAMS, (4, 2, 20)): {BARE, "history of 0"},
+    },
+    "loads": {
+        (RANGE, (5,)): set(),
+        (PAIR, (5,)): set(),
+        ("Store, gRPC", (5,)): {PAIR, RANGE},
+        ("gateway, REST", (5,)): {PAIR, RANGE},
+    },
+    "lists": {
+        (what, size): beside
+        for size in ((2, 4), (3, 3))
+        for what, beside in (
+            (RANGE, set[str]()),
+            (PAIR, set[str]()),
+            ("Store, gRPC", {PAIR, RANGE}),
+            ("gateway, REST", {PAIR, RANGE}),
+        )
+    },
+    "fan_out": {(FAN_OUT, (2,)): set(), (STREAMS, (2,)): {FAN_OUT}},
+    "tokens": {(FAN_OUT, (2, 2, 50)): set(), (STREAMS, (2, 2, 50)): {FAN_OUT}},
+    "idle": {(STREAMS, (8, 4)): set()},
+    "takeover": {
+        ("Live, unary", (4, 0)): set(),
+        ("Live, unary", (4, 5)): {"history of 0"},
+    },
+    "open_loop": {
+        (BARE, (4, 2, "70% of its capacity")): set(),
+        (STREAMS, (4, 2, "70% of its capacity")): {BARE},
+    },
+    "cluster": {
+        (BATCHES, (4,)): set(),
+        (BARE, (4, 4)): set(),
+        (STREAMS, (4, 4)): {BARE, BATCHES},
+        (BARE, (4, 2)): set(),
+        (STREAMS, (4, 2)): {BARE, BATCHES},
+    },
+    "cost": {
+        ("etcd", (4, 5)): set(),
+        ("Live, memory", (4, 5)): set(),
+        ("Live, memory", (4, 1)): set(),
+        (STREAMS, (4, 2)): set(),
+    },
+}
 
 
-def names(folder: Path) -> list[str]:
-    return [path.name for path in folder.iterdir()]
-
-
-async def test_every_figure_stands_beside_its_floors(
-    etcd_binary: EtcdBinary, tmp_path: Path
+@pytest.mark.parametrize("group", GROUPS)
+async def test_a_group_measures_what_it_promises(
+    group: str, etcd_binary: EtcdBinary, tmp_path: Path
 ) -> None:
-    """A run measures all that it promises, and writes it with what the ratios rest on."""
-    result = await measure(TINY, etcd_binary, tmp_path, told=lambda _: None)
+    """Each figure is there, with its floors beside it, and the run's data is removed."""
+    bench = Bench(group, TINY, etcd_binary, tmp_path, cores=1, told=lambda _: None)
 
-    write(result, tmp_path / "results" / "latest.json")
-    document = orjson.loads((tmp_path / "results" / "latest.json").read_bytes())
+    rows = await GROUPS[group](bench)
 
-    measured: dict[tuple[str, int], set[str]] = {}
-    for each in document["figures"]:
-        measured.setdefault((each["figure"], each["in_flight"]), set()).add(each["what"])
-        assert each["per_second"]["least"] <= each["per_second"]["median"]
-        assert 0 < each["p50_ms"] <= each["p99_ms"]
-        assert bool(each["of_floors"]) is not each["floor"]
-    alone = {"etcd: put of the record", "etcd: transaction each", "gRPC: empty server"}
-    assert measured == {
-        ("append", 1): alone | {"Live, gRPC"},
-        ("append", 2): alone | {"etcd: nested batches", "Live, gRPC", "gateway, REST"},
-        ("list", 1): {"etcd: range", "Store, gRPC", "gateway, REST"},
-        ("load", 1): {"etcd: range", "Store, gRPC", "gateway, REST"},
-    }
-    assert document["stored_bytes"]["record"] > TINY.content_bytes
-    printed = "\n".join(lines(result))
-    assert all(each["what"] in printed for each in document["figures"])
-    assert names(tmp_path) == ["results"], "the run's data is removed"
+    assert {_key(row): set(row.beside) for row in rows} == EXPECTED[group]
+    for row in rows:
+        assert row.group == group
+        assert row.also or row.rate is not None
+        if row.rate is not None and row.p50_ms is not None:
+            assert row.p99_ms is not None
+            assert 0 < row.p50_ms <= row.p99_ms
+            assert 0 < row.rate.least <= row.rate.median
+    assert not list(tmp_path.glob("*"))  # noqa: ASYNC240
 
 
 async def test_an_append_that_was_acknowledged_and_is_not_stored_fails_the_run(
     etcd_binary: EtcdBinary, tmp_path: Path
 ) -> None:
     """Only what is durable counts: the sessions are compared with what was acknowledged."""
-    async with running(tmp_path, etcd_binary) as system:
-        product = Product(system, content_bytes=512)
-        with pytest.raises(Lost):
-            async with product.appends(1) as (call,):
-                await call()
-                call.args[0].acknowledged += 1  # type: ignore[attr-defined]
+    async with running(tmp_path, etcd_binary, gateways=0) as system:
+        product = Product(system, content_bytes=64)
+        lanes = await product.lanes(2, 1)
+        await append_over(product.road, lanes, Timing(0.0, 0.1, dict))
+        await product.check(lanes)
+        lanes[0].authors[0].acknowledged += 1
+        with pytest.raises(ExceptionGroup) as raised:
+            await product.check(lanes)
+        assert raised.group_contains(Lost)
+
+
+def _key(row: Row) -> tuple[str, tuple[int | str, ...]]:
+    return row.what, tuple(row.parameters.values())

@@ -1,0 +1,1 @@
+"""The groups of figures, each on parts of its own."""
