@@ -24,7 +24,7 @@ APP, USER, READER = "bench", "writer", "reader"
 # SQLite has one writer at a time; connections that fight for its lock fail after five seconds.
 # Nobody is turned away while waiting for one, however busy the machine is.
 POOLS = {
-    "postgresql": {"pool_size": 32, "max_overflow": 0, "pool_timeout": 600},
+    "postgresql": {"pool_size": 16, "max_overflow": 0, "pool_timeout": 600},
     "sqlite": {"pool_size": 1, "max_overflow": 0, "pool_timeout": 600},
 }
 
