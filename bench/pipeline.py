@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import cycle
 from secrets import token_hex
 
@@ -11,7 +12,7 @@ from bench.floors.shape import Shape
 from bench.frames import SESSION_ID_BYTES, Author, texts
 from bench.measuring import Sample, Timing
 from bench.product import Lost
-from bench.streams import Lane, Road, append_over
+from bench.streams import Lane, Road, append_over, spread
 from bench.system import System
 
 LIVE, STORE = "bare live", "bare store"
@@ -41,19 +42,27 @@ class Pipeline:
     async def appends(self, sessions: int, streams: int, timing: Timing) -> Sample:
         """Append in new sessions, spread over so many streams; look whether all of it is stored."""
         lanes = await self.lanes(sessions, streams)
-        before = await self._raw.keys()
         sample = await append_over(self.road, lanes, timing)
-        stored = await self._raw.keys() - before
-        acknowledged = sum(each.acknowledged for lane in lanes for each in lane.authors)
-        if stored != acknowledged:
-            raise Lost(f"{acknowledged} appends were acknowledged and {stored} are stored")
+        await self.check(lanes)
         return sample
 
     async def lanes(self, sessions: int, streams: int) -> list[Lane]:
         """Make so many sessions."""
         made = []
-        for _ in range(streams):
-            ids = [token_hex(SESSION_ID_BYTES // 2) for _ in range(sessions // streams)]
+        for size in spread(sessions, streams):
+            ids = [token_hex(SESSION_ID_BYTES // 2) for _ in range(size)]
             await self._raw.sessions(ids)
             made.append(Lane((), [Author(each, next(self._texts)) for each in ids]))
         return made
+
+    async def check(self, lanes: Sequence[Lane]) -> None:
+        """Compare what is stored of these sessions with what was acknowledged.
+
+        Raises:
+            Lost: there is more or less.
+        """
+        authors = [author for lane in lanes for author in lane.authors]
+        stored = await self._raw.records([author.session_id for author in authors])
+        acknowledged = sum(author.acknowledged for author in authors)
+        if stored != acknowledged:
+            raise Lost(f"{acknowledged} appends were acknowledged and {stored} are stored")

@@ -8,7 +8,7 @@ from itertools import cycle
 from typing import TypeVar
 
 from bench.frames import Author, texts
-from bench.streams import Lane, Road
+from bench.streams import Lane, Road, spread
 from bench.system import System
 from sessiond.v1.live_pb2_grpc import LiveServiceStub
 from sessiond.v1.store_pb2 import CreateSessionRequest, GetSessionRequest
@@ -48,16 +48,19 @@ class Product:
         """Create a session of the user's for appends."""
         return Author(await self.create(user), next(self._next))
 
+    async def authors(self, user: str, number: int) -> list[Author]:
+        """Create so many."""
+        return await together(self.author, [user] * number)
+
     async def lanes(self, sessions: int, streams: int) -> list[Lane]:
         """Create so many sessions, spread over so many streams of a user each."""
-        each = sessions // streams
 
-        async def lane(number: int) -> Lane:
+        async def lane(each: tuple[int, int]) -> Lane:
+            number, size = each
             user = f"writer-{number}"
-            authors = [await self.author(user) for _ in range(each)]
-            return Lane(self.system.calling(user), authors)
+            return Lane(self.system.calling(user), await self.authors(user, size))
 
-        return await together(lane, range(streams))
+        return await together(lane, enumerate(spread(sessions, streams)))
 
     async def check(self, lanes: Iterable[Lane], before: int = 0) -> None:
         """Compare what each session holds with what was acknowledged, and `before` that.

@@ -45,7 +45,7 @@ def costs(made: dict[str, Any]) -> Costs | None:
     rows = [row for row in made["rows"] if row["group"] == "cost"]
     if not rows:
         return None
-    kept = _also(rows, "etcd")
+    kept = _also(rows, "stored in etcd")
     held = _also(rows, "Live, memory")
     busy = next(row for row in rows if row["cpu_ms"])
     return Costs(

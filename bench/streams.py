@@ -48,6 +48,12 @@ class Road:
         return call
 
 
+def spread(sessions: int, streams: int) -> list[int]:
+    """Return how many of the sessions go over each stream."""
+    each, more = divmod(sessions, streams)
+    return [each + (number < more) for number in range(streams)]
+
+
 async def read(call: Any) -> bytes:
     """Return the next message.
 

@@ -125,10 +125,9 @@ def _rate(rate: dict[str, float] | None) -> list[str]:
 
 def _beside(row: dict[str, Any]) -> Iterator[str]:
     for name, ratio in row["beside"].items():
+        p50 = "" if ratio["p50"] is None else f" (p50 {ratio['p50']['median']:.2f}x)"
         if ratio["rate"] is not None:
-            yield f"{ratio['rate']['median']:.2f} of {name}"
-        if ratio["p50"] is not None:
-            yield f"p50 {ratio['p50']['median']:.2f}x"
+            yield f"{ratio['rate']['median']:.2f} of {name}{p50}"
     for name, times in row["peers"].items():
         yield f"{times:.1f}x {name}"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Iterable, Sequence
 from functools import partial
@@ -69,10 +70,13 @@ class Raw:
             made.append(SessionTemplate(self._shape, session_id))
         return made
 
-    async def keys(self) -> int:
-        """Return how many heads and records the floors have stored."""
-        span = Span(RAW.head("-")[:-1], RAW.head("-")[:-2] + b";")
-        return int((await self.kv.Range(read(*span, count_only=True))).count)
+    async def records(self, session_ids: Sequence[str]) -> int:
+        """Return how many records these sessions have in all."""
+        counts = [
+            self.kv.Range(read(*RAW.children(session_id), count_only=True))
+            for session_id in session_ids
+        ]
+        return sum(answer.count for answer in await asyncio.gather(*counts))
 
     async def _batch(self, sessions: Sequence[SessionTemplate]) -> int:
         frame = secrets.token_bytes(16)

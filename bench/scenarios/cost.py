@@ -19,7 +19,7 @@ from services.store.etcd.etcd_pb2_grpc import KVStub, MaintenanceStub
 from services.store.etcd.transactions import read
 from services.store.keys import EventKey
 
-KEPT, HELD, APPENDS = "etcd", "Live, memory", "Live, streams"
+KEPT, HELD, APPENDS = "stored in etcd", "Live, memory", "Live, streams"
 _USERS = 50
 _PAGE = 2000
 
@@ -124,7 +124,7 @@ async def _hold(product: Product, sessions: int, messages: int) -> None:
 
     async def of(number: int) -> None:
         user = users[number]
-        authors = [await product.author(user) for _ in range(each + (number < more))]
+        authors = await product.authors(user, each + (number < more))
         await fill(product.road, [Lane(product.system.calling(user), authors)], messages)
 
     await together(of, range(len(users)), at_once=4)

@@ -55,6 +55,11 @@ class Audience:
         self._delivered = 0
         self._progress = asyncio.Event()
 
+    @property
+    def sent(self) -> int:
+        """How many messages every reader was given."""
+        return len(self._sent)
+
     async def run(self, messages: Author | bytes, timing: Timing) -> Sample:
         """Send until the end of the window, and wait until all of it has arrived."""
         window = timing.open()
@@ -112,9 +117,12 @@ async def _ours(product: Product, subscribers: int, in_flight: int, timing: Timi
     lane = Lane(system.calling(_USER), [author])
     writer = await product.road.open(lane)
     readers = await together(lambda _: product.road.open(lane), range(subscribers))
-    sample = await Audience(writer, readers, in_flight).run(author, timing)
+    audience = Audience(writer, readers, in_flight)
+    sample = await audience.run(author, timing)
     for call in (writer, *readers):
         call.cancel()
+    author.acknowledged = audience.sent
+    await product.check([lane])
     return sample
 
 

@@ -33,7 +33,10 @@ async def open_loop(bench: Bench) -> list[Row]:
             return await road.product.lanes(sessions, streams)
 
         bare = Case(
-            PIPELINE, _at_a_part(road.pipeline.road, bare_lanes, plan.load), named, floor=True
+            PIPELINE,
+            _at_a_part(road.pipeline.road, bare_lanes, plan.load, road.pipeline.check),
+            named,
+            floor=True,
         )
         ours = Case(
             STREAMS,
@@ -48,14 +51,13 @@ def _at_a_part(
     way: Way,
     lanes: Callable[[], Awaitable[list[Lane]]],
     part: float,
-    check: Callable[[list[Lane]], Awaitable[None]] | None = None,
+    check: Callable[[list[Lane]], Awaitable[None]],
 ) -> Callable[[Timing], Awaitable[Sample]]:
     async def measure(timing: Timing) -> Sample:
         taken = await lanes()
         most = await append_over(way, taken, timing)
         sample = await arriving_over(way, taken, part * (most.rate or 0.0), timing)
-        if check is not None:
-            await check(taken)
+        await check(taken)
         return sample
 
     return measure

@@ -151,7 +151,7 @@ class Reads:
         """
         while sessions:
             number = min(sessions, _STREAM_SESSIONS)
-            authors: list[Author] = [await self.product.author(user) for _ in range(number)]
+            authors: list[Author] = await self.product.authors(user, number)
             await fill(self.product.road, [Lane(self._system.calling(user), authors)], 1)
             sessions -= number
         for author in authors[:apart]:

@@ -35,7 +35,7 @@ async def takeover(bench: Bench) -> list[Row]:
         cases: list[Case] = []
         for messages in plan.takeover_histories:
             user = f"{_USER}-{messages}"
-            authors = await together(product.author, [user] * plan.takeover_sessions)
+            authors = await product.authors(user, plan.takeover_sessions)
             lane = Lane(system.calling(user), authors)
             bench.told(f"takeover: storing {messages} messages in each session")
             await fill(product.road, [lane], max(1, messages))

@@ -47,7 +47,7 @@ async def _ours(
     product: Product, turns: int, readers: int, per_second: int, timing: Timing
 ) -> Sample:
     system = product.system
-    authors = await together(lambda _: product.author(_USER), range(turns))
+    authors = await product.authors(_USER, turns)
     lane = Lane(system.calling(_USER), authors)
     agent = system.as_agent([author.session_id for author in authors])
     calls = await together(lambda _: product.road.open(lane), range(readers), at_once=4)

@@ -82,7 +82,7 @@ EXPECTED: Mapping[str, Stands] = {
         (STREAMS, (4, 2)): {BARE, BATCHES},
     },
     "cost": {
-        ("etcd", (4, 5)): set(),
+        ("stored in etcd", (4, 5)): set(),
         ("Live, memory", (4, 5)): set(),
         ("Live, memory", (4, 1)): set(),
         (STREAMS, (4, 2)): set(),

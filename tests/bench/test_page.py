@@ -73,7 +73,7 @@ def costs(kb: float) -> list[str]:
     rows = rows_of(
         "cost",
         {
-            case("etcd"): [
+            case("stored in etcd"): [
                 Sample(
                     None,
                     (),
