@@ -9,18 +9,24 @@ from collections.abc import Sequence
 from bench.frames import Author, answered
 from bench.streams import Lane, Road, read
 
-_AT_ONCE = 16
-"""Appends of one session that travel together: all of a stream's stay far below its queue."""
+_AT_ONCE = 48
+"""Appends of one session that travel together, and make one commit."""
 
-_LANE_SESSIONS = 64
+_LANE_SESSIONS = 16
+"""Sessions that one stream fills at once: what comes back stays below its queue of 1 MiB."""
 
 
 async def fill(road: Road, lanes: Sequence[Lane], messages: int) -> None:
     """Append so many messages to every session; they count as acknowledged by their authors."""
-    for lane in lanes:
+
+    async def one(lane: Lane) -> None:
         for first in range(0, len(lane.authors), _LANE_SESSIONS):
             part = Lane(lane.metadata, lane.authors[first : first + _LANE_SESSIONS])
             await _fill(road, part, messages)
+
+    async with asyncio.TaskGroup() as tasks:
+        for lane in lanes:
+            tasks.create_task(one(lane))
 
 
 async def _fill(road: Road, lane: Lane, messages: int) -> None:

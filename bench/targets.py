@@ -188,8 +188,8 @@ def _streams() -> Iterator[Target]:
         "fan_out",
         "Live, streams",
         {"subscribers": 100},
-        ">= 0.8 of bare grpc.aio",
-        of_rate("gRPC: bare fan-out"),
+        ">= 0.8 of bare grpc.aio, a message each",
+        of_rate("gRPC: bare fan-out, a message each"),
         0.8,
     )
     yield Target(

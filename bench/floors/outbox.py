@@ -19,8 +19,12 @@ class Outbox:
 
     async def take(self) -> bytes:
         """Wait for something, and return all that is there."""
+        return b"".join(await self.take_each())
+
+    async def take_each(self) -> list[bytes]:
+        """The same, as it was put."""
         await self._something.wait()
         self._something.clear()
-        taken = b"".join(self._waiting)
-        self._waiting.clear()
+        taken = self._waiting
+        self._waiting = []
         return taken

@@ -18,9 +18,11 @@ from bench.streams import Lane, read
 from bench.system import System
 from sessiond.v1.live_pb2 import ServerFrame
 
-OURS, BARE = "Live, streams", "gRPC: bare fan-out"
+OURS = "Live, streams"
+EACH, JOINED = "gRPC: bare fan-out, a message each", "gRPC: bare fan-out, joined"
 _PROGRAM = "fan-out"
 _USER = "writer"
+_UNIT = "deliveries"
 
 
 async def fan_out(bench: Bench) -> list[Row]:
@@ -28,15 +30,18 @@ async def fan_out(bench: Bench) -> list[Row]:
     plan = bench.plan
     async with bench.running(gateways=0) as system:
         product = Product(system, content_bytes=plan.content_bytes)
-        await system.program(_PROGRAM, "bench.floors.fan_out")
         shown = await _an_event(product)
+        await system.program(_PROGRAM, "bench.floors.fan_out", str(len(shown)))
         cases: list[Case] = []
         for subscribers in plan.subscribers:
             named = {"subscribers": subscribers}
             size = (subscribers, plan.fan_out_in_flight)
-            bare = Case(BARE, partial(_bare, system, shown, *size), named, "deliveries", floor=True)
-            ours = partial(_ours, product, *size)
-            cases += [bare, Case(OURS, ours, named, "deliveries", beside=by_name(bare))]
+            bare = [
+                Case(what, partial(_bare, system, how, shown, size), named, _UNIT, floor=True)
+                for what, how in ((EACH, "SubscribeToEach"), (JOINED, "Subscribe"))
+            ]
+            ours = partial(_ours, product, size)
+            cases += [*bare, Case(OURS, ours, named, _UNIT, beside=by_name(*bare))]
         return await bench.in_turn(system, cases)
 
 
@@ -111,7 +116,8 @@ class Audience:
             await read(self._writer)
 
 
-async def _ours(product: Product, subscribers: int, in_flight: int, timing: Timing) -> Sample:
+async def _ours(product: Product, size: tuple[int, int], timing: Timing) -> Sample:
+    subscribers, in_flight = size
     system = product.system
     author = await product.author(_USER)
     lane = Lane(system.calling(_USER), [author])
@@ -127,10 +133,11 @@ async def _ours(product: Product, subscribers: int, in_flight: int, timing: Timi
 
 
 async def _bare(
-    system: System, shown: bytes, subscribers: int, in_flight: int, timing: Timing
+    system: System, how: str, shown: bytes, size: tuple[int, int], timing: Timing
 ) -> Sample:
-    subscribe: Any = system.channel(_PROGRAM).stream_stream(method("Subscribe"))
+    subscribe: Any = system.channel(_PROGRAM).stream_stream(method(how))
     publish: Any = system.channel(_PROGRAM).stream_stream(method("Publish"))
+    subscribers, in_flight = size
     readers = [subscribe() for _ in range(subscribers)]
     for reader in readers:
         await read(reader)

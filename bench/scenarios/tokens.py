@@ -21,7 +21,7 @@ from bench.turning import TOKEN, Pace, Seen, Turn, as_shown, to_live, watch, wri
 from sessiond.v1.live_pb2 import BeginTurn, ClientFrame, EndTurn, Reply, ServerFrame
 from sessiond.v1.store_pb2 import GetSessionRequest
 
-OURS, BARE = "Live, streams", "gRPC: bare fan-out"
+OURS, BARE = "Live, streams", "gRPC: bare fan-out, joined"
 _PROGRAM = "fan-out"
 _USER = "reader"
 
@@ -37,7 +37,7 @@ async def tokens(bench: Bench) -> list[Row]:
     size = (plan.turns, plan.readers, plan.tokens_per_second)
     async with bench.running(gateways=0) as system:
         product = Product(system, content_bytes=plan.content_bytes)
-        await system.program(_PROGRAM, "bench.floors.fan_out")
+        await system.program(_PROGRAM, "bench.floors.fan_out", "0")
         bare = Case(BARE, partial(_bare, system, *size), named, "tokens", floor=True)
         ours = Case(OURS, partial(_ours, product, *size), named, "tokens", beside=by_name(bare))
         return await bench.in_turn(system, [bare, ours], seconds=plan.token_seconds)

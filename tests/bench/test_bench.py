@@ -21,7 +21,7 @@ STREAMS, BARE = "Live, streams", "bare pipeline"
 BATCHES, PUTS = "etcd: nested batches", "etcd: put of the record"
 EMPTY, ECHO = "gRPC: empty server", "gRPC: streams that echo"
 RANGE, PAIR = "etcd: range", "gRPC: pass-through pair"
-FAN_OUT = "gRPC: bare fan-out"
+EACH, JOINED = "gRPC: bare fan-out, a message each", "gRPC: bare fan-out, joined"
 
 Stands = Mapping[tuple[str, tuple[int | str, ...]], set[str]]
 
@@ -63,8 +63,8 @@ EXPECTED: Mapping[str, Stands] = {
             ("gateway, REST", {PAIR, RANGE}),
         )
     },
-    "fan_out": {(FAN_OUT, (2,)): set(), (STREAMS, (2,)): {FAN_OUT}},
-    "tokens": {(FAN_OUT, (2, 2, 50)): set(), (STREAMS, (2, 2, 50)): {FAN_OUT}},
+    "fan_out": {(EACH, (2,)): set(), (JOINED, (2,)): set(), (STREAMS, (2,)): {EACH, JOINED}},
+    "tokens": {(JOINED, (2, 2, 50)): set(), (STREAMS, (2, 2, 50)): {JOINED}},
     "idle": {(STREAMS, (8, 4)): set()},
     "takeover": {
         ("Live, unary", (4, 0)): set(),
