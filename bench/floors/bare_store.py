@@ -24,12 +24,12 @@ from bench.floors.outbox import Outbox
 from bench.floors.serving import OPTIONS, Handlers, serve
 from bench.floors.session import RAW, SessionTemplate
 from bench.floors.shape import Shape
-from services.store.etcd.etcd_pb2 import TxnRequest, TxnResponse
-from services.store.etcd.transactions import put
+from services.store.etcd.etcd_pb2 import TxnResponse
+from services.store.etcd.transactions import put, transaction
 from services.store.packing import BATCH_COMMITS
 
 IN_FLIGHT = 2
-_FLAT = TxnRequest(success=[put(RAW.batch, b"")]).SerializeToString()
+_FLAT = transaction(success=[put(RAW.batch, b"")])
 
 
 class BareStore:

@@ -14,14 +14,14 @@ import grpc
 from bench.floors.session import RAW, SessionTemplate, first_head
 from bench.floors.shape import Shape
 from bench.measuring import Call, Sample, Timing, drive
-from services.store.etcd.etcd_pb2 import PutRequest, RangeRequest, TxnRequest, TxnResponse
+from services.store.etcd.etcd_pb2 import PutRequest, RangeRequest, TxnResponse
 from services.store.etcd.etcd_pb2_grpc import KVStub
-from services.store.etcd.transactions import put, read
+from services.store.etcd.transactions import put, read, transaction
 from services.store.keys import Span
 from services.store.packing import BATCH_COMMITS
 
 BATCHES_IN_FLIGHT = 2
-_FLAT = TxnRequest(success=[put(RAW.batch, b"")]).SerializeToString()
+_FLAT = transaction(success=[put(RAW.batch, b"")])
 
 
 class Raw:

@@ -7,7 +7,6 @@ little less than what is really written.
 from __future__ import annotations
 
 from bench.floors.shape import Shape
-from services.store.etcd.etcd_pb2 import TxnRequest
 from services.store.etcd.transactions import nested, put, transaction, value_is
 from services.store.keys import Keys
 
@@ -34,7 +33,7 @@ class SessionTemplate:
             for filler, size in (("O", shape.head), ("R", shape.record), ("N", shape.head))
         )
         key = RAW.event(session_id, 1)
-        request = transaction(
+        whole = transaction(
             [value_is(RAW.head(session_id), old.encode())],
             [
                 put(key, record.encode()),
@@ -44,12 +43,11 @@ class SessionTemplate:
                 ),
             ],
         )
-        whole = request.SerializeToString()
         self._a, rest = _cut(whole, old.encode())
         self._b, rest = _cut(rest, key[-_SEQ_DIGITS:])
         self._c, rest = _cut(rest, record.encode())
         self._d, self._e = _cut(rest, new.encode())
-        in_batch = TxnRequest(success=[nested(request)]).SerializeToString()
+        in_batch = transaction(success=[nested(whole)])
         self._prefix = in_batch[: -len(whole)]
 
     def append(self, frame: bytes) -> bytes:
