@@ -112,7 +112,7 @@ class Writing:
         except Exception:
             _log.exception("a room stopped")
             held.room.break_down()
-        if held.room.wants_write and held.instance.is_alive():
+        if held.room.wants_write and not held.instance.died.is_set():
             self._make_ready(held)
         else:
             self._end(held)
@@ -127,7 +127,7 @@ class Writing:
 
     def _end(self, held: Held) -> None:
         held.writing = False
-        if not held.instance.is_alive():
+        if held.instance.died.is_set():
             held.room.close()
         if held.room.closed is not None:
             self.on_closed(held)
