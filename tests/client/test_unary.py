@@ -192,7 +192,7 @@ async def test_what_is_not_settled_by_the_deadline_is_told_as_unknown(
     for replica in replicas:
         replica.answers = [Unavailable()] * 10_000
     replicas[0].answers[0] = OutcomeUnknown()
-    async with client_of(replicas, deadline=0.05) as client:
+    async with client_of(replicas, deadline=1.0) as client:
         with pytest.raises(OutcomeUnknown):
             await client.append("s", "hello")
         with pytest.raises(Unavailable):
