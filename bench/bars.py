@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 
-_COLOURS = ("#1f6feb", "#8250df", "#bf8700", "#57606a", "#cf222e", "#1a7f37", "#0a7ea4", "#9a6700")
+OURS, FLOOR, PEER = "#1f6feb", "#afb8c1", "#bf8700"
 _WIDTH, _LEFT, _RIGHT = 760, 230, 90
 _BAR, _GAP, _TOP = 16, 14, 44
 _FONT = "font-family='Helvetica, Arial, sans-serif'"
@@ -14,10 +14,11 @@ _FONT = "font-family='Helvetica, Arial, sans-serif'"
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One bar: whose it is, and how long."""
+    """One bar: whose it is, how long, and its colour."""
 
     who: str
     value: float
+    colour: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +30,11 @@ class Cluster:
 
 
 def chart(title: str, unit: str, clusters: Sequence[Cluster]) -> str:
-    """Return a chart; the same who has the same colour in every cluster."""
+    """Return a chart."""
     return "\n".join(_chart(title, unit, clusters)) + "\n"
 
 
 def _chart(title: str, unit: str, clusters: Sequence[Cluster]) -> Iterator[str]:
-    everyone = list(dict.fromkeys(bar.who for cluster in clusters for bar in cluster.bars))
-    colours = {who: _COLOURS[n % len(_COLOURS)] for n, who in enumerate(everyone)}
     most = max((bar.value for cluster in clusters for bar in cluster.bars), default=1.0)
     height = _TOP + sum(_BAR * len(cluster.bars) + _GAP for cluster in clusters)
     yield (
@@ -53,7 +52,7 @@ def _chart(title: str, unit: str, clusters: Sequence[Cluster]) -> Iterator[str]:
             yield _text(_LEFT + 140, y + 12, bar.who, size=11, anchor="end")
             yield (
                 f"<rect x='{_LEFT + 148}' y='{y + 2}' width='{width:.1f}' height='{_BAR - 4}'"
-                f" fill='{colours[bar.who]}'/>"
+                f" fill='{bar.colour}'/>"
             )
             yield _text(_LEFT + 154 + width, y + 12, _number(bar.value), size=11)
             y += _BAR

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from bench.bars import Bar, Cluster, chart
+from bench.bars import FLOOR, OURS, PEER, Bar, Cluster, chart
 
 Row = dict[str, Any]
 
@@ -18,12 +18,14 @@ def plots(made: dict[str, Any]) -> Iterator[tuple[str, str]]:
         for row in rows:
             number = value(row)
             if number is not None:
-                clusters.setdefault(cluster(row), []).append(Bar(row["what"], number))
+                clusters.setdefault(cluster(row), []).append(
+                    Bar(row["what"], number, FLOOR if row["floor"] else OURS)
+                )
         for peer in made["peers"] or ():
             named = _of_peer(name, peer)
             if named in clusters:
                 shown = peer["p50_ms"] if unit.startswith("ms") else peer["rate"]["median"]
-                clusters[named].append(Bar(peer["name"], shown))
+                clusters[named].append(Bar(peer["name"], shown, PEER))
         if clusters:
             yield name, chart(title, unit, [Cluster(*each) for each in clusters.items()])
 

@@ -88,7 +88,7 @@ def lines(found: Costs) -> Iterator[str]:
         f" quota, which is {room / _GIB:.1f} GiB of the largest that etcd supports; at this pace"
         f" that is reached with about {_round(wall):,} sessions of {found.messages} messages in one"
         " etcd, and no number of replicas moves it. Memory and CPU of Live and Store are shared by"
-        " their replicas; etcd's CPU is not, and is far from its end at this pace."
+        " their replicas; etcd's is not, and the table says how much of it this pace takes."
     )
 
 

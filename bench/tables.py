@@ -34,9 +34,10 @@ def targets(made: dict[str, Any]) -> Iterator[str]:
     yield "|---|---|---|---|---|"
     for row in made["rows"]:
         for verdict in row["targets"]:
+            named = ", ".join(f"{value} {name}" for name, value in row["parameters"].items())
             yield _line(
                 verdict["line"],
-                row["what"],
+                f"{row['what']}: {named}",
                 verdict["asked"],
                 _number(verdict["value"]),
                 {True: "yes", False: "**no**", None: "not measured"}[verdict["met"]],

@@ -77,7 +77,10 @@ def test_everything_is_printed() -> None:
     assert "| 128 | 128 | **Live, streams** | 60 | 60..60 |" in printed
     assert "0.75 of bare pipeline" in printed
     assert f"6.0x {ADK}" in printed
-    assert "| 128 sessions, one stream each | Live, streams | >= 0.75" in printed
+    assert (
+        "| 128 sessions, one stream each | Live, streams: 128 sessions, 128 streams | >= 0.75"
+        in printed
+    )
 
 
 def test_missing_peers_and_busy_machines_are_told() -> None:
