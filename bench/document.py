@@ -12,7 +12,7 @@ import orjson
 from bench.environment import Environment
 from bench.peer_rows import PeerRow, ratios
 from bench.plan import Plan
-from bench.rows import Row
+from bench.rows import Beside, Row, Spread
 from bench.targets import judged
 
 
@@ -32,19 +32,25 @@ class Result:
 
 def document(result: Result) -> dict[str, Any]:
     """Return all of it as JSON can hold it, with four significant digits."""
-    rows = []
-    for row in result.rows:
-        beside = ratios(row, result.peers or ())
-        targets = [asdict(verdict) for verdict in judged(row, beside)]
-        rows.append({**asdict(row), "peers": beside, "targets": targets})
     made = {
         "environment": result.environment,
         "plan": result.plan,
         "cpu_of_others": max((row.others for row in result.rows), default=0.0),
-        "rows": rows,
-        "peers": None if result.peers is None else list(result.peers),
+        "rows": result.rows,
     }
-    rounded: dict[str, Any] = _rounded(made)
+    return with_peers(_rounded(made), result.peers)
+
+
+def with_peers(made: dict[str, Any], peers: Sequence[PeerRow] | None) -> dict[str, Any]:
+    """Return a document in which these peers stand beside ours, and the verdicts that follow."""
+    rows = []
+    for fields in made["rows"]:
+        row = _row(fields)
+        beside = ratios(row, peers or ())
+        targets = [asdict(verdict) for verdict in judged(row, beside)]
+        rows.append({**asdict(row), "peers": beside, "targets": targets})
+    known = None if peers is None else list(peers)
+    rounded: dict[str, Any] = _rounded({**made, "rows": rows, "peers": known})
     return rounded
 
 
@@ -52,6 +58,21 @@ def write(made: dict[str, Any], path: Path) -> None:
     """Write a document."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(orjson.dumps(made, option=orjson.OPT_INDENT_2) + b"\n")
+
+
+def _row(fields: dict[str, Any]) -> Row:
+    own = {name: value for name, value in fields.items() if name not in ("peers", "targets")}
+    own["rate"] = _spread(own["rate"])
+    own["also"] = {name: Spread(**each) for name, each in own["also"].items()}
+    own["beside"] = {
+        name: Beside(_spread(each["rate"]), _spread(each["p50"]))
+        for name, each in own["beside"].items()
+    }
+    return Row(**own)
+
+
+def _spread(fields: dict[str, float] | None) -> Spread | None:
+    return None if fields is None else Spread(**fields)
 
 
 def _rounded(value: Any) -> Any:

@@ -14,6 +14,8 @@ from typing import Any
 import orjson
 
 from bench import scale
+from bench.document import with_peers, write
+from bench.peer_rows import read
 from bench.plots import plots
 from bench.tables import figures, groups, summary, targets, usage
 
@@ -37,8 +39,13 @@ def rewritten(text: str, made: dict[str, Any]) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Write the page, and the plots beside it."""
-    made = orjson.loads(Path(arguments[0]).read_bytes())
+    """Write the page, and the plots beside it.
+
+    The peers may have been measured after the run: they are put into its document too.
+    """
+    path = Path(arguments[0])
+    made = with_peers(orjson.loads(path.read_bytes()), read(path.with_name("peers.json")))
+    write(made, path)
     PAGE.write_text(rewritten(PAGE.read_text(), made))
     folder = PAGE.with_suffix("")
     folder.mkdir(exist_ok=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 import orjson
 import pytest
 
+from bench.document import with_peers
 from bench.peer_rows import ratios, read
 from bench.tables import lines, summary
 from bench.targets import TARGETS
@@ -37,6 +38,14 @@ def test_peers_stand_beside_ours(rate: float, met: bool) -> None:
     assert verdicts(document)[">= 15x Google ADK"] is met
     assert document["rows"][1]["peers"][ADK] == pytest.approx(4_000 / rate, rel=0.001)
     assert document["rows"][0]["peers"] == {}
+
+
+def test_peers_may_come_later() -> None:
+    """A document that was written without them says the same as one with them from the start."""
+    rows, peers = appends(ours=4_000, floor=5_000), [peer(250)]
+
+    assert with_peers(made(rows), peers) == made(rows, peers)
+    assert with_peers(made(rows, peers), None) == made(rows)
 
 
 def test_a_peer_is_taken_where_it_was_as_busy_as_it_gets() -> None:
