@@ -103,5 +103,6 @@ class Desk:
 def _moments(per_second: float, begin: float, end: float) -> Iterator[float]:
     chance = random.Random(0)
     due = begin
-    while (due := due + chance.expovariate(per_second)) < end:
+    while due < end:
         yield due
+        due += chance.expovariate(per_second)

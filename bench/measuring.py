@@ -41,9 +41,15 @@ class Window:
         self.operations = 0
         self._metering = asyncio.create_task(_used(begin, end, usage))
 
+    def counts(self, now: float) -> bool:
+        """Return whether what comes now counts; where nothing came, the window waits for it."""
+        if now > self.end and not self.operations:
+            self.end = now
+        return self.begin <= now <= self.end
+
     def answered(self, began: float, now: float, operations: int = 1) -> None:
         """Count an answer that came now to what began then."""
-        if self.begin <= now <= self.end:
+        if self.counts(now):
             self.operations += operations
             self.latencies.append(now - began)
 

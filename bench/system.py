@@ -146,6 +146,8 @@ async def running(
     ).stages(binary=binary, keys=keys, data_dir=folder, environ=_environ())
     async with AsyncExitStack() as resources:
         cluster = await resources.enter_async_context(Cluster(stages, logs=folder / "logs"))
+        # Nobody needs what they hold: they need not leave in order.
+        resources.callback(cluster.hurry)
         yield System(cluster, keys, folder, ports, resources)
 
 

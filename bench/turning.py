@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from math import floor
 from typing import Any
 
 from bench.measuring import Window
@@ -44,7 +45,7 @@ class Pace:
 
     def tokens(self, turn: int, now: float) -> int:
         """Return how many tokens of a turn are due by now."""
-        return max(0, int((now - self._begin - turn * self._shift) / self._apart) + 1)
+        return max(0, floor((now - self._begin - turn * self._shift) / self._apart) + 1)
 
 
 async def write(call: Any, turns: Sequence[Turn], pace: Pace, end: float, frames: Any) -> None:
@@ -80,6 +81,7 @@ class Seen:
     tokens: int = 0
     frames: int = 0
     messages: int = 0
+    something: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 async def watch(call: Any, numbers: dict[str, int], pace: Pace, window: Window, seen: Seen) -> None:
@@ -88,7 +90,7 @@ async def watch(call: Any, numbers: dict[str, int], pace: Pace, window: Window, 
     while True:
         data = await read(call)
         now = time.perf_counter()
-        counts = window.begin <= now <= window.end
+        counts = window.counts(now)
         seen.messages += counts
         for session_id, offset, length in _tokens(data):
             first, last = have[session_id], (offset + length) // len(TOKEN)
@@ -99,6 +101,7 @@ async def watch(call: Any, numbers: dict[str, int], pace: Pace, window: Window, 
                 turn = numbers[session_id]
                 for token in range(first, last):
                     window.answered(pace.due(turn, token), now)
+                seen.something.set()
 
 
 def _tokens(data: bytes) -> Iterator[tuple[str, int, int]]:

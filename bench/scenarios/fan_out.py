@@ -102,7 +102,7 @@ class Audience:
         while True:
             came = len(events(await read(reader)))
             now = time.perf_counter()
-            if window.begin <= now <= window.end:
+            if came and window.counts(now):
                 window.operations += came
                 if number == 0:  # one of them shows how long it takes
                     first = self._read[0]

@@ -104,6 +104,7 @@ async def _run(
     async with asyncio.TaskGroup() as tasks:
         watching = [tasks.create_task(watch(call, numbers, pace, window, seen)) for call in calls]
         await write(writer, turns, pace, window.end, frame)
+        await seen.something.wait()
         for task in watching:
             task.cancel()
     return await window.sample(

@@ -83,6 +83,19 @@ async def test_operations_are_counted_and_not_calls() -> None:
     assert sample.cpu["etcd"] == pytest.approx(2.0 / (10 * len(sample.latencies)))
 
 
+async def test_a_window_waits_for_something() -> None:
+    """On a machine that stands still there is one answer, late, and a rate that says so."""
+    now = time.perf_counter()
+    window = Window(now, now + 0.05, dict)
+
+    window.answered(now, now + 2)
+    window.answered(now, now + 3)
+
+    sample = await window.sample()
+    assert sample.latencies == [2]
+    assert sample.rate == 0.5
+
+
 async def test_what_was_due_counts_from_then() -> None:
     """An answer that comes after the window counts, if its question was due within it."""
     now = time.perf_counter()

@@ -7,7 +7,7 @@ from bench.plan import Plan
 TINY = Plan(
     repeats=1,
     warm_up=0.0,
-    seconds=0.2,
+    seconds=0.1,
     sessions=(1, 4),
     streams=2,
     callers=(2,),
