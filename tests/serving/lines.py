@@ -14,14 +14,16 @@ from structlog.typing import EventDict, WrappedLogger
 class Lines(list[dict[str, Any]]):
     """What was logged, oldest first."""
 
-    def __init__(self) -> None:
+    def __init__(self, of: str = "") -> None:
         super().__init__()
+        self._of = of
         self._more = asyncio.Event()
 
     def take(self, logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
         """Keep one line, and let nobody print it."""
-        self.append({**event, "level": method})
-        self._more.set()
+        if not self._of or event.get("method") == self._of:
+            self.append({**event, "level": method})
+            self._more.set()
         raise structlog.DropEvent
 
     async def reach(self, number: int) -> None:
@@ -33,9 +35,12 @@ class Lines(list[dict[str, Any]]):
 
 
 @contextmanager
-def logged() -> Iterator[Lines]:
-    """Collect what is logged inside the block."""
-    lines = Lines()
+def logged(of: str = "") -> Iterator[Lines]:
+    """Collect what is logged inside the block, of one method alone where one is given.
+
+    Servers of other tests may stand in this process, and their readiness is asked for all the time.
+    """
+    lines = Lines(of)
     before = structlog.get_config()
     structlog.configure(processors=[lines.take])
     try:
