@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import orjson
 from bench.environment import Environment
 from bench.peer_rows import PeerRow, ratios
 from bench.plan import Plan
+from bench.rounding import rounded
 from bench.rows import Beside, Row, Spread
 from bench.targets import judged
 
@@ -38,7 +39,7 @@ def document(result: Result) -> dict[str, Any]:
         "cpu_of_others": max((row.others for row in result.rows), default=0.0),
         "rows": result.rows,
     }
-    return with_peers(_rounded(made), result.peers)
+    return with_peers(rounded(made), result.peers)
 
 
 def with_peers(made: dict[str, Any], peers: Sequence[PeerRow] | None) -> dict[str, Any]:
@@ -50,8 +51,8 @@ def with_peers(made: dict[str, Any], peers: Sequence[PeerRow] | None) -> dict[st
         targets = [asdict(verdict) for verdict in judged(row, beside)]
         rows.append({**asdict(row), "peers": beside, "targets": targets})
     known = None if peers is None else list(peers)
-    rounded: dict[str, Any] = _rounded({**made, "rows": rows, "peers": known})
-    return rounded
+    written: dict[str, Any] = rounded({**made, "rows": rows, "peers": known})
+    return written
 
 
 def write(made: dict[str, Any], path: Path) -> None:
@@ -73,16 +74,3 @@ def _row(fields: dict[str, Any]) -> Row:
 
 def _spread(fields: dict[str, float] | None) -> Spread | None:
     return None if fields is None else Spread(**fields)
-
-
-def _rounded(value: Any) -> Any:
-    if is_dataclass(value) and not isinstance(value, type):
-        return _rounded(asdict(value))
-    match value:
-        case float():
-            return float(f"{value:.4g}")
-        case dict():
-            return {name: _rounded(each) for name, each in value.items()}
-        case list() | tuple():
-            return [_rounded(each) for each in value]
-    return value

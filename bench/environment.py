@@ -35,7 +35,7 @@ def environment_of(binary: EtcdBinary, folder: Path) -> Environment:
     """Return what this process runs on, with a folder on the disk to be used."""
     return Environment(
         cores=len(os.sched_getaffinity(0)),
-        sync_ms=_sync_seconds(folder / "sync") * 1000,
+        sync_ms=sync_seconds(folder / "sync") * 1000,
         python=platform.python_version(),
         etcd=spelled(binary.version),
         packages={name: version(name) for name in PACKAGES},
@@ -53,7 +53,8 @@ def busy_seconds() -> tuple[float, float]:
     return (sum(ticks) - idle - waiting) / TICKS, sum(ticks) / TICKS
 
 
-def _sync_seconds(path: Path) -> float:
+def sync_seconds(path: Path) -> float:
+    """Return how long the disk takes to make 4 KiB durable, the median."""
     took = []
     with path.open("wb", buffering=0) as file:
         for _ in range(_SYNCS):

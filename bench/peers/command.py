@@ -8,13 +8,13 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from bench.peers.environments import environments
 from bench.peers.figures import table
 from bench.peers.plan import Plan
 from bench.peers.postgres import programs
 from bench.peers.run import CHECKOUT, PEERS, Document, Failed, measure
+from bench.rounding import rounded
 
 # Inside the checkout, because the folder for temporary files is in memory on many machines.
 DATA = CHECKOUT / "build" / "peers"
@@ -64,18 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def write(document: Document, path: Path) -> None:
     """Write the document, with four significant digits."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(_rounded(document), indent=2) + "\n")
-
-
-def _rounded(value: Any) -> Any:
-    match value:
-        case float():
-            return float(f"{value:.4g}")
-        case dict():
-            return {name: _rounded(each) for name, each in value.items()}
-        case list() | tuple():
-            return [_rounded(each) for each in value]
-    return value
+    path.write_text(json.dumps(rounded(document), indent=2) + "\n")
 
 
 def _say(line: str) -> None:

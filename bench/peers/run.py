@@ -7,21 +7,18 @@ import os
 import platform
 import subprocess
 import tempfile
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from statistics import median
 from typing import Any
 
-from bench.environment import busy_seconds
+from bench.environment import busy_seconds, sync_seconds
 from bench.peers.figures import rows
 from bench.peers.load import postgres_seconds
 from bench.peers.plan import Plan, Sample, Turn
 from bench.peers.postgres import Postgres, postgres
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-_SYNCS = 100
 _LAST_WORDS = 2000
 
 Document = dict[str, Any]
@@ -96,7 +93,7 @@ def measure(
             "environment": {
                 "cores": len(os.sched_getaffinity(0)),
                 "python": platform.python_version(),
-                "sync_ms": _sync_seconds(Path(home) / "sync") * 1000,
+                "sync_ms": sync_seconds(Path(home) / "sync") * 1000,
                 "postgres": server.settings(),
             },
             "cpu_of_others": others.share(),
@@ -158,15 +155,3 @@ class _Others:
         times = os.times()
         ours = times.user + times.system + times.children_user + times.children_system
         return (*busy_seconds(), ours + postgres_seconds(self._postmaster))
-
-
-def _sync_seconds(path: Path) -> float:
-    """Return how long the disk takes to make 4 KiB durable, the median."""
-    took = []
-    with path.open("wb", buffering=0) as file:
-        for _ in range(_SYNCS):
-            started = time.perf_counter()
-            file.write(b"x" * 4096)
-            os.fdatasync(file.fileno())
-            took.append(time.perf_counter() - started)
-    return median(took)
