@@ -195,7 +195,9 @@ class CatchUp:
         """Return the seq of the oldest of this state's newest messages; only seqs are kept."""
         wanted = min(tail, session.message_count)
         here = room.window.messages(newest=wanted, upto=session.seq)
-        seqs, start = [message.seq for message in here], room.window.start
+        seqs = [message.seq for message in here]
+        # All that the state is of may have left the window meanwhile.
+        start = min(room.window.start, session.seq + 1)
         while len(seqs) < wanted and start > 1 and not self.attachment.overtaken:
             seq = first = max(1, start - max(PAGE, wanted - len(seqs)))
             older: list[int] = []

@@ -14,6 +14,7 @@ from services.live.catch_up import RESTARTS, AttachmentEnded, CatchUp
 from services.live.frames import encoded
 from services.live.outbox import CAPACITY, Outbox
 from services.live.room import Room
+from services.live.window import WINDOW_RECORDS
 from sessiond.errors import SlowReader
 from sessiond.session.access import Identity, Role
 from sessiond.session.changes import AppendMessage, BeginTurn
@@ -181,6 +182,24 @@ async def test_what_is_shown_of_the_past_is_read_as_it_is_shown() -> None:
         else:
             assert follows(comer.heard(), 1) == 61
         comer.attachment.detach()
+
+
+async def test_a_snapshot_is_whole_though_its_messages_leave_the_room_meanwhile() -> None:
+    """Those that came after its state do not take the place of its own."""
+    room = House().room()
+    log = Log(room)
+    log.append("first")
+    comer = Comer(room, log)
+    comer.fill(left=1)
+    coming = comer.come(None, tail=1)
+    await asyncio.sleep(0)
+    for _ in range(WINDOW_RECORDS + 1):
+        log.append("later")
+    assert room.window.start > 3
+    await comer.read_while(coming)
+    parts = [told for kind, told in comer.heard() if kind == "snapshot"]
+    assert [m.content for part in parts for m in part.messages.messages] == ["first"]
+    assert follows(comer.heard(), 0) == room.session.seq
 
 
 async def test_a_reader_that_is_overtaken_again_and_again_is_slow() -> None:

@@ -12,16 +12,18 @@ from structlog.typing import EventDict, WrappedLogger
 
 
 class Lines(list[dict[str, Any]]):
-    """What was logged, oldest first."""
+    """What was logged of calls to the echo server, oldest first.
 
-    def __init__(self, of: str = "") -> None:
+    Servers of other tests may stand in this process, and their readiness is asked for all the time.
+    """
+
+    def __init__(self) -> None:
         super().__init__()
-        self._of = of
         self._more = asyncio.Event()
 
     def take(self, logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
         """Keep one line, and let nobody print it."""
-        if not self._of or event.get("method") == self._of:
+        if str(event.get("method")).startswith("/test."):
             self.append({**event, "level": method})
             self._more.set()
         raise structlog.DropEvent
@@ -35,12 +37,9 @@ class Lines(list[dict[str, Any]]):
 
 
 @contextmanager
-def logged(of: str = "") -> Iterator[Lines]:
-    """Collect what is logged inside the block, of one method alone where one is given.
-
-    Servers of other tests may stand in this process, and their readiness is asked for all the time.
-    """
-    lines = Lines(of)
+def logged() -> Iterator[Lines]:
+    """Collect the lines of calls inside the block."""
+    lines = Lines()
     before = structlog.get_config()
     structlog.configure(processors=[lines.take])
     try:

@@ -311,7 +311,7 @@ async def test_one_line_per_call_says_what_happened_and_no_more(
         async def fail(request: bytes, rpc: Context) -> None:
             raise SessionNotFound
 
-        with logged(UNARY) as lines:
+        with logged() as lines:
             metadata = login(token, sessiond_user="bob", x_request_id="r1")
             await answers(opened(served.channel, UNARY, b"the content", metadata))
             served.echo.act = fail
