@@ -19,6 +19,7 @@ from tests.faults.faults import MAKERS
 from tests.faults.faults.fault import Scene
 from tests.faults.history import Journal
 from tests.faults.launching import Needs
+from tests.faults.logs import faults_in
 from tests.faults.plan import Plan
 from tests.faults.stored import read_final
 from tests.faults.verdict import ENOUGH, Struck, Verdict, judge
@@ -70,6 +71,7 @@ async def play(
                 final = await read_final(etcd)
             watch.phase("reading")
         watch.phase("ending")
+    verdict.stuck += faults_in(home / "logs")
     verdict.violations = check(journal.entries, final)
     judge(verdict, journal.entries, struck)
     watch.phase("checking")

@@ -37,10 +37,14 @@ def _wrap_live(reached: Reached) -> None:
     from services.live.acquisition import Acquirer
     from services.live.audience import Audience
     from services.live.forming import Formed
+    from services.live.outcome import Verdict
+    from services.live.room import Room
     from services.live.writing import Writing
 
-    def stored(writing: Any, instance: Any, formed: Formed) -> None:
-        if formed.draft is not None and not formed.records:
+    def settling(room: Room, verdict: Verdict) -> None:
+        formed = room._in_flight
+        drafts_alone = formed is not None and formed.draft is not None and not formed.records
+        if drafts_alone and verdict is Verdict.COMMITTED:
             reached("during a draft flush")
 
     def acknowledging(formed: Formed) -> None:
@@ -51,7 +55,7 @@ def _wrap_live(reached: Reached) -> None:
     _before(Audience, "show", lambda *_: reached("before fan-out"))
     _before(Acquirer, "_load", lambda *_: reached("after acquire before load"))
     _after(Writing, "hand_over", lambda *_: reached("after hand-over before telling"))
-    _after(Writing, "_settled", stored)
+    _before(Room, "settle", settling)
 
 
 def _wrap_store(reached: Reached) -> None:

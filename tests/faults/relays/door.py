@@ -14,8 +14,9 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -23,6 +24,7 @@ from tests.faults.relays.road import Road, reset
 from tests.faults.relays.troubles import NONE, Trouble, Way
 
 _PROBE_SECONDS = 0.03
+_BACKLOG = 128
 
 Address = tuple[str, int]
 
@@ -61,7 +63,7 @@ class Door:
         self._part = _address(part)
         self._port = port
         self._caller_of = caller_of
-        self._server: asyncio.Server | None = None
+        self._listener: socket.socket | None = None
         self._roads: set[Road] = set()
         self._pumps: set[asyncio.Task[None]] = set()
         self._callers_in: set[asyncio.Task[None]] = set()
@@ -83,10 +85,10 @@ class Door:
     @property
     def listens(self) -> bool:
         """Whether somebody who dials is let in."""
-        return self._server is not None
+        return self._listener is not None
 
     async def __aenter__(self) -> Self:
-        await self._open()
+        self._open()
         self._watching = asyncio.create_task(self._watch(), name=f"door {self.name}")
         return self
 
@@ -140,14 +142,42 @@ class Door:
 
     # --- listening ---------------------------------------------------------------------------
 
-    async def _open(self) -> None:
-        self._server = await asyncio.start_server(self._connect, "127.0.0.1", self._port)
-        self._port = self._server.sockets[0].getsockname()[1]
+    def _open(self) -> None:
+        # Not by asyncio's server: that loses a connection which comes just as it is closed.
+        self._listener = socket.create_server(("127.0.0.1", self._port), backlog=_BACKLOG)
+        self._listener.setblocking(False)
+        self._port = self._listener.getsockname()[1]
+        asyncio.get_running_loop().add_reader(self._listener, self._accept, self._listener)
 
     def _shut(self) -> None:
-        if self._server is not None:
-            self._server.close()
-            self._server = None
+        if self._listener is not None:
+            asyncio.get_running_loop().remove_reader(self._listener)
+            self._listener.close()
+            self._listener = None
+
+    def _accept(self, listener: socket.socket) -> None:
+        try:
+            caller, _ = listener.accept()
+        except OSError:  # it has gone again
+            return
+        ends: list[asyncio.StreamWriter] = []
+        carrier = asyncio.create_task(self._let_in(caller, ends))
+        self._callers_in.add(carrier)
+        carrier.add_done_callback(partial(self._let_out, caller, ends))
+
+    def _let_out(
+        self,
+        caller: socket.socket,
+        ends: Sequence[asyncio.StreamWriter],
+        carrier: asyncio.Task[None],
+    ) -> None:
+        """End both connections with whatever ended their carrier."""
+        self._callers_in.discard(carrier)
+        if not ends:  # it ended before it began
+            caller.close()
+        for end in ends:
+            if not end.is_closing():
+                reset(end)
 
     async def _watch(self) -> None:
         """Refuse while the part does, or while nobody is to come."""
@@ -160,8 +190,8 @@ class Door:
                     async with asyncio.timeout(_PROBE_SECONDS):
                         await self._broke.wait()
                         self._broke.clear()
-            if self._server is None:
-                await self._open()
+            if self._listener is None:
+                self._open()
 
     async def _listened_behind(self) -> bool:
         loop = asyncio.get_running_loop()
@@ -181,26 +211,9 @@ class Door:
     def _trouble_of(self, caller: str) -> Trouble:
         return self._troubles.get(caller, self._everybody)
 
-    async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Let a caller in; whatever ends that, both connections end with it."""
-        carrier = asyncio.current_task()
-        assert carrier is not None
-        self._callers_in.add(carrier)
-        ends = [writer]
-        try:
-            await self._let_in(reader, writer, ends)
-        finally:
-            self._callers_in.discard(carrier)
-            for end in ends:
-                if not end.is_closing():
-                    reset(end)
-
-    async def _let_in(
-        self,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-        ends: list[asyncio.StreamWriter],
-    ) -> None:
+    async def _let_in(self, accepted: socket.socket, ends: list[asyncio.StreamWriter]) -> None:
+        reader, writer = await asyncio.open_connection(sock=accepted)
+        ends.append(writer)
         self.connections += 1
         caller = self._caller_of(
             writer.get_extra_info("peername")[1], writer.get_extra_info("sockname")[1]
