@@ -1,0 +1,88 @@
+// Where one writes: Enter sends, Shift+Enter begins a line. What is written outlives a reload.
+
+import { html, useLayoutEffect, useRef, useState } from "./html.js";
+import { Icon, named } from "./parts.js";
+
+const MOST_BYTES = 512 * 1024;
+const encoder = new TextEncoder();
+
+export function Composer({ session, focusOutput }) {
+  const { conversation } = session;
+  const kept = `sessiond.writing ${session.subject} ${session.id}`;
+  const [text, setText] = useState(() => sessionStorage.getItem(kept) ?? "");
+  const field = useRef();
+  useLayoutEffect(() => fit(field.current), [text]);
+  const { status, currentAgent } = conversation.session;
+  const [draft] = conversation.drafts.values();
+  const isLong = text.length > MOST_BYTES / 4 && encoder.encode(text).length > MOST_BYTES;
+
+  const write = (written) => {
+    setText(written);
+    session.typing(written !== "");
+    sessionStorage.setItem(kept, written);
+  };
+  const send = (event) => {
+    event?.preventDefault();
+    if (!text.trim() || isLong) return;
+    session.change("append", { content: text });
+    write("");
+    sessionStorage.removeItem(kept);
+    field.current.focus();
+  };
+  const press = (event) => {
+    if (event.key === "Enter" && !event.shiftKey && !event.isComposing) send(event);
+  };
+  return html`<form class="composer" onSubmit=${send}>
+    <${Waiting} conversation=${conversation} focusOutput=${focusOutput} />
+    ${status === "paused" && html`
+      <p class="composer-note">
+        This session is paused: you can write, and agents wait.
+        <button type="button" class="button is-quiet" onClick=${() => session.change("resume")}>Resume</button>
+      </p>`}
+    <${Typing} session=${session} />
+    <div class="composer-field">
+      <textarea
+        ref=${field} rows="1" dir="auto" aria-label="Message" value=${text}
+        placeholder=${currentAgent ? `Message ${named(currentAgent)}` : "Write a message"}
+        onInput=${({ target }) => write(target.value)} onKeyDown=${press}
+        onBlur=${() => session.typing(false)}
+      ></textarea>
+      ${draft && html`
+        <button
+          type="button" class="round-button" title="Stop the answer" aria-label="Stop the answer"
+          onClick=${() => session.change("cancel", { turnId: draft.turnId })}
+        ><${Icon} name="stop" /></button>`}
+      <button
+        class="round-button is-primary" title="Send" aria-label="Send" disabled=${!text.trim() || isLong}
+      ><${Icon} name="send" /></button>
+    </div>
+    ${isLong && html`<p class="error" role="alert">A message can be 512 KiB long, and this is more.</p>`}
+  </form>`;
+}
+
+/** Leads to an output that waits, which may be out of sight. */
+function Waiting({ conversation: { outputs }, focusOutput }) {
+  const [outputId] = Object.entries(outputs).find(([, { status }]) => status === "pending") ?? [];
+  if (!outputId) return null;
+  return html`<p class="composer-note is-waiting">
+    An output waits for your decision.
+    <button type="button" class="button is-quiet" onClick=${() => focusOutput(outputId)}>Show it</button>
+  </p>`;
+}
+
+function Typing({ session }) {
+  const typing = session.conversation.present.members
+    .filter((member) => member.typing)
+    .map(({ subject, actingFor }) => actingFor || subject)
+    .filter((name) => name !== session.subject || !session.isTyping)
+    .map((name) => (name === session.subject ? "You, in another window," : name));
+  const verb = typing.length > 1 || typing[0]?.startsWith("You,") ? "are" : "is";
+  return html`<p class="typing">
+    ${typing.length > 0 && html`<span class="dots"><i /><i /><i /></span><bdi>${typing.join(", ")}</bdi> ${verb} typing`}
+  </p>`;
+}
+
+function fit(field) {
+  field.style.height = "auto";
+  field.style.height = `${field.scrollHeight}px`;
+}

@@ -1,0 +1,165 @@
+// The conversation, newest at the bottom: it stays there while one is there, and stays put while
+// one reads further up.
+
+import { Component, html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "./html.js";
+import { Message, Outgoing, voiceOf, Writing } from "./message.js";
+import { Output } from "./outputs.js";
+import { Icon } from "./parts.js";
+import { dayName, dayOf, useNow } from "./relative_time.js";
+import { timeline } from "./timeline.js";
+
+const NEAR_PX = 80;
+const EARLY_PX = 600;
+const SAID_CHARACTERS = 300;
+
+export function Messages({ session }) {
+  const { conversation, outbox, older, subject } = session;
+  const { messages, outputs, hasOlder, drafts } = conversation;
+  const owner = conversation.session.userId;
+  const now = useNow();
+  const today = dayOf(now);
+  const before = useRef([]);
+  const chunks = useMemo(() => {
+    before.current = timeline({ messages, outputs, hasOlder }, before.current);
+    return before.current;
+  }, [messages, outputs, hasOlder]);
+  const { scroller, content, isAway, scrolled, loadOlder, toEnd } = useScrolling(session);
+  const outgoing = outbox.items.filter(({ kind }) => kind === "append");
+  const isEmpty = !messages.length && !outgoing.length && !chunks.length && !drafts.size;
+  return html`<div class="conversation">
+    <div class="scroller" ref=${scroller} onScroll=${scrolled} tabindex="0" role="region" aria-label="Conversation">
+      <div class="messages" ref=${content}>
+        <${Older} older=${older} hasOlder=${hasOlder} load=${loadOlder} />
+        ${chunks.map((chunk) => html`
+          <${Chunk}
+            key=${chunk.id} chunk=${chunk} today=${today} session=${session} owner=${owner} subject=${subject}
+          />`)}
+        ${outgoing.map((item) => html`<${Outgoing} key=${item.opId} item=${item} session=${session} />`)}
+        ${[...drafts.values()].map((draft) => html`
+          <${Writing} key=${draft.turnId} draft=${draft} agent=${conversation.session.currentAgent} />`)}
+        ${isEmpty && html`<p class="beginning">This is the beginning. Say what you want to work on.</p>`}
+      </div>
+    </div>
+    ${isAway && html`
+      <button class="to-end" onClick=${toEnd}><${Icon} name="down" /> Newest</button>`}
+    <${Announcer} messages=${messages} owner=${owner} subject=${subject} />
+  </div>`;
+}
+
+/** Drawn again only when it is another one: a pending output looks after itself. */
+class Chunk extends Component {
+  shouldComponentUpdate({ chunk, today, session }) {
+    const isSame = chunk === this.props.chunk && today === this.props.today;
+    return !isSame || chunk.items.some(({ output }) => output?.status === "pending") || session !== this.props.session;
+  }
+
+  render({ chunk, session, owner, subject }) {
+    return html`<div class="chunk" style=${{ "--items": chunk.items.length }}>
+      ${chunk.items.flatMap((item) => [
+        item.opensDay && html`
+          <h2 class="day" key=${`day ${item.key}`}><span>${dayName(item.at, Date.now())}</span></h2>`,
+        item.message
+          ? html`<${Message}
+              key=${item.key} message=${item.message} goesOn=${item.goesOn}
+              voice=${voiceOf(item.message, owner, subject)}
+            />`
+          : html`<${Output}
+              key=${item.key} outputId=${item.outputId} output=${item.output} session=${session}
+            />`,
+      ])}
+    </div>`;
+  }
+}
+
+function Older({ older, hasOlder, load }) {
+  if (!hasOlder) return null;
+  if (older.state === "failed") {
+    return html`<p class="beginning" role="alert">
+      Older messages did not load.
+      <button class="button is-quiet" onClick=${load}>Try again</button>
+    </p>`;
+  }
+  return html`<p class="beginning">
+    <button class="button is-quiet" disabled=${older.state === "loading"} onClick=${load}>
+      ${older.state === "loading" ? "Loading older messages…" : "Load older messages"}
+    </button>
+  </p>`;
+}
+
+function useScrolling(session) {
+  const scroller = useRef();
+  const content = useRef();
+  const isAtEnd = useRef(true);
+  const anchor = useRef(null);
+  const [isAway, setAway] = useState(false);
+  const [first] = session.conversation.messages;
+
+  const toEnd = () => {
+    isAtEnd.current = true;
+    setAway(false);
+    scroller.current.scrollTop = scroller.current.scrollHeight;
+  };
+  const scrolled = () => {
+    const { scrollTop, scrollHeight, clientHeight } = scroller.current;
+    isAtEnd.current = scrollHeight - scrollTop - clientHeight < NEAR_PX;
+    setAway(!isAtEnd.current);
+    if (scrollTop < EARLY_PX || anchor.current) loadOlder();
+  };
+  const loadOlder = () => {
+    if (!session.conversation.hasOlder) return;
+    anchor.current = topmost(scroller.current);
+    session.loadOlder();
+  };
+  // What is above may turn out larger than it was thought to be, and answers grow.
+  useLayoutEffect(() => {
+    const watching = new ResizeObserver(() => isAtEnd.current && toEnd());
+    watching.observe(content.current);
+    watching.observe(scroller.current);
+    return () => watching.disconnect();
+  }, []);
+  // Older messages have come: what one was reading stays where it was.
+  useLayoutEffect(() => {
+    const { element, top } = anchor.current ?? {};
+    if (element?.isConnected && !isAtEnd.current) {
+      keepStill(scroller.current, element.getBoundingClientRect().top - top);
+    }
+    anchor.current = null;
+  }, [first?.seq]);
+  return { scroller, content, isAway, scrolled, loadOlder, toEnd };
+}
+
+/** Scroll by as much as the content has moved, and keep the browser from doing so as well. */
+function keepStill(scroller, moved) {
+  scroller.style.overflowAnchor = "none";
+  scroller.scrollTop += moved;
+  requestAnimationFrame(() => requestAnimationFrame(() => (scroller.style.overflowAnchor = "")));
+}
+
+/** The first message in sight, and where it is. */
+function topmost(scroller) {
+  const edge = scroller.getBoundingClientRect().top;
+  for (const element of scroller.querySelectorAll(".message")) {
+    const { top, bottom } = element.getBoundingClientRect();
+    if (bottom > edge) return { element, top };
+  }
+  return null;
+}
+
+/** Tells those who listen of each new message, whole and once. */
+function Announcer({ messages, owner, subject }) {
+  const seen = useRef(messages.at(-1)?.seq ?? 0);
+  const [said, setSaid] = useState("");
+  useEffect(() => {
+    const fresh = messages.filter(({ seq }) => seq > seen.current);
+    seen.current = messages.at(-1)?.seq ?? 0;
+    const others = fresh.filter(({ sender }) => sender !== "user" || owner !== subject);
+    if (others.length) setSaid(others.map((each) => spoken(each, owner, subject)).join(" "));
+  }, [messages]);
+  return html`<div class="unseen" aria-live="polite">${said}</div>`;
+}
+
+function spoken(message, owner, subject) {
+  const { content } = message;
+  const text = content.length > SAID_CHARACTERS ? `${content.slice(0, SAID_CHARACTERS)}…` : content;
+  return `${voiceOf(message, owner, subject)}: ${text}`;
+}

@@ -1,0 +1,107 @@
+// The dialogue that makes a session: which workflow, which inputs.
+
+import { html, useEffect, useRef, useState } from "./html.js";
+import { chatPath, place } from "./navigation.js";
+import { IconButton } from "./parts.js";
+import { duration } from "./relative_time.js";
+
+const DEMO = { demo: "true" }; // the example agent acts in no other session
+const FRESH = { name: "", value: "" };
+
+export function NewSession({ list, workflows, inDevelopment, close }) {
+  const dialog = useRef();
+  const [workflowId, setWorkflowId] = useState(workflows[0]?.id);
+  const [title, setTitle] = useState("");
+  const [inputs, setInputs] = useState([FRESH]);
+  const [isDemo, setDemo] = useState(inDevelopment);
+  const [problem, setProblem] = useState(null);
+  const [isBusy, setBusy] = useState(false);
+  useEffect(() => dialog.current.showModal(), []);
+
+  const create = async (event) => {
+    event.preventDefault();
+    setBusy(true);
+    setProblem(null);
+    const filled = inputs.filter(({ name }) => name.trim());
+    const userInputs = Object.fromEntries(filled.map(({ name, value }) => [name.trim(), value]));
+    try {
+      const asked = { workflowId, title: title.trim(), userInputs, metadata: isDemo ? DEMO : {} };
+      place.go(chatPath((await list.create(asked)).id));
+    } catch (failure) {
+      setProblem(failure);
+      setBusy(false);
+    }
+  };
+
+  return html`<dialog ref=${dialog} class="dialog" aria-labelledby="new-session" onClose=${close}>
+    <form onSubmit=${create}>
+      <div class="dialog-head">
+        <h2 id="new-session">New session</h2>
+        <${IconButton} icon="close" label="Close" onClick=${() => dialog.current.close()} />
+      </div>
+      <fieldset class="group">
+        <legend>Workflow</legend>
+        ${workflows.map((workflow) => html`
+          <label class="card-choice" key=${workflow.id}>
+            <input
+              type="radio" name="workflow" checked=${workflow.id === workflowId}
+              onChange=${() => setWorkflowId(workflow.id)}
+            />
+            <span><strong>${workflow.name}</strong><small>${extent(workflow)}</small></span>
+          </label>`)}
+      </fieldset>
+      <label class="group">
+        <span>Title <small>optional; otherwise your first message gives one</small></span>
+        <input
+          class="field" maxlength="200" dir="auto" value=${title}
+          onInput=${({ target }) => setTitle(target.value)}
+        />
+      </label>
+      <${Inputs} inputs=${inputs} change=${setInputs} />
+      ${inDevelopment && html`
+        <label class="check">
+          <input type="checkbox" checked=${isDemo} onChange=${() => setDemo(!isDemo)} />
+          <span>Let the example agent answer <small>development only</small></span>
+        </label>`}
+      ${problem && html`<p class="error" role="alert">${problem.sentence}</p>`}
+      <div class="dialog-foot">
+        <button type="button" class="button" onClick=${() => dialog.current.close()}>Cancel</button>
+        <button class="button is-primary" disabled=${isBusy || !workflowId}>
+          ${isBusy ? "Starting…" : "Start session"}
+        </button>
+      </div>
+    </form>
+  </dialog>`;
+}
+
+function Inputs({ inputs, change }) {
+  const set = (index, part) =>
+    change(inputs.map((input, at) => (at === index ? { ...input, ...part } : input)));
+  return html`<fieldset class="group">
+    <legend>Inputs <small>what the agents should know, for example market: EU</small></legend>
+    ${inputs.map((input, index) => html`
+      <div class="input-row" key=${index}>
+        <input
+          class="field" placeholder="Name" aria-label=${`Name of input ${index + 1}`} dir="auto"
+          value=${input.name} onInput=${({ target }) => set(index, { name: target.value })}
+        />
+        <input
+          class="field" placeholder="Value" aria-label=${`Value of input ${index + 1}`} dir="auto"
+          value=${input.value} onInput=${({ target }) => set(index, { value: target.value })}
+        />
+        <${IconButton}
+          icon="close" label=${`Remove input ${index + 1}`} disabled=${inputs.length === 1}
+          onClick=${() => change(inputs.filter((_, at) => at !== index))}
+        />
+      </div>`)}
+    <button type="button" class="button is-quiet" onClick=${() => change([...inputs, FRESH])}>
+      Add an input
+    </button>
+  </fieldset>`;
+}
+
+function extent({ steps }) {
+  if (!steps.length) return "A conversation without steps";
+  const minutes = steps.reduce((sum, step) => sum + step.minutes, 0);
+  return `${steps.length} steps, about ${duration(minutes)}`;
+}
