@@ -7,7 +7,6 @@ import { Messages } from "./messages.js";
 import { useModel } from "./model.js";
 import { Link } from "./navigation.js";
 import { OpenSession } from "./open_session.js";
-import { outputElementId } from "./outputs.js";
 import { Notice } from "./parts.js";
 import { Steps } from "./steps.js";
 
@@ -51,11 +50,6 @@ function Opened({ sessionId, rest, signIn }) {
 function Whole({ session }) {
   const { conversation, connection } = session;
   const { state } = connection.standing;
-  const focusOutput = (outputId) => {
-    const element = document.getElementById(outputElementId(outputId));
-    element?.scrollIntoView({ block: "start" });
-    element?.focus({ preventScroll: true });
-  };
   return html`<main id="main" class="chat" tabindex="-1">
     <${ChatHead} session=${session} />
     ${state !== "connected" && state !== "ended" && html`
@@ -74,16 +68,12 @@ function Whole({ session }) {
             ${conversation.session.progress.completedSteps} of ${conversation.session.progress.totalSteps} steps
           </span>`}
       </summary>
-      <${Position} conversation=${conversation} />
+      <${Steps} session=${session} />
     </details>
-    <div class="steps-side"><${Position} conversation=${conversation} /></div>
+    <div class="steps-side"><${Steps} session=${session} /></div>
     <${Messages} session=${session} />
-    <${Composer} session=${session} focusOutput=${focusOutput} />
+    <${Composer} session=${session} />
   </main>`;
-}
-
-function Position({ conversation: { session, workflow, outputs } }) {
-  return html`<${Steps} session=${session} workflow=${workflow} outputs=${outputs} />`;
 }
 
 function Loading({ state }) {

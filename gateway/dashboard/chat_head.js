@@ -42,7 +42,7 @@ export function ChatHead({ session }) {
   </header>`;
 }
 
-const CHANGES = ["update", "pause", "resume", "cancel"];
+const CHANGES = ["update", "pause", "resume"];
 
 function Present({ present: { members, count }, subject }) {
   const people = members.map(({ subject: name, role, actingFor }) => ({

@@ -1,12 +1,13 @@
 // Where one writes: Enter sends, Shift+Enter begins a line. What is written outlives a reload.
 
 import { html, useLayoutEffect, useRef, useState } from "./html.js";
+import { showOutput } from "./outputs.js";
 import { Icon, named } from "./parts.js";
 
 const MOST_BYTES = 512 * 1024;
 const encoder = new TextEncoder();
 
-export function Composer({ session, focusOutput }) {
+export function Composer({ session }) {
   const { conversation } = session;
   const kept = `sessiond.writing ${session.subject} ${session.id}`;
   const [text, setText] = useState(() => sessionStorage.getItem(kept) ?? "");
@@ -33,7 +34,7 @@ export function Composer({ session, focusOutput }) {
     if (event.key === "Enter" && !event.shiftKey && !event.isComposing) send(event);
   };
   return html`<form class="composer" onSubmit=${send}>
-    <${Waiting} conversation=${conversation} focusOutput=${focusOutput} />
+    <${Waiting} session=${session} />
     ${status === "paused" && html`
       <p class="composer-note">
         This session is paused: you can write, and agents wait.
@@ -61,12 +62,13 @@ export function Composer({ session, focusOutput }) {
 }
 
 /** Leads to an output that waits, which may be out of sight. */
-function Waiting({ conversation: { outputs }, focusOutput }) {
+function Waiting({ session }) {
+  const { outputs } = session.conversation;
   const [outputId] = Object.entries(outputs).find(([, { status }]) => status === "pending") ?? [];
   if (!outputId) return null;
   return html`<p class="composer-note is-waiting">
     An output waits for your decision.
-    <button type="button" class="button is-quiet" onClick=${() => focusOutput(outputId)}>Show it</button>
+    <button type="button" class="button is-quiet" onClick=${() => showOutput(session, outputId)}>Show it</button>
   </p>`;
 }
 

@@ -90,6 +90,7 @@ function useScrolling(session) {
   const scroller = useRef();
   const content = useRef();
   const isAtEnd = useRef(true);
+  const lastTop = useRef(0);
   const anchor = useRef(null);
   const [isAway, setAway] = useState(false);
   const [first] = session.conversation.messages;
@@ -101,7 +102,11 @@ function useScrolling(session) {
   };
   const scrolled = () => {
     const { scrollTop, scrollHeight, clientHeight } = scroller.current;
-    isAtEnd.current = scrollHeight - scrollTop - clientHeight < NEAR_PX;
+    const below = scrollHeight - scrollTop - clientHeight;
+    // Who scrolls up by a little means it, also while an answer pushes the end away.
+    const wentUp = scrollTop < lastTop.current && below > 1;
+    isAtEnd.current = below < NEAR_PX && !wentUp;
+    lastTop.current = scrollTop;
     setAway(!isAtEnd.current);
     if (scrollTop < EARLY_PX || anchor.current) loadOlder();
   };

@@ -9,7 +9,6 @@ import { path } from "./rest.js";
 
 const TAIL = 100;
 const OLDER = 200;
-const MOST = 1000;
 const TYPING_MS = 3000; // others see it for 6 s
 
 /** Frames that come together are drawn together, once for each frame of the screen. */
@@ -87,8 +86,8 @@ export class OpenSession extends Model {
     try {
       const had = conversation.messages.length;
       // The first pages hold what is here already.
-      for (let size = OLDER; conversation.messages.length === had; size = MOST) {
-        const page = await this.#olderPage(this.#pageToken ? OLDER : size);
+      while (conversation.messages.length === had) {
+        const page = await this.#olderPage();
         conversation.takeOlder(page.messages.reverse());
         this.#pageToken = page.nextPageToken;
         if (!page.nextPageToken) break;
@@ -100,15 +99,15 @@ export class OpenSession extends Model {
     this.changed();
   }
 
-  async #olderPage(size) {
-    const asked = new URLSearchParams({ order: "desc", pageSize: String(size) });
+  async #olderPage() {
+    const asked = new URLSearchParams({ order: "desc", pageSize: String(OLDER) });
     if (this.#pageToken) asked.set("pageToken", this.#pageToken);
     try {
       return await this.#rest.get(`${path`/api/chat/${this.id}/messages`}?${asked}`);
     } catch (problem) {
       if (problem.code !== "PAGE_TOKEN_EXPIRED") throw problem;
       this.#pageToken = "";
-      return this.#olderPage(MOST);
+      return this.#olderPage();
     }
   }
 

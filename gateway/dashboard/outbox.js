@@ -49,6 +49,8 @@ export class Outbox {
   answered(reply) {
     const item = this.items.find((each) => each.opId === reply.opId);
     if (!item || item.state === "sent") return null;
+    // What was to be stopped may have ended by itself.
+    if (reply.error && item.kind === "cancel") return this.discard(item);
     if (reply.error?.retryable) return { item, afterMs: reply.error.retryAfterMs || 1000 };
     this.#become(item, reply.error
       ? { state: "failed", problem: reply.error }
@@ -76,6 +78,7 @@ export class Outbox {
   discard(item) {
     this.items = this.items.filter((each) => each.opId !== item.opId);
     this.#keep();
+    return null;
   }
 
   #become(item, change) {

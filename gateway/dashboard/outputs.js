@@ -1,22 +1,32 @@
 // An output of an agent, right in the conversation: to read, and to decide while it waits.
 
-import { html, useState } from "./html.js";
+import { html, useEffect, useRef, useState } from "./html.js";
 import { Markdown } from "./message.js";
 import { Icon, named } from "./parts.js";
 import { exactTime, timeOfDay } from "./relative_time.js";
 
 const WORDS = { pending: "Waits for you", approved: "Approved", rejected: "Sent back", error: "Failed" };
 
-export const outputElementId = (outputId) => `output-${outputId}`;
+const elementId = (outputId) => `output-${outputId}`;
+
+/** Bring an output into sight; older ones come with the messages around them. */
+export async function showOutput(session, outputId) {
+  const found = () => document.getElementById(elementId(outputId));
+  while (!found() && session.conversation.hasOlder && session.older.state === "idle") {
+    await session.loadOlder();
+  }
+  found()?.scrollIntoView({ block: "start" });
+  found()?.focus({ preventScroll: true });
+}
 
 export function Output({ outputId, output, session }) {
   const { agentId, stepId, status, content, qualityScore, generatedAt } = output;
   const step = session.conversation.workflow.steps.find(({ id }) => id === stepId);
   const isPending = status === "pending";
   const body = html`<${Markdown} text=${content} />`;
-  const heading = `${outputElementId(outputId)}-heading`;
+  const heading = `${elementId(outputId)}-heading`;
   return html`<section
-    class="output is-${status}" id=${outputElementId(outputId)} tabindex="-1" aria-labelledby=${heading}
+    class="output is-${status}" id=${elementId(outputId)} tabindex="-1" aria-labelledby=${heading}
   >
     <header class="output-head">
       <div>
@@ -97,17 +107,13 @@ function Pending({ outputId, content, session, children }) {
 }
 
 function Field({ label, text, change, rows }) {
-  const focus = (element) => element && !element.dataset.met && focused(element);
+  const field = useRef();
+  useEffect(() => field.current.focus(), []);
   return html`<label class="group">
     <span>${label}</span>
     <textarea
-      ref=${focus} class="field" rows=${rows} dir="auto" value=${text}
+      ref=${field} class="field" rows=${rows} dir="auto" value=${text}
       onInput=${({ target }) => change(target.value)}
     ></textarea>
   </label>`;
-}
-
-function focused(element) {
-  element.dataset.met = "true";
-  element.focus();
 }

@@ -1,48 +1,47 @@
 // Where the workflow stands: its steps, stage by stage.
 
 import { html } from "./html.js";
-import { outputElementId } from "./outputs.js";
+import { showOutput } from "./outputs.js";
 import { Icon, named } from "./parts.js";
 import { Progress, stagesOf } from "./progress.js";
 import { duration } from "./relative_time.js";
 
-export function Steps({ session, workflow, outputs }) {
+export function Steps({ session }) {
+  const { session: state, workflow, outputs } = session.conversation;
   if (!workflow.steps.length) {
     return html`<aside class="steps" aria-label="Workflow">
       <h2>${workflow.name}</h2>
-      <p class="hint">A conversation with ${named(session.currentAgent)}, without steps.</p>
+      <p class="hint">A conversation with ${named(state.currentAgent)}, without steps.</p>
     </aside>`;
   }
-  const stages = stagesOf(session.progress, workflow);
+  const stages = stagesOf(state.progress, workflow);
   return html`<aside class="steps" aria-label="Workflow">
     <h2>${workflow.name}</h2>
-    <${Progress} progress=${session.progress} workflow=${workflow} />
+    <${Progress} progress=${state.progress} workflow=${workflow} />
     ${stages.map((stage) => html`
       <section class="steps-stage" key=${stage.name}>
         <h3>${named(stage.name)} <small>${Math.round(stage.done * 100)} %</small></h3>
         <ol>
           ${workflow.steps.map((step, index) => step.stage === stage.name && html`
-            <${Step} step=${step} index=${index} session=${session} outputs=${outputs} />`)}
+            <${Step}
+              key=${step.id} step=${step} index=${index} current=${state.currentStep}
+              outputs=${outputs} session=${session}
+            />`)}
         </ol>
       </section>`)}
   </aside>`;
 }
 
-function Step({ step, index, session, outputs }) {
-  const isDone = index < session.currentStep;
-  const isCurrent = index === session.currentStep;
+function Step({ step, index, current, outputs, session }) {
+  const isDone = index < current;
+  const isCurrent = index === current;
   const standing = isDone ? "is-done" : isCurrent ? "is-current" : "is-ahead";
   const [outputId] = Object.entries(outputs).findLast(([, { stepId }]) => stepId === step.id) ?? [];
-  const show = () => {
-    const element = document.getElementById(outputElementId(outputId));
-    element?.scrollIntoView({ block: "start" });
-    element?.focus({ preventScroll: true });
-  };
   return html`<li class="step ${standing}" aria-current=${isCurrent ? "step" : undefined}>
     <span class="step-mark">${isDone ? html`<${Icon} name="check" />` : index + 1}</span>
     <span class="step-text">
       ${outputId
-        ? html`<button class="step-name" onClick=${show}>${step.name}</button>`
+        ? html`<button class="step-name" onClick=${() => showOutput(session, outputId)}>${step.name}</button>`
         : html`<span class="step-name">${step.name}</span>`}
       <small>
         ${isDone && html`<span class="unseen">Done. </span>`}
