@@ -108,7 +108,8 @@ function useScrolling(session) {
     isAtEnd.current = below < NEAR_PX && !wentUp;
     lastTop.current = scrollTop;
     setAway(!isAtEnd.current);
-    if (scrollTop < EARLY_PX || anchor.current) loadOlder();
+    if (anchor.current) anchor.current = topmost(scroller.current);
+    else if (scrollTop < EARLY_PX && session.older.state === "idle") loadOlder();
   };
   const loadOlder = () => {
     if (!session.conversation.hasOlder) return;
