@@ -23,12 +23,12 @@ export function ChatHead({ session }) {
       >
         <h1 class=${title ? "" : "is-untitled"}><bdi>${title || UNTITLED}</bdi></h1>
       <//>
-      ${failed && html`
-        <p class="error" role="alert">
-          ${failed.problem.detail}
-          <button class="button is-quiet" onClick=${() => session.discard(failed)}>Dismiss</button>
-        </p>`}
     </div>
+    ${failed && html`
+      <p class="error" role="alert">
+        ${failed.problem.detail}
+        <button class="button is-quiet" onClick=${() => session.discard(failed)}>Dismiss</button>
+      </p>`}
     <div class="chat-facts">
       <${Status} status=${status} />
       ${currentAgent && html`<span class="chat-agent">with ${named(currentAgent)}</span>`}
@@ -44,16 +44,19 @@ export function ChatHead({ session }) {
 
 const CHANGES = ["update", "pause", "resume"];
 
+/** Who else is here. */
 function Present({ present: { members, count }, subject }) {
-  const people = members.map(({ subject: name, role, actingFor }) => ({
-    name: actingFor || name,
-    kind: role === "agent" ? "agent" : "user",
-    label: `${actingFor || name}${name === subject ? " (you)" : ""} is here`,
-  }));
-  const hidden = count - Math.min(people.length, SHOWN);
-  return html`<div class="present" role="group" aria-label=${`${count} here`}>
-    ${people.slice(0, SHOWN).map(({ name, kind, label }) => html`
-      <${Avatar} key=${name} name=${kind === "agent" ? named(name) : name} kind=${kind} label=${label} />`)}
+  const others = members
+    .map(({ subject: name, role, actingFor }) => ({ name: actingFor || name, role }))
+    .filter(({ name }) => name !== subject);
+  if (!others.length) return null;
+  const hidden = count - (members.length - others.length) - Math.min(others.length, SHOWN);
+  return html`<div class="present" role="group" aria-label="Others here">
+    ${others.slice(0, SHOWN).map(({ name, role }) => html`
+      <${Avatar}
+        key=${name} name=${role === "agent" ? named(name) : name}
+        kind=${role === "agent" ? "agent" : "user"} label=${`${name} is here`}
+      />`)}
     ${hidden > 0 && html`<span class="avatar is-more" title=${`${hidden} more are here`}>+${hidden}</span>`}
   </div>`;
 }

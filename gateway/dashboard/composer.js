@@ -1,7 +1,7 @@
 // Where one writes: Enter sends, Shift+Enter begins a line. What is written outlives a reload.
 
-import { html, useLayoutEffect, useRef, useState } from "./html.js";
-import { showOutput } from "./outputs.js";
+import { html, useEffect, useLayoutEffect, useRef, useState } from "./html.js";
+import { outputElement, showOutput } from "./outputs.js";
 import { Icon, named } from "./parts.js";
 
 const MOST_BYTES = 512 * 1024;
@@ -61,11 +61,20 @@ export function Composer({ session }) {
   </form>`;
 }
 
-/** Leads to an output that waits, which may be out of sight. */
+/** Leads to an output that waits and is out of sight. */
 function Waiting({ session }) {
-  const { outputs } = session.conversation;
+  const { outputs, messages } = session.conversation;
   const [outputId] = Object.entries(outputs).find(([, { status }]) => status === "pending") ?? [];
-  if (!outputId) return null;
+  const [isSeen, setSeen] = useState(false);
+  useEffect(() => {
+    setSeen(false);
+    const element = outputElement(outputId);
+    if (!element) return undefined;
+    const watching = new IntersectionObserver(([{ isIntersecting }]) => setSeen(isIntersecting));
+    watching.observe(element);
+    return () => watching.disconnect();
+  }, [outputId, messages]);
+  if (!outputId || isSeen) return null;
   return html`<p class="composer-note is-waiting">
     An output waits for your decision.
     <button type="button" class="button is-quiet" onClick=${() => showOutput(session, outputId)}>Show it</button>

@@ -9,9 +9,12 @@ const WORDS = { pending: "Waits for you", approved: "Approved", rejected: "Sent 
 
 const elementId = (outputId) => `output-${outputId}`;
 
+/** Where an output is shown; null where it is not loaded. */
+export const outputElement = (outputId) => document.getElementById(elementId(outputId));
+
 /** Bring an output into sight; older ones come with the messages around them. */
 export async function showOutput(session, outputId) {
-  const found = () => document.getElementById(elementId(outputId));
+  const found = () => outputElement(outputId);
   while (!found() && session.conversation.hasOlder && session.older.state === "idle") {
     await session.loadOlder();
   }

@@ -33,13 +33,11 @@ export function SessionRow({ session, list, workflow, now }) {
       ${currentAgent && html`<span>with ${named(currentAgent)}</span>`}
     </p>
     <p class="row-last" dir="auto">${lastMessage || "No message yet."}</p>
-    <div class="row-foot">
-      <${Progress} progress=${progress} workflow=${workflow} />
-      <div class="row-actions">
-        <${PauseButton} session=${session} list=${list} name=${name} />
-        <${IconButton} icon="trash" label=${`Delete ${name}`} onClick=${() => remove(list, session)} />
-        <${Link} href=${chatPath(id)} class="button" aria-label=${`Continue ${name}`}>Continue<//>
-      </div>
+    <${Progress} progress=${progress} workflow=${workflow} />
+    <div class="row-actions">
+      <${PauseButton} session=${session} list=${list} name=${name} />
+      <${IconButton} icon="trash" label=${`Delete ${name}`} onClick=${() => remove(list, session)} />
+      <${Link} href=${chatPath(id)} class="button" aria-label=${`Continue ${name}`}>Continue<//>
     </div>
   </li>`;
 }
