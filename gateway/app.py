@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.annotations import Operation, operations
+from gateway.assets import dashboard
 from gateway.connections import BoundedHttp
 from gateway.exchange import Endpoint, Exchange, SocketEndpoint
 from gateway.figures import HttpFigures
@@ -22,7 +23,7 @@ from gateway.lives import Lives
 from gateway.open_streams import OpenStreams
 from gateway.openapi import document
 from gateway.origins import Origins
-from gateway.pages import home, not_a_handshake, openapi
+from gateway.pages import not_a_handshake, openapi
 from gateway.readiness import Readiness
 from gateway.rest import RestOperation
 from gateway.routes import RouteTable
@@ -133,7 +134,8 @@ def application(
     for route in monitoring_routes(running.registry, running.health):
         routes.add("GET", route.path, _page(route.endpoint))
     routes.add("GET", "/openapi.json", _page(openapi(document(found))))
-    routes.add("GET", "/", _page(home))
+    for path, asset in dashboard(settings.sign_in_url):
+        routes.add("GET", path, asset)
     return Front(routes, sockets, origins, HttpFigures(running.registry), new_id=new_id)
 
 

@@ -1,4 +1,4 @@
-"""Pages that need no caller."""
+"""Answers that need no caller."""
 
 from __future__ import annotations
 
@@ -7,26 +7,10 @@ from typing import Any
 
 import orjson
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import Response
 
 from gateway.exchange import Exchange
 from sessiond.errors import InvalidArgument
-
-_HOME = """<!doctype html>
-<html lang="en">
-<head><meta charset="utf-8"><title>sessiond</title></head>
-<body style="font-family: sans-serif; margin: 3rem">
-<h1>sessiond</h1>
-<p>The state of AI-agent chat sessions: durable, ordered, live.</p>
-<p>This is its REST interface. <a href="/openapi.json">/openapi.json</a> describes it.</p>
-</body>
-</html>
-"""
-
-
-async def home(request: Request) -> Response:
-    """Say what this is."""
-    return HTMLResponse(_HOME)
 
 
 def openapi(document: dict[str, Any]) -> Callable[[Request], Awaitable[Response]]:

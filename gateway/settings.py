@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from services.serving.addresses import HostPort
 from services.serving.settings import Address, Addresses, Names, PartSettings, expected
 
 _ORIGIN = re.compile(r"https?://(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
+_URL = re.compile(_ORIGIN.pattern + r"(?:/[!$-;=@-~]*)?")
 
 
 class GatewaySettings(PartSettings):
@@ -19,6 +20,7 @@ class GatewaySettings(PartSettings):
         store_addresses, live_addresses: the replicas, in order of preference.
         cors_origins: the web pages that may call from a browser, `https://app.example.com`, over
             HTTP and WebSocket.
+        sign_in_url: where the dashboard sends a user to sign in; "": it asks for a token instead.
         max_body_bytes: the largest request body.
         body_seconds: how long a client may take to send a body.
         upstream_seconds: how long Store and Live may take to answer.
@@ -33,6 +35,7 @@ class GatewaySettings(PartSettings):
     store_addresses: Addresses = Field(min_length=1)
     live_addresses: Addresses = Field(min_length=1)
     cors_origins: Names = ()
+    sign_in_url: str = ""
     # Below what Store and Live read in one message, and more than any field may hold.
     max_body_bytes: int = Field(default=1024 * 1024, ge=1024, le=3 * 1024 * 1024)
     body_seconds: float = Field(default=10.0, gt=0, le=600)
@@ -48,4 +51,13 @@ class GatewaySettings(PartSettings):
     def _are_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if not all(_ORIGIN.fullmatch(origin) for origin in value):
             raise expected("must be a comma list of origins, as https://app.example.com")
+        return value
+
+    @field_validator("sign_in_url")
+    @classmethod
+    def _is_an_absolute_url(cls, value: str, info: ValidationInfo) -> str:
+        if value and not _URL.fullmatch(value):
+            raise expected("must be an absolute http or https URL without query and fragment")
+        if value.startswith("http:") and info.data.get("env") == "production":
+            raise expected("must use https in production")
         return value
