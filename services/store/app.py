@@ -41,6 +41,7 @@ OWNERSHIP = "/sessiond.v1.OwnershipService/"
 
 ROLES = {
     SESSIONS: frozenset({Role.USER, Role.AGENT, Role.SERVICE, Role.ADMIN}),
+    SESSIONS + "ListWorkflows": frozenset(Role),
     OWNERSHIP: frozenset({Role.LIVE}),
     OWNERSHIP + "WatchInstances": frozenset({Role.LIVE, Role.GATEWAY}),
     OWNERSHIP + "ReportUnreachable": frozenset({Role.LIVE, Role.GATEWAY}),
@@ -115,7 +116,7 @@ async def serving(
         )
         watching = Watching(repository, running.health, clock=loop.time)
         add_StoreServiceServicer_to_server(
-            StoreServicer(sessions, repository, watching, limits), server.grpc
+            StoreServicer(sessions, repository, workflows, watching, limits), server.grpc
         )
         add_OwnershipServiceServicer_to_server(
             OwnershipServicer(

@@ -15,6 +15,7 @@ from services.store.messages import list_messages
 from services.store.repository import Repository
 from services.store.sessions import Sessions
 from services.store.watching import Watching, WatchQuery, check_watch
+from services.store.workflows import Workflows
 from sessiond.errors import InvalidArgument, Violations
 from sessiond.session.checks import (
     check_name,
@@ -24,6 +25,7 @@ from sessiond.session.checks import (
     check_user_id,
 )
 from sessiond.session.limits import Limits
+from sessiond.state_wire import workflow_to_wire
 from sessiond.v1 import store_pb2 as pb
 from sessiond.v1.store_pb2_grpc import StoreServiceServicer
 from sessiond.wire import create_session_from_wire, set_summary, status_from_wire
@@ -44,6 +46,7 @@ class StoreServicer(StoreServiceServicer):
         self,
         sessions: Sessions,
         repository: Repository,
+        workflows: Workflows,
         watching: Watching,
         limits: Limits,
         *,
@@ -51,6 +54,7 @@ class StoreServicer(StoreServiceServicer):
     ) -> None:
         self._sessions = sessions
         self._repository = repository
+        self._workflows = workflows
         self._watching = watching
         self._limits = limits
         self._wall_clock = wall_clock
@@ -124,6 +128,12 @@ class StoreServicer(StoreServiceServicer):
             page_token=request.page_token,
             newest_first=request.order == pb.ORDER_DESC,
         )
+
+    async def ListWorkflows(
+        self, request: pb.ListWorkflowsRequest, context: Context
+    ) -> pb.ListWorkflowsResponse:
+        """List the workflows that a new session may follow."""
+        return pb.ListWorkflowsResponse(workflows=map(workflow_to_wire, self._workflows.all()))
 
     async def WatchSessions(
         self, request: pb.WatchSessionsRequest, context: Context

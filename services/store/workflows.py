@@ -23,6 +23,12 @@ class Workflows:
         """Return the workflow of this id, the default one for None; None for an unknown id."""
         return self._workflows.get(self._default if workflow_id is None else workflow_id)
 
+    def all(self) -> list[Workflow]:
+        """Return every workflow: the default one first, the others by id."""
+        return sorted(
+            self._workflows.values(), key=lambda each: (each.id != self._default, each.id)
+        )
+
 
 def load_workflows(folder: Path, default: str, limits: Limits) -> Workflows:
     """Return the workflows that the files of a folder define.

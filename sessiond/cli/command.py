@@ -17,6 +17,7 @@ from sessiond.cli.development import development_token, keys_folder
 from sessiond.cli.failures import CommandFailure
 from sessiond.cli.options import end
 from sessiond.cli.watch import watch
+from sessiond.cli.workflows import workflows
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -26,6 +27,7 @@ app = typer.Typer(
     "machine, you are the user alice, by a development token.",
 )
 app.add_typer(sessions.app, name="sessions")
+app.command("workflows")(workflows)
 app.command("chat")(chat)
 app.command("watch")(watch)
 app.command("call")(call)

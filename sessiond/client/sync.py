@@ -28,6 +28,7 @@ from sessiond.errors import Unauthenticated
 from sessiond.numbers import STATUS_NUMBER
 from sessiond.session.state import Decision, MessageType, Sender, Status
 from sessiond.status import from_rpc_error
+from sessiond.v1.event_pb2 import Workflow
 from sessiond.v1.live_pb2 import (
     AppendMessageResponse,
     ApproveOutputResponse,
@@ -48,6 +49,7 @@ from sessiond.v1.store_pb2 import (
     GetSessionRequest,
     ListMessagesRequest,
     ListSessionsRequest,
+    ListWorkflowsRequest,
 )
 from sessiond.v1.store_pb2_grpc import StoreServiceStub
 
@@ -198,6 +200,11 @@ class SyncClient:
             if not page.next_page_token:
                 return
             request.page_token = page.next_page_token
+
+    def workflows(self) -> Sequence[Workflow]:
+        """Return the workflows that a new session may follow: the default one first."""
+        response = self._ask(self._store, lambda stub: stub.ListWorkflows, ListWorkflowsRequest())
+        return response.workflows
 
     def append(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,6 +18,7 @@ from sessiond.errors import Unauthenticated
 from sessiond.numbers import STATUS_NUMBER
 from sessiond.session.state import Decision, MessageType, Sender, Status
 from sessiond.status import from_rpc_error
+from sessiond.v1.event_pb2 import Workflow
 from sessiond.v1.live_pb2 import (
     AppendMessageResponse,
     ApproveOutputResponse,
@@ -37,6 +38,7 @@ from sessiond.v1.store_pb2 import (
     GetSessionRequest,
     ListMessagesRequest,
     ListSessionsRequest,
+    ListWorkflowsRequest,
 )
 
 if TYPE_CHECKING:
@@ -167,6 +169,13 @@ class UnaryCalls:
             if not page.next_page_token:
                 return
             request.page_token = page.next_page_token
+
+    async def workflows(self) -> Sequence[Workflow]:
+        """Return the workflows that a new session may follow: the default one first."""
+        response = await self._ask(
+            self._store, lambda stub: stub.ListWorkflows, ListWorkflowsRequest()
+        )
+        return response.workflows
 
     async def append(
         self,

@@ -195,7 +195,7 @@ Global___Actor: _TypeAlias = Actor  # noqa: Y015
 
 @_typing.final
 class Workflow(_message.Message):
-    """A workflow's definition, as the session remembers it for ever."""
+    """A workflow's definition. A session remembers the one that it was created with for ever."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -23,11 +23,12 @@ _sym_db = _symbol_database.Default()
 
 
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
+from sessiond.v1 import event_pb2 as sessiond_dot_v1_dot_event__pb2
 from sessiond.v1 import options_pb2 as sessiond_dot_v1_dot_options__pb2
 from sessiond.v1 import session_pb2 as sessiond_dot_v1_dot_session__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17sessiond/v1/store.proto\x12\x0bsessiond.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x19sessiond/v1/options.proto\x1a\x19sessiond/v1/session.proto\"\xe4\x03\n\x14\x43reateSessionRequest\x12+\n\x0bworkflow_id\x18\x01 \x01(\tB\x11\x82\xe1\x18\rB\x0bworkflow-idH\x00\x88\x01\x01\x12\x31\n\x0buser_inputs\x18\x02 \x01(\x0b\x32\x17.sessiond.v1.JsonObjectH\x01\x88\x01\x01\x12\x35\n\x05title\x18\x03 \x01(\tB!\x82\xe1\x18\x1d\n\x18^[^\\x00-\\x1f\\x7f-\\x9f]*$\x18\xc8\x01H\x02\x88\x01\x01\x12o\n\x08metadata\x18\x04 \x03(\x0b\x32/.sessiond.v1.CreateSessionRequest.MetadataEntryB,\x82\xe1\x18(\n\n^[^\\x00]*$0\x10:\x18^[^\\x00-\\x1f\\x7f-\\x9f]+$\x12/\n\x02id\x18\x05 \x01(\tB\x1e\x82\xe1\x18\x1a\n\x18^[A-Za-z0-9._~-]{1,128}$H\x03\x88\x01\x01\x12\'\n\x05op_id\x18\x06 \x01(\tB\x13\xea\xe0\x18\x0fIdempotency-KeyH\x04\x88\x01\x01\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x0e\n\x0c_workflow_idB\x0e\n\x0c_user_inputsB\x08\n\x06_titleB\x05\n\x03_idB\x08\n\x06_op_id\"K\n\x15\x43reateSessionResponse\x12%\n\x07session\x18\x01 \x01(\x0b\x32\x14.sessiond.v1.Session\x12\x0b\n\x03seq\x18\x02 \x01(\x03\"k\n\x11GetSessionRequest\x12\x32\n\nsession_id\x18\x01 \x01(\tB\x1e\x82\xe1\x18\x1a\n\x18^[A-Za-z0-9._~-]{1,128}$\x12\x19\n\x04tail\x18\x02 \x01(\x05\x42\x06\x82\xe1\x18\x02 \x00H\x00\x88\x01\x01\x42\x07\n\x05_tail\";\n\x12GetSessionResponse\x12%\n\x07session\x18\x01 \x01(\x0b\x32\x14.sessiond.v1.Session\"\xb2\x02\n\x13ListSessionsRequest\x12\x34\n\x07user_id\x18\x01 \x01(\tB#\x82\xe1\x18\x1f\n\x18^[^\\x00-\\x1f\\x7f-\\x9f]*$\x10\x01\x18\x80\x01\x12!\n\tpage_size\x18\x02 \x01(\x05\x42\t\x82\xe1\x18\x05 \x01(\xe8\x07H\x00\x88\x01\x01\x12)\n\npage_token\x18\x03 \x01(\tB\x10\x82\xe1\x18\x0c\x42\npage-tokenH\x01\x88\x01\x01\x12/\n\x06status\x18\x04 \x01(\x0e\x32\x1a.sessiond.v1.SessionStatusH\x02\x88\x01\x01\x12\x18\n\x0bworkflow_id\x18\x05 \x01(\tH\x03\x88\x01\x01\x12\x0e\n\x01q\x18\x06 \x01(\tH\x04\x88\x01\x01\x42\x0c\n\n_page_sizeB\r\n\x0b_page_tokenB\t\n\x07_statusB\x0e\n\x0c_workflow_idB\x04\n\x02_q\"^\n\x14ListSessionsResponse\x12-\n\x08sessions\x18\x01 \x03(\x0b\x32\x1b.sessiond.v1.SessionSummary\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xe6\x01\n\x13ListMessagesRequest\x12\x32\n\nsession_id\x18\x01 \x01(\tB\x1e\x82\xe1\x18\x1a\n\x18^[A-Za-z0-9._~-]{1,128}$\x12!\n\tpage_size\x18\x02 \x01(\x05\x42\t\x82\xe1\x18\x05 \x01(\xe8\x07H\x00\x88\x01\x01\x12)\n\npage_token\x18\x03 \x01(\tB\x10\x82\xe1\x18\x0c\x42\npage-tokenH\x01\x88\x01\x01\x12&\n\x05order\x18\x04 \x01(\x0e\x32\x12.sessiond.v1.OrderH\x02\x88\x01\x01\x42\x0c\n\n_page_sizeB\r\n\x0b_page_tokenB\x08\n\x06_order\"W\n\x14ListMessagesResponse\x12&\n\x08messages\x18\x01 \x03(\x0b\x32\x14.sessiond.v1.Message\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xb9\x01\n\x14WatchSessionsRequest\x12\x11\n\x07user_id\x18\x01 \x01(\tH\x00\x12)\n\x06\x61gents\x18\x02 \x01(\x0b\x32\x17.sessiond.v1.AgentNamesH\x00\x12/\n\x06status\x18\x03 \x01(\x0e\x32\x1a.sessiond.v1.SessionStatusH\x01\x88\x01\x01\x12\x13\n\x06\x63ursor\x18\x04 \x01(\tH\x02\x88\x01\x01\x42\x07\n\x05scopeB\t\n\x07_statusB\t\n\x07_cursor\"\x1b\n\nAgentNames\x12\r\n\x05names\x18\x01 \x03(\t\"\x82\x02\n\x15WatchSessionsResponse\x12.\n\x07session\x18\x01 \x01(\x0b\x32\x1b.sessiond.v1.SessionSummaryH\x00\x12\x14\n\nremoved_id\x18\x02 \x01(\tH\x00\x12;\n\x06listed\x18\x03 \x01(\x0b\x32).sessiond.v1.WatchSessionsResponse.ListedH\x00\x12\x39\n\x05reset\x18\x04 \x01(\x0b\x32(.sessiond.v1.WatchSessionsResponse.ResetH\x00\x12\x0e\n\x06\x63ursor\x18\x05 \x01(\t\x1a\x08\n\x06Listed\x1a\x07\n\x05ResetB\x08\n\x06\x63hange*=\n\x05Order\x12\x15\n\x11ORDER_UNSPECIFIED\x10\x00\x12\r\n\tORDER_ASC\x10\x01\x12\x0e\n\nORDER_DESC\x10\x02\x32\x99\x05\n\x0cStoreService\x12\xa1\x01\n\rCreateSession\x12!.sessiond.v1.CreateSessionRequest\x1a\".sessiond.v1.CreateSessionResponse\"I\xf2\xe0\x18$\x08\xc9\x01\x12\x03seq\x1a\x1a/api/sessions/{session.id}\x82\xd3\xe4\x93\x02\x1b\"\r/api/sessions:\x01*b\x07session\x12\x90\x01\n\nGetSession\x12\x1e.sessiond.v1.GetSessionRequest\x1a\x1f.sessiond.v1.GetSessionResponse\"A\xf2\xe0\x18\x12\x12\x10session.revision\x82\xd3\xe4\x93\x02%\x12\x1a/api/sessions/{session_id}b\x07session\x12z\n\x0cListSessions\x12 .sessiond.v1.ListSessionsRequest\x1a!.sessiond.v1.ListSessionsResponse\"%\x82\xd3\xe4\x93\x02\x1f\x12\x1d/api/users/{user_id}/sessions\x12|\n\x0cListMessages\x12 .sessiond.v1.ListMessagesRequest\x1a!.sessiond.v1.ListMessagesResponse\"\'\x82\xd3\xe4\x93\x02!\x12\x1f/api/chat/{session_id}/messages\x12X\n\rWatchSessions\x12!.sessiond.v1.WatchSessionsRequest\x1a\".sessiond.v1.WatchSessionsResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17sessiond/v1/store.proto\x12\x0bsessiond.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x17sessiond/v1/event.proto\x1a\x19sessiond/v1/options.proto\x1a\x19sessiond/v1/session.proto\"\xe4\x03\n\x14\x43reateSessionRequest\x12+\n\x0bworkflow_id\x18\x01 \x01(\tB\x11\x82\xe1\x18\rB\x0bworkflow-idH\x00\x88\x01\x01\x12\x31\n\x0buser_inputs\x18\x02 \x01(\x0b\x32\x17.sessiond.v1.JsonObjectH\x01\x88\x01\x01\x12\x35\n\x05title\x18\x03 \x01(\tB!\x82\xe1\x18\x1d\n\x18^[^\\x00-\\x1f\\x7f-\\x9f]*$\x18\xc8\x01H\x02\x88\x01\x01\x12o\n\x08metadata\x18\x04 \x03(\x0b\x32/.sessiond.v1.CreateSessionRequest.MetadataEntryB,\x82\xe1\x18(\n\n^[^\\x00]*$0\x10:\x18^[^\\x00-\\x1f\\x7f-\\x9f]+$\x12/\n\x02id\x18\x05 \x01(\tB\x1e\x82\xe1\x18\x1a\n\x18^[A-Za-z0-9._~-]{1,128}$H\x03\x88\x01\x01\x12\'\n\x05op_id\x18\x06 \x01(\tB\x13\xea\xe0\x18\x0fIdempotency-KeyH\x04\x88\x01\x01\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x0e\n\x0c_workflow_idB\x0e\n\x0c_user_inputsB\x08\n\x06_titleB\x05\n\x03_idB\x08\n\x06_op_id\"K\n\x15\x43reateSessionResponse\x12%\n\x07session\x18\x01 \x01(\x0b\x32\x14.sessiond.v1.Session\x12\x0b\n\x03seq\x18\x02 \x01(\x03\"k\n\x11GetSessionRequest\x12\x32\n\nsession_id\x18\x01 \x01(\tB\x1e\x82\xe1\x18\x1a\n\x18^[A-Za-z0-9._~-]{1,128}$\x12\x19\n\x04tail\x18\x02 \x01(\x05\x42\x06\x82\xe1\x18\x02 \x00H\x00\x88\x01\x01\x42\x07\n\x05_tail\";\n\x12GetSessionResponse\x12%\n\x07session\x18\x01 \x01(\x0b\x32\x14.sessiond.v1.Session\"\xb2\x02\n\x13ListSessionsRequest\x12\x34\n\x07user_id\x18\x01 \x01(\tB#\x82\xe1\x18\x1f\n\x18^[^\\x00-\\x1f\\x7f-\\x9f]*$\x10\x01\x18\x80\x01\x12!\n\tpage_size\x18\x02 \x01(\x05\x42\t\x82\xe1\x18\x05 \x01(\xe8\x07H\x00\x88\x01\x01\x12)\n\npage_token\x18\x03 \x01(\tB\x10\x82\xe1\x18\x0c\x42\npage-tokenH\x01\x88\x01\x01\x12/\n\x06status\x18\x04 \x01(\x0e\x32\x1a.sessiond.v1.SessionStatusH\x02\x88\x01\x01\x12\x18\n\x0bworkflow_id\x18\x05 \x01(\tH\x03\x88\x01\x01\x12\x0e\n\x01q\x18\x06 \x01(\tH\x04\x88\x01\x01\x42\x0c\n\n_page_sizeB\r\n\x0b_page_tokenB\t\n\x07_statusB\x0e\n\x0c_workflow_idB\x04\n\x02_q\"^\n\x14ListSessionsResponse\x12-\n\x08sessions\x18\x01 \x03(\x0b\x32\x1b.sessiond.v1.SessionSummary\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xe6\x01\n\x13ListMessagesRequest\x12\x32\n\nsession_id\x18\x01 \x01(\tB\x1e\x82\xe1\x18\x1a\n\x18^[A-Za-z0-9._~-]{1,128}$\x12!\n\tpage_size\x18\x02 \x01(\x05\x42\t\x82\xe1\x18\x05 \x01(\xe8\x07H\x00\x88\x01\x01\x12)\n\npage_token\x18\x03 \x01(\tB\x10\x82\xe1\x18\x0c\x42\npage-tokenH\x01\x88\x01\x01\x12&\n\x05order\x18\x04 \x01(\x0e\x32\x12.sessiond.v1.OrderH\x02\x88\x01\x01\x42\x0c\n\n_page_sizeB\r\n\x0b_page_tokenB\x08\n\x06_order\"W\n\x14ListMessagesResponse\x12&\n\x08messages\x18\x01 \x03(\x0b\x32\x14.sessiond.v1.Message\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x16\n\x14ListWorkflowsRequest\"A\n\x15ListWorkflowsResponse\x12(\n\tworkflows\x18\x01 \x03(\x0b\x32\x15.sessiond.v1.Workflow\"\xb9\x01\n\x14WatchSessionsRequest\x12\x11\n\x07user_id\x18\x01 \x01(\tH\x00\x12)\n\x06\x61gents\x18\x02 \x01(\x0b\x32\x17.sessiond.v1.AgentNamesH\x00\x12/\n\x06status\x18\x03 \x01(\x0e\x32\x1a.sessiond.v1.SessionStatusH\x01\x88\x01\x01\x12\x13\n\x06\x63ursor\x18\x04 \x01(\tH\x02\x88\x01\x01\x42\x07\n\x05scopeB\t\n\x07_statusB\t\n\x07_cursor\"\x1b\n\nAgentNames\x12\r\n\x05names\x18\x01 \x03(\t\"\x82\x02\n\x15WatchSessionsResponse\x12.\n\x07session\x18\x01 \x01(\x0b\x32\x1b.sessiond.v1.SessionSummaryH\x00\x12\x14\n\nremoved_id\x18\x02 \x01(\tH\x00\x12;\n\x06listed\x18\x03 \x01(\x0b\x32).sessiond.v1.WatchSessionsResponse.ListedH\x00\x12\x39\n\x05reset\x18\x04 \x01(\x0b\x32(.sessiond.v1.WatchSessionsResponse.ResetH\x00\x12\x0e\n\x06\x63ursor\x18\x05 \x01(\t\x1a\x08\n\x06Listed\x1a\x07\n\x05ResetB\x08\n\x06\x63hange*=\n\x05Order\x12\x15\n\x11ORDER_UNSPECIFIED\x10\x00\x12\r\n\tORDER_ASC\x10\x01\x12\x0e\n\nORDER_DESC\x10\x02\x32\x89\x06\n\x0cStoreService\x12\xa1\x01\n\rCreateSession\x12!.sessiond.v1.CreateSessionRequest\x1a\".sessiond.v1.CreateSessionResponse\"I\xf2\xe0\x18$\x08\xc9\x01\x12\x03seq\x1a\x1a/api/sessions/{session.id}\x82\xd3\xe4\x93\x02\x1b\"\r/api/sessions:\x01*b\x07session\x12\x90\x01\n\nGetSession\x12\x1e.sessiond.v1.GetSessionRequest\x1a\x1f.sessiond.v1.GetSessionResponse\"A\xf2\xe0\x18\x12\x12\x10session.revision\x82\xd3\xe4\x93\x02%\x12\x1a/api/sessions/{session_id}b\x07session\x12z\n\x0cListSessions\x12 .sessiond.v1.ListSessionsRequest\x1a!.sessiond.v1.ListSessionsResponse\"%\x82\xd3\xe4\x93\x02\x1f\x12\x1d/api/users/{user_id}/sessions\x12|\n\x0cListMessages\x12 .sessiond.v1.ListMessagesRequest\x1a!.sessiond.v1.ListMessagesResponse\"\'\x82\xd3\xe4\x93\x02!\x12\x1f/api/chat/{session_id}/messages\x12n\n\rListWorkflows\x12!.sessiond.v1.ListWorkflowsRequest\x1a\".sessiond.v1.ListWorkflowsResponse\"\x16\x82\xd3\xe4\x93\x02\x10\x12\x0e/api/workflows\x12X\n\rWatchSessions\x12!.sessiond.v1.WatchSessionsRequest\x1a\".sessiond.v1.WatchSessionsResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -70,36 +71,42 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_STORESERVICE'].methods_by_name['ListSessions']._serialized_options = b'\202\323\344\223\002\037\022\035/api/users/{user_id}/sessions'
   _globals['_STORESERVICE'].methods_by_name['ListMessages']._loaded_options = None
   _globals['_STORESERVICE'].methods_by_name['ListMessages']._serialized_options = b'\202\323\344\223\002!\022\037/api/chat/{session_id}/messages'
-  _globals['_ORDER']._serialized_start=2063
-  _globals['_ORDER']._serialized_end=2124
-  _globals['_CREATESESSIONREQUEST']._serialized_start=125
-  _globals['_CREATESESSIONREQUEST']._serialized_end=609
-  _globals['_CREATESESSIONREQUEST_METADATAENTRY']._serialized_start=503
-  _globals['_CREATESESSIONREQUEST_METADATAENTRY']._serialized_end=550
-  _globals['_CREATESESSIONRESPONSE']._serialized_start=611
-  _globals['_CREATESESSIONRESPONSE']._serialized_end=686
-  _globals['_GETSESSIONREQUEST']._serialized_start=688
-  _globals['_GETSESSIONREQUEST']._serialized_end=795
-  _globals['_GETSESSIONRESPONSE']._serialized_start=797
-  _globals['_GETSESSIONRESPONSE']._serialized_end=856
-  _globals['_LISTSESSIONSREQUEST']._serialized_start=859
-  _globals['_LISTSESSIONSREQUEST']._serialized_end=1165
-  _globals['_LISTSESSIONSRESPONSE']._serialized_start=1167
-  _globals['_LISTSESSIONSRESPONSE']._serialized_end=1261
-  _globals['_LISTMESSAGESREQUEST']._serialized_start=1264
-  _globals['_LISTMESSAGESREQUEST']._serialized_end=1494
-  _globals['_LISTMESSAGESRESPONSE']._serialized_start=1496
-  _globals['_LISTMESSAGESRESPONSE']._serialized_end=1583
-  _globals['_WATCHSESSIONSREQUEST']._serialized_start=1586
-  _globals['_WATCHSESSIONSREQUEST']._serialized_end=1771
-  _globals['_AGENTNAMES']._serialized_start=1773
-  _globals['_AGENTNAMES']._serialized_end=1800
-  _globals['_WATCHSESSIONSRESPONSE']._serialized_start=1803
-  _globals['_WATCHSESSIONSRESPONSE']._serialized_end=2061
-  _globals['_WATCHSESSIONSRESPONSE_LISTED']._serialized_start=2034
-  _globals['_WATCHSESSIONSRESPONSE_LISTED']._serialized_end=2042
-  _globals['_WATCHSESSIONSRESPONSE_RESET']._serialized_start=2044
-  _globals['_WATCHSESSIONSRESPONSE_RESET']._serialized_end=2051
-  _globals['_STORESERVICE']._serialized_start=2127
-  _globals['_STORESERVICE']._serialized_end=2792
+  _globals['_STORESERVICE'].methods_by_name['ListWorkflows']._loaded_options = None
+  _globals['_STORESERVICE'].methods_by_name['ListWorkflows']._serialized_options = b'\202\323\344\223\002\020\022\016/api/workflows'
+  _globals['_ORDER']._serialized_start=2179
+  _globals['_ORDER']._serialized_end=2240
+  _globals['_CREATESESSIONREQUEST']._serialized_start=150
+  _globals['_CREATESESSIONREQUEST']._serialized_end=634
+  _globals['_CREATESESSIONREQUEST_METADATAENTRY']._serialized_start=528
+  _globals['_CREATESESSIONREQUEST_METADATAENTRY']._serialized_end=575
+  _globals['_CREATESESSIONRESPONSE']._serialized_start=636
+  _globals['_CREATESESSIONRESPONSE']._serialized_end=711
+  _globals['_GETSESSIONREQUEST']._serialized_start=713
+  _globals['_GETSESSIONREQUEST']._serialized_end=820
+  _globals['_GETSESSIONRESPONSE']._serialized_start=822
+  _globals['_GETSESSIONRESPONSE']._serialized_end=881
+  _globals['_LISTSESSIONSREQUEST']._serialized_start=884
+  _globals['_LISTSESSIONSREQUEST']._serialized_end=1190
+  _globals['_LISTSESSIONSRESPONSE']._serialized_start=1192
+  _globals['_LISTSESSIONSRESPONSE']._serialized_end=1286
+  _globals['_LISTMESSAGESREQUEST']._serialized_start=1289
+  _globals['_LISTMESSAGESREQUEST']._serialized_end=1519
+  _globals['_LISTMESSAGESRESPONSE']._serialized_start=1521
+  _globals['_LISTMESSAGESRESPONSE']._serialized_end=1608
+  _globals['_LISTWORKFLOWSREQUEST']._serialized_start=1610
+  _globals['_LISTWORKFLOWSREQUEST']._serialized_end=1632
+  _globals['_LISTWORKFLOWSRESPONSE']._serialized_start=1634
+  _globals['_LISTWORKFLOWSRESPONSE']._serialized_end=1699
+  _globals['_WATCHSESSIONSREQUEST']._serialized_start=1702
+  _globals['_WATCHSESSIONSREQUEST']._serialized_end=1887
+  _globals['_AGENTNAMES']._serialized_start=1889
+  _globals['_AGENTNAMES']._serialized_end=1916
+  _globals['_WATCHSESSIONSRESPONSE']._serialized_start=1919
+  _globals['_WATCHSESSIONSRESPONSE']._serialized_end=2177
+  _globals['_WATCHSESSIONSRESPONSE_LISTED']._serialized_start=2150
+  _globals['_WATCHSESSIONSRESPONSE_LISTED']._serialized_end=2158
+  _globals['_WATCHSESSIONSRESPONSE_RESET']._serialized_start=2160
+  _globals['_WATCHSESSIONSRESPONSE_RESET']._serialized_end=2167
+  _globals['_STORESERVICE']._serialized_start=2243
+  _globals['_STORESERVICE']._serialized_end=3020
 # @@protoc_insertion_point(module_scope)

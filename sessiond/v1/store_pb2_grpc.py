@@ -58,6 +58,11 @@ class StoreServiceStub:
                 request_serializer=sessiond_dot_v1_dot_store__pb2.ListMessagesRequest.SerializeToString,
                 response_deserializer=sessiond_dot_v1_dot_store__pb2.ListMessagesResponse.FromString,
                 _registered_method=True)
+        self.ListWorkflows = channel.unary_unary(
+                '/sessiond.v1.StoreService/ListWorkflows',
+                request_serializer=sessiond_dot_v1_dot_store__pb2.ListWorkflowsRequest.SerializeToString,
+                response_deserializer=sessiond_dot_v1_dot_store__pb2.ListWorkflowsResponse.FromString,
+                _registered_method=True)
         self.WatchSessions = channel.unary_stream(
                 '/sessiond.v1.StoreService/WatchSessions',
                 request_serializer=sessiond_dot_v1_dot_store__pb2.WatchSessionsRequest.SerializeToString,
@@ -107,6 +112,15 @@ class StoreServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListWorkflows(self, request, context):
+        """Lists the workflows that a new session may follow: the default one first, the others by id.
+
+        Every caller with a valid token may ask. All replicas of Store are given the same workflows.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def WatchSessions(self, request, context):
         """Follows the sessions of a user, or those that await one of some agents.
 
@@ -141,6 +155,11 @@ def add_StoreServiceServicer_to_server(servicer, server):
                     servicer.ListMessages,
                     request_deserializer=sessiond_dot_v1_dot_store__pb2.ListMessagesRequest.FromString,
                     response_serializer=sessiond_dot_v1_dot_store__pb2.ListMessagesResponse.SerializeToString,
+            ),
+            'ListWorkflows': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListWorkflows,
+                    request_deserializer=sessiond_dot_v1_dot_store__pb2.ListWorkflowsRequest.FromString,
+                    response_serializer=sessiond_dot_v1_dot_store__pb2.ListWorkflowsResponse.SerializeToString,
             ),
             'WatchSessions': grpc.unary_stream_rpc_method_handler(
                     servicer.WatchSessions,
@@ -260,6 +279,33 @@ class StoreService:
             '/sessiond.v1.StoreService/ListMessages',
             sessiond_dot_v1_dot_store__pb2.ListMessagesRequest.SerializeToString,
             sessiond_dot_v1_dot_store__pb2.ListMessagesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListWorkflows(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sessiond.v1.StoreService/ListWorkflows',
+            sessiond_dot_v1_dot_store__pb2.ListWorkflowsRequest.SerializeToString,
+            sessiond_dot_v1_dot_store__pb2.ListWorkflowsResponse.FromString,
             options,
             channel_credentials,
             insecure,

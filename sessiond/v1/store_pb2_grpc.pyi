@@ -54,6 +54,11 @@ class StoreServiceStub:
     """
     ListMessages: _grpc.UnaryUnaryMultiCallable[_store_pb2.ListMessagesRequest, _store_pb2.ListMessagesResponse]
     """Pages through the messages of a session."""
+    ListWorkflows: _grpc.UnaryUnaryMultiCallable[_store_pb2.ListWorkflowsRequest, _store_pb2.ListWorkflowsResponse]
+    """Lists the workflows that a new session may follow: the default one first, the others by id.
+
+    Every caller with a valid token may ask. All replicas of Store are given the same workflows.
+    """
     WatchSessions: _grpc.UnaryStreamMultiCallable[_store_pb2.WatchSessionsRequest, _store_pb2.WatchSessionsResponse]
     """Follows the sessions of a user, or those that await one of some agents.
 
@@ -89,6 +94,11 @@ class StoreServiceAsyncStub(StoreServiceStub):
     """
     ListMessages: _aio.UnaryUnaryMultiCallable[_store_pb2.ListMessagesRequest, _store_pb2.ListMessagesResponse]  # type: ignore[assignment]
     """Pages through the messages of a session."""
+    ListWorkflows: _aio.UnaryUnaryMultiCallable[_store_pb2.ListWorkflowsRequest, _store_pb2.ListWorkflowsResponse]  # type: ignore[assignment]
+    """Lists the workflows that a new session may follow: the default one first, the others by id.
+
+    Every caller with a valid token may ask. All replicas of Store are given the same workflows.
+    """
     WatchSessions: _aio.UnaryStreamMultiCallable[_store_pb2.WatchSessionsRequest, _store_pb2.WatchSessionsResponse]  # type: ignore[assignment]
     """Follows the sessions of a user, or those that await one of some agents.
 
@@ -145,6 +155,17 @@ class StoreServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_store_pb2.ListMessagesResponse, _abc.Awaitable[_store_pb2.ListMessagesResponse]]:
         """Pages through the messages of a session."""
+
+    @_abc_1.abstractmethod
+    def ListWorkflows(
+        self,
+        request: _store_pb2.ListWorkflowsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_store_pb2.ListWorkflowsResponse, _abc.Awaitable[_store_pb2.ListWorkflowsResponse]]:
+        """Lists the workflows that a new session may follow: the default one first, the others by id.
+
+        Every caller with a valid token may ask. All replicas of Store are given the same workflows.
+        """
 
     @_abc_1.abstractmethod
     def WatchSessions(

@@ -86,6 +86,17 @@ async def test_a_list_may_be_narrowed_and_cut(sessiond: Command) -> None:
     assert await titles("--limit", "2") == ["two", "three"]
 
 
+async def test_the_workflows_of_new_sessions_are_listed(system: System, sessiond: Command) -> None:
+    """The default one first: a line each for people, and the JSON of REST for scripts."""
+    assert (await sessiond.inside("workflows")).lines == [
+        "master-workflow-v2  Master workflow  8 steps, 280 minutes",
+        "chat                Chat  with assistant",
+    ]
+    listed = good(await system.api(sessiond.user).get("/api/workflows"))["workflows"]
+    done = await sessiond.inside("workflows", "--json")
+    assert [json.loads(line) for line in done.lines] == listed
+
+
 async def test_control_characters_do_not_reach_the_terminal(sessiond: Command) -> None:
     """What others wrote is shown to people without escape sequences."""
     (made,) = await sessiond.good("sessions", "new", "--workflow", "chat", "--no-demo")

@@ -21,7 +21,7 @@ from sessiond.errors import (
 )
 from sessiond.session.state import Decision, Status
 from sessiond.status import DETAILS_KEY, to_status
-from sessiond.v1 import live_pb2, session_pb2, store_pb2
+from sessiond.v1 import event_pb2, live_pb2, session_pb2, store_pb2
 from tests.client.conftest import token
 
 STORE = store_pb2.DESCRIPTOR.services_by_name["StoreService"]
@@ -214,6 +214,18 @@ def test_lists_and_histories_go_on_over_pages(
         one.answer(STORE, "ListMessages", store_pb2.ListMessagesResponse(messages=messages))
         loaded = loading.result(10)
         assert [message.seq for message in loaded.conversation_history] == [2, 3]
+
+
+def test_workflows_come_as_they_are_listed(
+    pool: ThreadPoolExecutor, channels: dict[str, Channel]
+) -> None:
+    listed = [event_pb2.Workflow(id="w", name="W"), event_pb2.Workflow(id="c", agent="x")]
+    with client_of(channels) as client:
+        asking = pool.submit(client.workflows)
+        channels["one"].answer(
+            STORE, "ListWorkflows", store_pb2.ListWorkflowsResponse(workflows=listed)
+        )
+        assert list(asking.result(10)) == listed
 
 
 def test_both_clients_have_the_same_unary_methods() -> None:

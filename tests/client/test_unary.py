@@ -25,7 +25,7 @@ from sessiond.errors import (
 )
 from sessiond.session.state import Decision, MessageType, Sender, Status
 from sessiond.status import DETAILS_KEY, to_status
-from sessiond.v1 import live_pb2, session_pb2, store_pb2
+from sessiond.v1 import event_pb2, live_pb2, session_pb2, store_pb2
 from sessiond.v1.live_pb2_grpc import add_LiveServiceServicer_to_server
 from sessiond.v1.store_pb2_grpc import add_StoreServiceServicer_to_server
 from tests.client.conftest import token
@@ -145,6 +145,14 @@ async def test_every_change_says_what_was_asked(replicas: list[Replica]) -> None
         assert one.asked[-1].user_inputs.text == "{}"
     assert all(each["sessiond-user"] == "bob" for each in one.metadata)
     assert all(each["authorization"] == f"Bearer {token()}" for each in one.metadata)
+
+
+async def test_workflows_come_as_they_are_listed(replicas: list[Replica]) -> None:
+    listed = [event_pb2.Workflow(id="w", name="W"), event_pb2.Workflow(id="c", agent="x")]
+    replicas[0].answers = [Unavailable()]
+    replicas[1].answers = [store_pb2.ListWorkflowsResponse(workflows=listed)]
+    async with client_of(replicas) as client:
+        assert list(await client.workflows()) == listed
 
 
 async def test_an_object_that_is_no_json_is_refused(replicas: list[Replica]) -> None:

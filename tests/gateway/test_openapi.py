@@ -158,6 +158,19 @@ async def test_every_problem_fits_its_schema(
         assert str(answer.status_code) in operation["responses"]
 
 
+async def test_an_operation_without_anything_to_miss_promises_no_404(
+    document: dict[str, Any],
+) -> None:
+    """The workflows are the same for everybody."""
+    operation = document["paths"]["/api/workflows"]["get"]
+    assert set(operation["responses"]) == {"200", "400", "401", "403", "500", "503"}
+    shown = operation["responses"]["200"]["content"]["application/json"]["schema"]
+    schema = resolved(document, shown)
+    workflow = {"id": "c", "name": "C", "steps": [], "agent": "x"}
+    jsonschema_rs.validate(schema, {"workflows": [workflow]})
+    assert not jsonschema_rs.is_valid(schema, {"workflows": [{**workflow, "steps": [{}]}]})
+
+
 async def test_conditional_and_repeatable_calls_are_documented(document: dict[str, Any]) -> None:
     """The headers that a route reads stand among its parameters."""
     paths = document["paths"]

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from services.serving.addresses import HostPort
-from sessiond.v1 import live_pb2, session_pb2, store_pb2
+from sessiond.v1 import event_pb2, live_pb2, session_pb2, store_pb2
 from tests.gateway.parts import Part
 from tests.gateway.raw import exchange
 
@@ -15,6 +15,7 @@ ROUTES = [
     ("GET", "/api/users/u1/sessions", "ListSessions", None, 200),
     ("GET", "/api/sessions/s1", "GetSession", None, 200),
     ("GET", "/api/chat/s1/messages", "ListMessages", None, 200),
+    ("GET", "/api/workflows", "ListWorkflows", None, 200),
     ("DELETE", "/api/sessions/s1", "DeleteSession", None, 204),
     ("PATCH", "/api/sessions/s1", "UpdateSession", {"title": "t"}, 200),
     ("PUT", "/api/sessions/s1/pause", "PauseSession", None, 200),
@@ -124,6 +125,30 @@ async def test_a_created_session_is_located(http: httpx.AsyncClient, store: Part
     answer = await http.post("/api/sessions", json={})
     assert answer.headers["Location"] == "/api/sessions/a~b%2Fc"
     assert answer.headers["ETag"] == '"1"'
+
+
+async def test_workflows_are_shown_as_sessions_show_theirs(
+    http: httpx.AsyncClient, store: Part
+) -> None:
+    """Steps in the words of a stream's `sessionCreated`, and every field there."""
+    step = event_pb2.WorkflowStep(id="a", name="A", agent="x", stage="s", minutes=5)
+    store.answers["ListWorkflows"] = lambda _: store_pb2.ListWorkflowsResponse(
+        workflows=[
+            event_pb2.Workflow(id="w", name="W", steps=[step]),
+            event_pb2.Workflow(id="c", name="C", agent="x"),
+        ]
+    )
+    assert (await http.get("/api/workflows")).json() == {
+        "workflows": [
+            {
+                "id": "w",
+                "name": "W",
+                "steps": [{"id": "a", "name": "A", "agent": "x", "stage": "s", "minutes": 5}],
+                "agent": "",
+            },
+            {"id": "c", "name": "C", "steps": [], "agent": "x"},
+        ]
+    }
 
 
 async def test_an_answer_shows_only_what_its_annotation_names(

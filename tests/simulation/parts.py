@@ -156,7 +156,10 @@ class Store(Part):
         watching = Watching(repository, health, clock=loop.time)
         server = self._server()
         add_StoreServiceServicer_to_server(
-            StoreServicer(sessions, repository, watching, DEFAULT_LIMITS, wall_clock=self._wall),
+            StoreServicer(
+                *(sessions, repository, workflows(), watching, DEFAULT_LIMITS),
+                wall_clock=self._wall,
+            ),
             server,
         )
         add_OwnershipServiceServicer_to_server(

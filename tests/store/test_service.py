@@ -6,6 +6,7 @@ from typing import Any
 
 import grpc
 import pytest
+from google.protobuf.json_format import MessageToDict
 
 from services.store.memory import MemoryRepository
 from sessiond.errors import (
@@ -80,6 +81,31 @@ async def test_messages_are_paged_over_the_wire(
     second = await served.store.ListMessages(request, metadata=served.bearer())
     contents = [message.content for message in (*first.messages, *second.messages)]
     assert (contents, second.next_page_token) == (["3", "2", "1"], "")
+
+
+@pytest.mark.parametrize("role", ["user", "agent", "service", "admin", "live", "gateway"])
+async def test_every_caller_may_see_the_workflows(served: Served, role: str) -> None:
+    """The default one first; each as the sessions that follow it will tell of it."""
+    listed = await served.store.ListWorkflows(
+        pb.ListWorkflowsRequest(), metadata=served.bearer("anybody", role=role)
+    )
+    master, chat = listed.workflows
+    assert (chat.id, chat.name, chat.agent, len(chat.steps)) == ("chat", "Chat", "assistant", 0)
+    assert (master.id, master.agent) == ("master-workflow-v2", "")
+    assert [step.minutes for step in master.steps] == [30, 25, 30, 35, 40, 35, 40, 45]
+    assert MessageToDict(master.steps[0]) == {
+        "id": "foundation_gtm",
+        "name": "Go-to-market foundation",
+        "agent": "gtm-consultant",
+        "stage": "foundation",
+        "minutes": 30,
+    }
+
+
+async def test_the_workflows_are_for_callers(served: Served) -> None:
+    """Without a token nothing is told."""
+    listed = served.store.ListWorkflows(pb.ListWorkflowsRequest())
+    assert isinstance(await failure(listed), Unauthenticated)
 
 
 async def test_strangers_get_404_and_other_lists_403(served: Served, begin: Begin) -> None:

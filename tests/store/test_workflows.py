@@ -18,6 +18,16 @@ def test_the_shipped_workflows_are_read() -> None:
     assert master is not None and master.id == "master-workflow-v2"
     assert [step.minutes for step in master.steps] == [30, 25, 30, 35, 40, 35, 40, 45]
     assert workflows.find("other") is None
+    assert workflows.all() == [master, chat]
+
+
+def test_the_default_comes_first_and_the_others_by_id(tmp_path: Path) -> None:
+    """Whatever their files are called."""
+    for file, workflow_id in (("1", "c"), ("2", "a"), ("3", "d"), ("4", "b")):
+        text = f"id: {workflow_id}\nname: {workflow_id}\nagent: a\n"
+        (tmp_path / f"{file}.yaml").write_text(text)
+    workflows = load_workflows(tmp_path, "c", DEFAULT_LIMITS)
+    assert [workflow.id for workflow in workflows.all()] == ["c", "a", "b", "d"]
 
 
 def test_one_error_names_every_bad_file(tmp_path: Path) -> None:
