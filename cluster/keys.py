@@ -41,7 +41,7 @@ class DevelopmentKeys:
     """
 
     def __init__(self, folder: Path, *, now: Callable[[], float] = time) -> None:
-        self._folder = folder
+        self.folder = folder
         self._now = now
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._key = self._load_or_make()
@@ -71,13 +71,13 @@ class DevelopmentKeys:
 
     def part_token_file(self, part: str) -> Path:
         """Write a fresh token for one of our own parts (`live`, `gateway`); return its file."""
-        path = self._folder / f"{part}.jwt"
+        path = self.folder / f"{part}.jwt"
         _write_private(path, self._sign(part, {"role": part}, PART_TOKEN_SECONDS))
         return path
 
     def agent_token_file(self, agents: Iterable[str]) -> Path:
         """Write a fresh token for the example agent, which may speak as these; return its file."""
-        path = self._folder / "agent.jwt"
+        path = self.folder / "agent.jwt"
         claims: dict[str, object] = {"role": "agent", "agents": sorted(agents)}
         _write_private(path, self._sign("example-agent", claims, PART_TOKEN_SECONDS))
         return path
@@ -99,7 +99,7 @@ class DevelopmentKeys:
         )
 
     def _load_or_make(self) -> ECKey:
-        path = self._folder / "dev.pem"
+        path = self.folder / "dev.pem"
         if not path.exists():
             made = ECKey.generate_key("P-256", private=True)
             candidate = path.with_name(f".{path.name}.{secrets.token_hex(4)}")

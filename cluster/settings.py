@@ -17,6 +17,7 @@ PORTS = {
     "SESSIOND_STORE_METRICS_PORT": 9201,
     "SESSIOND_LIVE_PORT": 7301,
     "SESSIOND_LIVE_METRICS_PORT": 9301,
+    "SESSIOND_SIGN_IN_PORT": 7401,
     "SESSIOND_ETCD_PORT": 7101,
 }
 # etcd's members talk on the port after its clients'; it has no setting of its own.
@@ -79,7 +80,7 @@ class RunSettings:
             raise BadSettings("\n".join(taken))
 
     def topology(self) -> Topology:
-        """Return one part of each kind, and one example agent."""
+        """Return one part of each kind, a page to sign in, and one example agent."""
         ports = self.ports
         return Topology(
             etcds=[Place(ports[ETCD_PORT], ports[ETCD_PEER])],
@@ -88,6 +89,7 @@ class RunSettings:
             gateways=[
                 Place(ports["SESSIOND_GATEWAY_PORT"], ports["SESSIOND_GATEWAY_METRICS_PORT"])
             ],
+            sign_in_port=ports["SESSIOND_SIGN_IN_PORT"],
             agents=1,
         )
 

@@ -33,6 +33,7 @@ def agents_of(workflows: Path) -> list[str]:
 class Topology:
     """Where each part of a one-machine cluster serves; a kind without places does not run.
 
+    `sign_in_port` is where the development sign-in serves; 0: it does not run.
     `agents` is how many example agents run: they serve nowhere.
     `settings` adds `SESSIOND_*` variables to every part of a kind, over the ones given here:
     `{"live": {"SESSIOND_IDLE_SECONDS": "1"}}`.
@@ -42,6 +43,7 @@ class Topology:
     stores: Sequence[Place] = ()
     lives: Sequence[Place] = ()
     gateways: Sequence[Place] = ()
+    sign_in_port: int = 0
     agents: int = 0
     settings: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     quota_bytes: int = 8 * GIB
@@ -55,6 +57,7 @@ class Topology:
         stores: int = 1,
         lives: int = 1,
         gateways: int = 1,
+        sign_in: bool = False,
         agents: int = 0,
         settings: Mapping[str, Mapping[str, str]] | None = None,
         quota_bytes: int = 8 * GIB,
@@ -69,6 +72,7 @@ class Topology:
             stores=places(stores),
             lives=places(lives),
             gateways=places(gateways),
+            sign_in_port=next(ports) if sign_in else 0,
             agents=agents,
             settings=settings or {},
             quota_bytes=quota_bytes,
@@ -84,6 +88,7 @@ class Topology:
     ) -> list[list[Part]]:
         """Return the parts in the order in which they come up: etcd, Store, Live, gateway, agents.
 
+        The sign-in comes up beside the gateway, whose page sends browsers there.
         Parts inherit `environ`; what makes them find one another is set over it.
         """
         stores = ",".join(place.address for place in self.stores)
@@ -113,14 +118,35 @@ class Topology:
             "SESSIOND_STORE_ADDRESSES": stores,
             "SESSIOND_LIVE_ADDRESSES": lives,
         }
+        if self.sign_in_port:
+            gateway["SESSIOND_SIGN_IN_URL"] = f"http://{HOST}:{self.sign_in_port}/sign-in"
         return [
             etcd_parts(
                 binary, self.etcds, data_dir / "etcd", environ, quota_bytes=self.quota_bytes
             ),
             self._parts("store", self.stores, store),
             self._parts("live", self.lives, live),
-            self._parts("gateway", self.gateways, gateway),
+            [*self._parts("gateway", self.gateways, gateway), *self._sign_in(keys, environ)],
             self._agents(keys, lives, stores, environ),
+        ]
+
+    def _sign_in(self, keys: DevelopmentKeys, environ: Mapping[str, str]) -> list[Part]:
+        if not self.sign_in_port:
+            return []
+        address = f"{HOST}:{self.sign_in_port}"
+        return [
+            Part(
+                name="sign-in-1",
+                address=address,
+                argv=(
+                    *(sys.executable, "-m", "cluster.sign_in"),
+                    f"--port={self.sign_in_port}",
+                    f"--keys={keys.folder}",
+                    *(f"--gateway=http://{place.address}" for place in self.gateways),
+                ),
+                env=environ,
+                ready_url=f"http://{address}/readyz",
+            )
         ]
 
     def _agents(

@@ -102,6 +102,12 @@ def test_only_the_gateway_is_published_and_on_loopback() -> None:
     assert published == {"gateway": ["127.0.0.1:8080:8080"]}
 
 
+def test_where_users_sign_in_is_for_the_operator_to_say() -> None:
+    """Taken from the environment of `docker compose`; by default the dashboard asks for a token."""
+    given = SERVICES["gateway"]["environment"]["SESSIOND_SIGN_IN_URL"]
+    assert given == "${SESSIOND_SIGN_IN_URL:-}"
+
+
 def test_only_the_maker_of_keys_writes_them() -> None:
     """Every other part mounts them read-only."""
     assert SERVICES["keys"]["volumes"] == ["keys:/data"]

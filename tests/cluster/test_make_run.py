@@ -74,13 +74,17 @@ async def test_make_run_prints_one_url_and_a_line_of_curl_that_works(
 ) -> None:
     """One line per part in the order of the start, the dashboard's URL, and curl with a token."""
     async with running(environ) as (process, said), httpx.AsyncClient(trust_env=False) as client:
-        assert [line.split()[:2] for line in said if " ready at " in line] == [
-            [part, "ready"] for part in ("etcd-1", "store-1", "live-1", "gateway-1")
-        ]
+        ready = [line.split()[0] for line in said if " ready at " in line]
+        assert ready[:3] == ["etcd-1", "store-1", "live-1"]
+        assert sorted(ready[3:]) == ["gateway-1", "sign-in-1"]
         urls = re.findall(r"\w+://\S+", "\n".join(said))
         assert urls == [f"http://127.0.0.1:{environ['SESSIOND_GATEWAY_PORT']}/"]
         answer = await client.send(request_of(said[-1]))
         assert (answer.status_code, answer.json()["sessions"]) == (200, [])
+        page = await client.get(urls[0])
+        (sign_in,) = re.findall(r'name="sessiond-sign-in" content="(.*?)"', page.text)
+        asked = {"return_to": urls[0], "state": "s"}
+        assert "Who are you?" in (await client.get(sign_in, params=asked)).text
         assert "everything is stopped" in await stop(process)
 
 

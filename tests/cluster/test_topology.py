@@ -48,6 +48,26 @@ def test_who_stands_behind_a_door_is_reached_through_it(
     assert parts["gateway-1"].env["SESSIOND_LIVE_ADDRESSES"] == "127.0.0.1:2005"
 
 
+def test_browsers_sign_in_where_the_gateway_says_and_come_back_to_its_door(
+    etcd_binary: EtcdBinary, tmp_path: Path
+) -> None:
+    """Sign-in is told every origin at which a gateway is reached, and tokens go nowhere else."""
+    gateways = [Place(1007, 1008), Place(1009, 1010, door=2009)]
+    parts = parts_of(Topology(gateways=gateways, sign_in_port=1011), etcd_binary, tmp_path)
+
+    for name in ("gateway-1", "gateway-2"):
+        assert parts[name].env["SESSIOND_SIGN_IN_URL"] == "http://127.0.0.1:1011/sign-in"
+    sign_in = parts["sign-in-1"]
+    assert (sign_in.address, sign_in.kind) == ("127.0.0.1:1011", "sign-in")
+    assert [word for word in sign_in.argv if word.startswith("--gateway")] == [
+        "--gateway=http://127.0.0.1:1007",
+        "--gateway=http://127.0.0.1:2009",
+    ]
+    without = parts_of(Topology(gateways=gateways), etcd_binary, tmp_path)
+    assert set(without) == {"gateway-1", "gateway-2"}
+    assert "SESSIOND_SIGN_IN_URL" not in without["gateway-1"].env
+
+
 def test_who_has_no_door_is_reached_where_it_serves(
     etcd_binary: EtcdBinary, tmp_path: Path
 ) -> None:

@@ -81,7 +81,7 @@ async def test_the_readme_is_true(ports: Iterator[int], tmp_path: Path) -> None:
     )
     async with make_run(environ) as lines:
         parts = [line.split()[0] for line in lines if " ready at " in line]
-        assert parts == ["etcd-1", "store-1", "live-1", "gateway-1"]
+        assert sorted(parts) == ["etcd-1", "gateway-1", "live-1", "sign-in-1", "store-1"]
         urls = re.findall(r"https?://\S+", "\n".join(lines))
         assert urls == [f"http://127.0.0.1:{chosen['SESSIOND_GATEWAY_PORT']}/"]
         (shown,) = await typed(lines[-1].replace("curl", "curl -sS", 1) + "; echo", environ)
