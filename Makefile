@@ -19,7 +19,7 @@ endif
 
 SHOWS := show-kill show-term show-stop show-turn show-idle
 
-.PHONY: help setup run test check protos token bench bench-page clean fuzz simulate bugs lock $(SHOWS) \
+.PHONY: help setup run test test-browser check protos token bench bench-page clean fuzz simulate bugs lock $(SHOWS) \
 	check-lint check-format check-types check-imports check-stubs
 
 help: ## this list
@@ -37,6 +37,11 @@ token: $(RUN) ## a development token and nothing else: make -s token USER=alice
 # The order in sets of names is chance, unless it is fixed: seeded schedules are then the same each time.
 test: check ## every check, then every test against the real parts
 	@PYTHONHASHSEED=0 $(BIN)/python -m pytest
+
+test-browser: $(DEV) ## the dashboard in a real Chromium, before real parts
+	@command -v chromium >/dev/null || { \
+		echo "There is no chromium here. On Debian and Ubuntu: apt-get install chromium fonts-liberation" >&2; exit 1; }
+	@PYTHONHASHSEED=0 $(BIN)/python -m pytest tests/browser
 
 check: $(DEV) ## lint, format, types, import law, stubs, protos
 	@mkdir -p build
