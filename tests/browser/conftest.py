@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser, async_playwright, expect
 
 from cluster.etcd_binary import EtcdBinary
 from cluster.topology import Topology
@@ -17,6 +17,7 @@ from tests.browser.visits import Visits
 from tests.e2e.system import System, running
 
 CHROMIUM = shutil.which("chromium")
+PATIENCE_MS = 20_000
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -32,6 +33,8 @@ async def browser() -> AsyncIterator[Browser]:
     """One Chromium; each visit has a context of its own in it."""
     # Chromium's sandbox does not work for root.
     arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
+    # A busy machine is no fault of the page.
+    expect.set_options(timeout=PATIENCE_MS)
     async with async_playwright() as playwright:
         launched = await playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
         try:
