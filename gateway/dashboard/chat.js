@@ -68,9 +68,9 @@ function Whole({ session }) {
             ${conversation.session.progress.completedSteps} of ${conversation.session.progress.totalSteps} steps
           </span>`}
       </summary>
-      <${Steps} session=${session} />
+      <${Steps} session=${session} place="folded" />
     </details>
-    <div class="steps-side"><${Steps} session=${session} /></div>
+    <${Steps} session=${session} place="aside" />
     <${Messages} session=${session} />
     <${Composer} session=${session} />
   </main>`;

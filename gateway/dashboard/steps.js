@@ -6,16 +6,17 @@ import { Icon, named } from "./parts.js";
 import { Progress, stagesOf } from "./progress.js";
 import { duration } from "./relative_time.js";
 
-export function Steps({ session }) {
+/** `place` is "aside", beside the conversation, or "folded", above it where there is no room. */
+export function Steps({ session, place }) {
   const { session: state, workflow, outputs } = session.conversation;
   if (!workflow.steps.length) {
-    return html`<aside class="steps" aria-label="Workflow">
+    return html`<aside class="steps is-${place}" aria-label="Workflow" tabindex="0">
       <h2>${workflow.name}</h2>
       <p class="hint">A conversation with ${named(state.currentAgent)}, without steps.</p>
     </aside>`;
   }
   const stages = stagesOf(state.progress, workflow);
-  return html`<aside class="steps" aria-label="Workflow">
+  return html`<aside class="steps is-${place}" aria-label="Workflow" tabindex="0">
     <h2>${workflow.name}</h2>
     <${Progress} progress=${state.progress} workflow=${workflow} />
     ${stages.map((stage) => html`

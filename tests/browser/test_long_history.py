@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+import pytest
 from playwright.async_api import Page, expect
 
 from sessiond import Client
@@ -45,6 +46,7 @@ async def held(page: Page) -> int:
     return int(await page.locator(".message").count())
 
 
+@pytest.mark.timeout(300)
 async def test_a_long_history_is_all_there(visit: Visits, system: System, name: Names) -> None:
     """Older pages come as one scrolls up, and move nothing that one reads."""
     alice = system.api(name("alice"))
