@@ -1,9 +1,11 @@
 // One thing said: stored, on its way, or being written.
 
-import { html, useMemo } from "./html.js";
+import { html, useMemo, useState } from "./html.js";
 import { markdown } from "./markdown.js";
 import { Avatar, Icon, named } from "./parts.js";
 import { exactTime, timeOfDay } from "./relative_time.js";
+
+const LONG = 20_000; // characters
 
 const TYPES = {
   output: "Output",
@@ -11,8 +13,16 @@ const TYPES = {
   user_input_request: "Asks for input",
 };
 
+/** A text as its writer meant it; of a very long one the beginning, until all is asked for. */
 export function Markdown({ text }) {
-  return html`<div class="prose">${useMemo(() => markdown(text), [text])}</div>`;
+  const [isWhole, setWhole] = useState(false);
+  const isCut = text.length > LONG && !isWhole;
+  const shown = useMemo(() => markdown(isCut ? `${text.slice(0, LONG)}…` : text), [text, isCut]);
+  return html`<div class="prose">
+    ${shown}
+    ${isCut && html`
+      <p><button class="button" onClick=${() => setWhole(true)}>Show all of it</button></p>`}
+  </div>`;
 }
 
 /** Who said it, as the page writes it. */
@@ -69,12 +79,15 @@ export function Outgoing({ item, session }) {
 /** An answer while it is being written. */
 export function Writing({ draft, agent }) {
   const voice = named(draft.agentId || agent || "agent");
+  // It is drawn anew with every piece: of a very long one the end, where it grows.
+  const { text } = draft;
+  const end = text.length > LONG ? `…${text.slice(1 - LONG)}` : text;
   return html`<article class="message is-agent is-writing" aria-label=${`${voice} writes`} aria-busy="true">
     <${Avatar} name=${voice} kind="agent" />
     <div class="message-body">
       <p class="message-head"><bdi class="voice">${voice}</bdi> <span class="writes">writes</span></p>
       <div class="bubble">
-        ${draft.text ? html`<${Markdown} text=${draft.text} />` : html`<span class="dots"><i /><i /><i /></span>`}
+        ${end ? html`<${Markdown} text=${end} />` : html`<span class="dots"><i /><i /><i /></span>`}
       </div>
     </div>
   </article>`;

@@ -9,17 +9,12 @@ import { duration } from "./relative_time.js";
 /** `place` is "aside", beside the conversation, or "folded", above it where there is no room. */
 export function Steps({ session, place }) {
   const { session: state, workflow, outputs } = session.conversation;
-  if (!workflow.steps.length) {
-    return html`<aside class="steps is-${place}" aria-label="Workflow" tabindex="0">
-      <h2>${workflow.name}</h2>
-      <p class="hint">A conversation with ${named(state.currentAgent)}, without steps.</p>
-    </aside>`;
-  }
-  const stages = stagesOf(state.progress, workflow);
   return html`<aside class="steps is-${place}" aria-label="Workflow" tabindex="0">
     <h2>${workflow.name}</h2>
-    <${Progress} progress=${state.progress} workflow=${workflow} />
-    ${stages.map((stage) => html`
+    ${workflow.steps.length
+      ? html`<${Progress} progress=${state.progress} workflow=${workflow} />`
+      : html`<p class="hint">A conversation with ${named(state.currentAgent)}, without steps.</p>`}
+    ${stagesOf(state.progress, workflow).map((stage) => html`
       <section class="steps-stage" key=${stage.name}>
         <h3>${named(stage.name)} <small>${Math.round(stage.done * 100)} %</small></h3>
         <ol>
@@ -30,6 +25,7 @@ export function Steps({ session, place }) {
             />`)}
         </ol>
       </section>`)}
+    <${Inputs} userInputs=${state.userInputs} />
   </aside>`;
 }
 
@@ -50,4 +46,20 @@ function Step({ step, index, current, outputs, session }) {
       </small>
     </span>
   </li>`;
+}
+
+/** What the session was given to work with. */
+function Inputs({ userInputs }) {
+  const inputs = Object.entries(userInputs);
+  if (!inputs.length) return null;
+  return html`<section class="steps-stage">
+    <h3>Inputs</h3>
+    <dl class="inputs">
+      ${inputs.map(([name, value]) => html`
+        <div key=${name}>
+          <dt><bdi>${name}</bdi></dt>
+          <dd dir="auto">${typeof value === "string" ? value : JSON.stringify(value)}</dd>
+        </div>`)}
+    </dl>
+  </section>`;
 }

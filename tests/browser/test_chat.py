@@ -35,7 +35,8 @@ async def test_the_documented_flow(visit: Visits, system: System, name: Names) -
     page = await visit(name("alice"))
     await page.get_by_role("link", name="Continue Launch plan").click()
     await expect(page).to_have_url(re.compile(f"/chat/{session['id']}$"))
-    await expect(message(page, "We sell bicycles in the EU.")).to_be_visible()
+    mine = page.get_by_role("article", name="You")
+    await expect(mine).to_contain_text("We sell bicycles in the EU.")
     step = page.locator("[aria-current=step]:visible")
     await expect(step).to_contain_text("Go-to-market foundation")
 
@@ -61,7 +62,8 @@ async def test_the_documented_flow(visit: Visits, system: System, name: Names) -
     assert stored["agentOutputs"]["foundation_gtm-2"]["content"].startswith("Bicycles, by way")
 
     await say(page, "Now the personas.")
-    await expect(message(page, "Now the personas.")).to_contain_text("Sent")
+    await expect(mine.last).to_contain_text("Now the personas.")
+    await expect(mine.last).to_contain_text("Sent")
     next_one = page.get_by_role("region", name="Persona development")
     await expect(next_one).to_contain_text("Draft 1", timeout=SLOW)
     await page.get_by_role("link", name="To your sessions").click()

@@ -57,6 +57,7 @@ async def test_what_is_typed_outlives_the_token(visit: Visits, system: System, n
     """The banner comes before the end; signing in again leads back to the same words."""
     session = await created(system.api(name("alice")), title="Kept")
     page = await visit(name("alice"), f"/chat/{session['id']}")
+    await expect(page.get_by_role("heading", name="Kept")).to_be_visible()
     token = system.keys.user_token(name("alice"), seconds=50)
     await signs_in_with(page, lambda state: f"token={token}&state={state}")
     await page.reload(wait_until="commit")
@@ -74,6 +75,7 @@ async def test_an_ended_sign_in_is_said(visit: Visits, system: System, name: Nam
     """What was loaded stays to be read. A development token is good for a day."""
     session = await created(system.api(name("alice")), title="Kept")
     page = await visit(name("alice"), f"/chat/{session['id']}")
+    await expect(page.get_by_role("heading", name="Kept")).to_be_visible()
     await page.clock.install()
     await page.reload(wait_until="commit")
     await expect(page.get_by_role("heading", name="Kept")).to_be_visible()
