@@ -23,13 +23,13 @@ export function Messages({ session }) {
     before.current = timeline({ messages, outputs, hasOlder }, before.current);
     return before.current;
   }, [messages, outputs, hasOlder]);
-  const { scroller, content, isAway, scrolled, loadOlder, toEnd } = useScrolling(session);
+  const { scroller, content, isAway, scrolled, toEnd } = useScrolling(session);
   const outgoing = outbox.items.filter(({ kind }) => kind === "append");
   const isEmpty = !messages.length && !outgoing.length && !chunks.length && !drafts.size;
   return html`<div class="conversation">
     <div class="scroller" ref=${scroller} onScroll=${scrolled} tabindex="0" role="region" aria-label="Conversation">
       <div class="messages" ref=${content}>
-        <${Older} older=${older} hasOlder=${hasOlder} load=${loadOlder} />
+        <${Older} older=${older} hasOlder=${hasOlder} load=${() => session.loadOlder()} />
         ${chunks.map((chunk) => html`
           <${Chunk}
             key=${chunk.id} chunk=${chunk} today=${today} session=${session} owner=${owner} subject=${subject}
@@ -86,6 +86,10 @@ function Older({ older, hasOlder, load }) {
   </p>`;
 }
 
+/**
+ * At the end one stays at the end; further up, what one reads stays where it is. Whatever changes
+ * its height above, the browser does not move it: not all browsers do, and none at the very top.
+ */
 function useScrolling(session) {
   const scroller = useRef();
   const content = useRef();
@@ -93,7 +97,6 @@ function useScrolling(session) {
   const lastTop = useRef(0);
   const anchor = useRef(null);
   const [isAway, setAway] = useState(false);
-  const [first] = session.conversation.messages;
 
   const toEnd = () => {
     isAtEnd.current = true;
@@ -108,47 +111,33 @@ function useScrolling(session) {
     isAtEnd.current = below < NEAR_PX && !wentUp;
     lastTop.current = scrollTop;
     setAway(!isAtEnd.current);
-    if (anchor.current) anchor.current = topmost(scroller.current);
-    else if (scrollTop < EARLY_PX && session.older.state === "idle") loadOlder();
+    anchor.current = topmost(scroller.current, content.current);
+    if (scrollTop < EARLY_PX && session.older.state === "idle") session.loadOlder();
   };
-  const loadOlder = () => {
-    if (!session.conversation.hasOlder) return;
-    anchor.current = topmost(scroller.current);
-    session.loadOlder();
-  };
-  // What is above may turn out larger than it was thought to be, and answers grow.
   useLayoutEffect(() => {
-    const watching = new ResizeObserver(() => isAtEnd.current && toEnd());
+    const watching = new ResizeObserver(() => {
+      const { element, top } = anchor.current ?? {};
+      if (isAtEnd.current) toEnd();
+      else if (element?.isConnected) scroller.current.scrollTop += topOf(element, scroller.current) - top;
+    });
     watching.observe(content.current);
     watching.observe(scroller.current);
     return () => watching.disconnect();
   }, []);
-  // Older messages have come: what one was reading stays where it was.
-  useLayoutEffect(() => {
-    const { element, top } = anchor.current ?? {};
-    if (element?.isConnected && !isAtEnd.current) {
-      keepStill(scroller.current, element.getBoundingClientRect().top - top);
-    }
-    anchor.current = null;
-  }, [first?.seq]);
-  return { scroller, content, isAway, scrolled, loadOlder, toEnd };
+  return { scroller, content, isAway, scrolled, toEnd };
 }
 
-/** Scroll by as much as the content has moved, and keep the browser from doing so as well. */
-function keepStill(scroller, moved) {
-  scroller.style.overflowAnchor = "none";
-  scroller.scrollTop += moved;
-  requestAnimationFrame(() => requestAnimationFrame(() => (scroller.style.overflowAnchor = "")));
+function topOf(element, scroller) {
+  return element.getBoundingClientRect().top - scroller.getBoundingClientRect().top;
 }
 
-/** The first message in sight, and where it is. */
-function topmost(scroller) {
+/** The first thing in sight, and where it is. What lies in chunks out of sight is not measured. */
+function topmost(scroller, content) {
   const edge = scroller.getBoundingClientRect().top;
-  for (const element of scroller.querySelectorAll(".message")) {
-    const { top, bottom } = element.getBoundingClientRect();
-    if (bottom > edge) return { element, top };
-  }
-  return null;
+  const isInSight = (element) => element.getBoundingClientRect().bottom > edge;
+  const found = Array.from(content.children).find(isInSight);
+  const element = Array.from(found?.children ?? []).find(isInSight) ?? found;
+  return element ? { element, top: topOf(element, scroller) } : null;
 }
 
 /** Tells those who listen of each new message, whole and once. */

@@ -1,6 +1,6 @@
 // An output of an agent, right in the conversation: to read, and to decide while it waits.
 
-import { html, useEffect, useRef, useState } from "./html.js";
+import { html, useLayoutEffect, useRef, useState } from "./html.js";
 import { Markdown } from "./message.js";
 import { Icon, named } from "./parts.js";
 import { exactTime, timeOfDay } from "./relative_time.js";
@@ -111,7 +111,7 @@ function Pending({ outputId, content, session, children }) {
 
 function Field({ label, text, change, rows }) {
   const field = useRef();
-  useEffect(() => field.current.focus(), []);
+  useLayoutEffect(() => field.current.focus(), []);
   return html`<label class="group">
     <span>${label}</span>
     <textarea

@@ -1,6 +1,6 @@
 // The small parts that the page is made of.
 
-import { html, useEffect, useRef, useState } from "./html.js";
+import { html, useLayoutEffect, useRef, useState } from "./html.js";
 
 const PATHS = {
   back: "M12 4 6 10l6 6",
@@ -74,7 +74,7 @@ export function Title({ title, placeholder, rename, children }) {
   const [edited, setEdited] = useState(null);
   const field = useRef();
   const button = useRef();
-  useEffect(() => field.current?.select(), [edited !== null]);
+  useLayoutEffect(() => field.current?.select(), [edited !== null]);
   if (edited === null) {
     return html`${children}
       <button

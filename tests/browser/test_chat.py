@@ -43,6 +43,7 @@ async def test_the_documented_flow(visit: Visits, system: System, name: Names) -
     output = page.get_by_role("region", name="Go-to-market foundation")
     await expect(output).to_contain_text("Draft 1 for foundation_gtm", timeout=SLOW)
     await output.get_by_role("button", name="Send back…").click()
+    await expect(output.get_by_role("textbox")).to_be_focused()
     await page.keyboard.type("Name the channels.")
     await output.get_by_role("button", name="Send back").click()
     await expect(output.first).to_contain_text("Sent back")

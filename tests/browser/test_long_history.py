@@ -60,11 +60,12 @@ async def test_a_long_history_is_all_there(visit: Visits, system: System, name: 
     before = await page.evaluate(_MIDDLE)
     await scroller.evaluate("e => e.scrollTop -= 150")
     await expect(page.locator(".message")).not_to_have_count(100)
-    seq, top = await page.evaluate(_MIDDLE)
+    seq, _ = await page.evaluate(_MIDDLE)
     moved = await page.locator(f".message[data-seq='{before[0]}']").evaluate(
         "e => Math.round(e.getBoundingClientRect().top)"
     )
-    assert (int(seq) <= int(before[0]), moved - before[1]) == (True, 150), (before, seq, top)
+    assert int(seq) < int(before[0])
+    assert abs(moved - before[1] - 150) <= 2, (moved, before)
 
     while (count := await held(page)) < MANY:
         await scroller.evaluate("e => e.scrollTop = 0")
