@@ -153,9 +153,9 @@ async def main() -> None:
             )
             visit = Visits(browser, system)
             await picture(visit, system)
-            faults = await visit.end()
+            await visit.end()
             await browser.close()
-    assert faults == [], faults
+    assert visit.faults == [], visit.faults
 
 
 if __name__ == "__main__":

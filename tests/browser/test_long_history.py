@@ -19,12 +19,11 @@ MANY = 10_000
 TOGETHER = 200
 SLOW = 60_000
 
-# Where the message at the middle of the screen is, and which one it is.
+# Which message is at the middle of the screen, and where exactly.
 _MIDDLE = """() => {
-  const box = document.querySelector('.scroller').getBoundingClientRect();
-  const found = document.elementFromPoint(box.left + box.width / 2, box.top + box.height / 2);
-  const message = found.closest('.message');
-  return message && [message.dataset.seq, Math.round(message.getBoundingClientRect().top)];
+  const found = Array.from(document.querySelectorAll('.message'))
+    .find(each => each.getBoundingClientRect().bottom > innerHeight / 2);
+  return [found.dataset.seq, Math.round(found.getBoundingClientRect().top)];
 }"""
 _SEQS = "Array.from(document.querySelectorAll('.message'), each => Number(each.dataset.seq))"
 

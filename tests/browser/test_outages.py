@@ -22,6 +22,7 @@ Harm = Callable[[System], Awaitable[None]]
 
 SLOW = 30_000
 WORDS = [f"word-{n}" for n in range(400)]
+FIRST = 200
 WORD_SECONDS = 0.02
 
 
@@ -43,16 +44,17 @@ async def gateway_restarted(system: System) -> None:
 
 @asynccontextmanager
 async def writing(turn: Turn) -> AsyncIterator[None]:
-    """Let the turn's text be written, at the pace of a model, while the block runs."""
+    """Let the first words be written while the block runs, at a model's pace; then the rest."""
 
-    async def write() -> None:
-        for word in WORDS:
+    async def write(words: list[str]) -> None:
+        for word in words:
             await turn.write(f"{word} ")
             await asyncio.sleep(WORD_SECONDS)
 
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(write())
+        tasks.create_task(write(WORDS[:FIRST]))
         yield
+    await write(WORDS[FIRST:])
 
 
 async def bubbles(page: Page) -> list[str]:
@@ -75,6 +77,9 @@ async def test_an_answer_outlives_what_carries_it(
         await harm(system)
         await page.get_by_role("textbox", name="Message").fill("meanwhile")
         await page.keyboard.press("Enter")
+        # Each character once, also while it is written.
+        written = page.locator(".is-writing .bubble")
+        await expect(written).to_have_text(" ".join(WORDS[:FIRST]), timeout=SLOW)
     last = page.locator(".bubble").last
     await expect(last).to_contain_text(WORDS[-1], timeout=SLOW)
     await expect(page.locator(".is-writing, .is-outgoing")).to_have_count(0, timeout=SLOW)
