@@ -10,7 +10,7 @@ import { SessionList } from "./session_list.js";
 import { Sessions } from "./sessions.js";
 import { SignIn } from "./sign_in.js";
 import { SignedOut, SignInEnds } from "./signed_out.js";
-import { ToastList } from "./toasts.js";
+import { ToastList, told } from "./toasts.js";
 
 const CHAT = /^\/chat\/([^/]+)\/?$/;
 
@@ -33,9 +33,11 @@ function SignedIn({ signIn }) {
   const rest = useMemo(() => new Rest(signIn), [signIn]);
   const list = useMemo(() => new SessionList(rest, subject), [rest, subject]);
   const [workflows, setWorkflows] = useState([]);
+  // The list shows workflows by their ids until their names are here.
+  const loadWorkflows = () =>
+    rest.get("/api/workflows").then((answer) => setWorkflows(answer.workflows), told);
   useEffect(() => {
-    // The list shows workflows by their ids until their names are here.
-    rest.get("/api/workflows").then((answer) => setWorkflows(answer.workflows), () => {});
+    loadWorkflows();
   }, [rest]);
   useEffect(() => {
     // Who listens hears where they are.
@@ -61,7 +63,8 @@ function SignedIn({ signIn }) {
       ? html`<${Chat} sessionId=${unescaped(chat[1])} rest=${rest} signIn=${signIn} />`
       : place.path === "/"
         ? html`<${Sessions}
-            list=${list} workflows=${workflows} token=${token} inDevelopment=${inDevelopment}
+            list=${list} workflows=${workflows} loadWorkflows=${loadWorkflows}
+            token=${token} inDevelopment=${inDevelopment}
           />`
         : html`<${NotFound} />`}
     <${ToastList} />`;

@@ -8,9 +8,10 @@ import { duration } from "./relative_time.js";
 const DEMO = { demo: "true" }; // the example agent acts in no other session
 const FRESH = { name: "", value: "" };
 
-export function NewSession({ list, workflows, inDevelopment, close }) {
+export function NewSession({ list, workflows, loadWorkflows, inDevelopment, close }) {
   const dialog = useRef();
-  const [workflowId, setWorkflowId] = useState(workflows[0]?.id);
+  const [chosenId, setChosenId] = useState(null);
+  const workflowId = chosenId ?? workflows[0]?.id; // the first one is the default
   const [title, setTitle] = useState("");
   const [inputs, setInputs] = useState([FRESH]);
   const [isDemo, setDemo] = useState(inDevelopment);
@@ -45,10 +46,15 @@ export function NewSession({ list, workflows, inDevelopment, close }) {
           <label class="card-choice" key=${workflow.id}>
             <input
               type="radio" name="workflow" checked=${workflow.id === workflowId}
-              onChange=${() => setWorkflowId(workflow.id)}
+              onChange=${() => setChosenId(workflow.id)}
             />
             <span><strong>${workflow.name}</strong><small>${extent(workflow)}</small></span>
           </label>`)}
+        ${!workflows.length && html`
+          <p class="hint">
+            The workflows are not here.
+            <button type="button" class="button is-quiet" onClick=${loadWorkflows}>Load them again</button>
+          </p>`}
       </fieldset>
       <label class="group">
         <span>Title <small>optional; otherwise your first message gives one</small></span>

@@ -15,7 +15,7 @@ const STATUSES = [
   ["completed", "Completed"],
 ];
 
-export function Sessions({ list, workflows, token, inDevelopment }) {
+export function Sessions({ list, workflows, loadWorkflows, token, inDevelopment }) {
   useModel(list);
   const [isMaking, setMaking] = useState(false);
   useEffect(() => {
@@ -42,7 +42,8 @@ export function Sessions({ list, workflows, token, inDevelopment }) {
     <${Rows} list=${list} workflows=${workflows} make=${() => setMaking(true)} />
     ${isMaking && html`
       <${NewSession}
-        list=${list} workflows=${workflows} inDevelopment=${inDevelopment}
+        list=${list} workflows=${workflows} loadWorkflows=${loadWorkflows}
+        inDevelopment=${inDevelopment}
         close=${() => setMaking(false)}
       />`}
   </main>`;

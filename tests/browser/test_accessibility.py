@@ -17,7 +17,7 @@ from tests.e2e.talking import created, said
 
 Names = Callable[[str], str]
 
-LOOKS = {
+LOOKS: dict[str, dict[str, Any]] = {
     "light": {"color_scheme": "light"},
     "dark": {"color_scheme": "dark"},
     "narrow": {"viewport": {"width": 320, "height": 640}, "reduced_motion": "reduce"},
@@ -36,7 +36,7 @@ async def test_every_place_is_accessible(
     visit: Visits, system: System, name: Names, look: str
 ) -> None:
     """List, search without a find, dialogue, conversation, decision and what is not there."""
-    options: dict[str, Any] = LOOKS[look]
+    options = LOOKS[look]
     alice = system.api(name("alice"))
     session = await created(alice, title="A plan with a rather long title that does not fit")
     chat = f"/api/chat/{session['id']}"

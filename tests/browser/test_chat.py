@@ -147,10 +147,31 @@ async def test_what_is_said_offline_goes_out_later(
     assert [each["content"] for each in stored["conversationHistory"]] == expected
 
 
-async def test_what_is_refused_can_be_tried_again_or_dropped(
+async def test_what_was_not_sent_outlives_the_page(
     visit: Visits, system: System, name: Names
 ) -> None:
-    """A decision in a session that was paused meanwhile."""
+    """It goes out when its tab comes back to the session, once."""
+    visit.expect("ERR_INTERNET_DISCONNECTED")
+    alice = system.api(name("alice"))
+    session = await created(alice, workflowId="chat")
+    page = await visit(name("alice"), f"/chat/{session['id']}")
+    await expect(page.get_by_role("textbox", name="Message")).to_be_visible()
+    await page.context.set_offline(True)
+    await say(page, "one")
+    await expect(message(page, "one")).to_contain_text("Sending…")
+    await page.goto("about:blank")
+    await page.context.set_offline(False)
+    await page.goto(f"/chat/{session['id']}", wait_until="commit")
+    await expect(message(page, "one")).to_contain_text("Sent")
+    await expect(page.locator(".bubble")).to_have_text(["one"])
+    stored = good(await alice.get(f"/api/sessions/{session['id']}"))
+    assert [each["content"] for each in stored["conversationHistory"]] == ["one"]
+
+
+async def test_a_paused_session_takes_words_and_no_decisions(
+    visit: Visits, system: System, name: Names
+) -> None:
+    """Until it is resumed, by the same page."""
     alice = system.api(name("alice"))
     session = await created(alice)
     good(await alice.post(f"/api/chat/{session['id']}/outputs", json={"content": "Plan"}), 201)

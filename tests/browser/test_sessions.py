@@ -70,6 +70,21 @@ async def test_what_is_refused_is_told_in_the_dialogue(visit: Visits, name: Name
     await expect(title).to_have_value("x" * 201)
 
 
+async def test_workflows_that_did_not_load_are_loaded_again(visit: Visits, name: Names) -> None:
+    """The dialogue says what it lacks."""
+    visit.expect("failed: GET .*/workflows", "console: .*net::ERR_FAILED")
+    page = await visit(name("alice"))
+    await expect(page.get_by_role("heading", name="Nothing here yet")).to_be_visible()
+    await page.route("**/api/workflows", lambda route: route.abort())
+    await page.reload(wait_until="commit")
+    await page.get_by_role("button", name="New session").click()
+    dialog = page.get_by_role("dialog")
+    await expect(dialog.get_by_role("button", name="Start session")).to_be_disabled()
+    await page.unroute("**/api/workflows")
+    await dialog.get_by_role("button", name="Load them again").click()
+    await expect(dialog.get_by_role("radio", name="Master workflow")).to_be_checked()
+
+
 async def test_the_list_moves_by_itself(visit: Visits, system: System, name: Names) -> None:
     """Newest activity first, whoever is active; what is deleted elsewhere goes."""
     alice = system.api(name("alice"))
