@@ -26,7 +26,7 @@ export function ChatHead({ session }) {
     </div>
     ${failed && html`
       <p class="error" role="alert">
-        ${failed.problem.detail}
+        ${failed.problem}
         <button class="button is-quiet" onClick=${() => session.discard(failed)}>Dismiss</button>
       </p>`}
     <div class="chat-facts">

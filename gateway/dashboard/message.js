@@ -68,7 +68,7 @@ export function Outgoing({ item, session }) {
       <div class="bubble"><${Markdown} text=${item.body.content} /></div>
       ${hasFailed && html`
         <div class="unsent-foot" role="alert">
-          <span>${item.problem.detail}</span>
+          <span>${item.problem}</span>
           <button class="button is-quiet" onClick=${() => session.again(item)}>Try again</button>
           <button class="button is-quiet" onClick=${() => session.discard(item)}>Discard</button>
         </div>`}

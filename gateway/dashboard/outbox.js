@@ -10,6 +10,7 @@
 // a reload or a new sign-in loses none.
 
 import { newId } from "./chance.js";
+import { sentenceOf } from "./rest.js";
 
 /** `kept` is the storage's key; `subject` is who speaks. */
 export class Outbox {
@@ -21,13 +22,13 @@ export class Outbox {
     this.#subject = subject;
     this.#kept = `sessiond.unanswered ${subject} ${sessionId}`;
     const saved = JSON.parse(sessionStorage.getItem(this.#kept) ?? "[]");
-    this.items = saved.map((item) => ({ ...item, state: "sending", problem: null }));
+    this.items = saved.map((item) => ({ ...item, state: "sending", problem: "" }));
   }
 
   /** Take a change that is made at `since`, and return it. */
   add(kind, body, since) {
     const item = {
-      opId: newId(), kind, body, since, state: "sending", seq: 0, problem: null, at: Date.now(),
+      opId: newId(), kind, body, since, state: "sending", seq: 0, problem: "",
     };
     this.items = [...this.items, item];
     this.#keep();
@@ -53,7 +54,7 @@ export class Outbox {
     if (reply.error && item.kind === "cancel") return this.discard(item);
     if (reply.error?.retryable) return { item, afterMs: reply.error.retryAfterMs || 1000 };
     this.#become(item, reply.error
-      ? { state: "failed", problem: reply.error }
+      ? { state: "failed", problem: sentenceOf(reply.error) }
       : { state: "sent", seq: reply.seq });
     return null;
   }
@@ -72,7 +73,7 @@ export class Outbox {
   }
 
   again(item) {
-    return this.#become(item, { state: "sending", problem: null });
+    return this.#become(item, { state: "sending", problem: "" });
   }
 
   discard(item) {

@@ -84,7 +84,7 @@ function Pending({ outputId, content, session, children }) {
       : children}
     ${mode === "reject" && html`
       <${Field} label="What should be different?" text=${text} change=${setText} rows="3" />`}
-    ${failed && html`<p class="error" role="alert">${failed.problem.detail}</p>`}
+    ${failed && html`<p class="error" role="alert">${failed.problem}</p>`}
     ${isPaused && html`<p class="hint">The session is paused: resume it to decide.</p>`}
     <div class="output-foot">
       ${mode === "read" && html`

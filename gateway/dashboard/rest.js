@@ -12,13 +12,13 @@ export class Problem extends Error {
     this.status = status;
     this.retryable = retryable;
     this.retryAfterMs = retryAfterMs;
-    this.fields = errors;
+    this.sentence = sentenceOf({ detail, errors });
   }
+}
 
-  /** One sentence for a person, with the fields that are to blame. */
-  get sentence() {
-    return [this.message, ...this.fields.map((each) => `${each.field} ${each.message}.`)].join(" ");
-  }
+/** What a failure says to a person, with the fields that are to blame. */
+export function sentenceOf({ detail, errors }) {
+  return [detail, ...errors.map(({ field, message }) => `${field} ${message}.`)].join(" ");
 }
 
 export class Rest {

@@ -168,6 +168,23 @@ async def test_what_was_not_sent_outlives_the_page(
     assert [each["content"] for each in stored["conversationHistory"]] == ["one"]
 
 
+async def test_a_message_that_is_refused_says_why(
+    visit: Visits, system: System, name: Names
+) -> None:
+    """It stands there until it is dropped, and keeps nothing else from going out."""
+    session = await created(system.api(name("alice")), workflowId="chat")
+    page = await visit(name("alice"), f"/chat/{session['id']}")
+    await say(page, "no \0 in here")
+    refused = page.get_by_role("article", name="You, not stored yet")
+    await expect(refused.get_by_role("alert")).to_contain_text("content")
+    await say(page, "but this")
+    await expect(page.get_by_role("article").first).to_contain_text("but this")
+    await refused.get_by_role("button", name="Try again").click()
+    await expect(refused.get_by_role("alert")).to_contain_text("content")
+    await refused.get_by_role("button", name="Discard").click()
+    await expect(page.locator(".bubble")).to_have_text(["but this"])
+
+
 async def test_a_paused_session_takes_words_and_no_decisions(
     visit: Visits, system: System, name: Names
 ) -> None:
