@@ -131,12 +131,14 @@ function topOf(element, scroller) {
   return element.getBoundingClientRect().top - scroller.getBoundingClientRect().top;
 }
 
-/** The first thing in sight, and where it is. What lies in chunks out of sight is not measured. */
+/** The first thing said in sight, and where it is. What lies in chunks out of sight is not measured. */
 function topmost(scroller, content) {
   const edge = scroller.getBoundingClientRect().top;
   const isInSight = (element) => element.getBoundingClientRect().bottom > edge;
-  const found = Array.from(content.children).find(isInSight);
-  const element = Array.from(found?.children ?? []).find(isInSight) ?? found;
+  const said = content.querySelectorAll(":scope > .chunk, :scope > .message");
+  const found = Array.from(said).find(isInSight);
+  const within = found?.matches(".chunk") ? found.children : [];
+  const element = Array.from(within).find(isInSight) ?? found;
   return element ? { element, top: topOf(element, scroller) } : null;
 }
 
