@@ -19,7 +19,9 @@ async def test_a_newcomer_chooses_a_name_and_finds_the_list(
     """The token stands in no address and in no storage; the next load signs in by itself."""
     bob, title = name("bob"), name("Launch plan")
     good(await system.api(bob).post("/api/sessions", json={"title": title}), 201)
-    page = await visit.stranger()
+    page = await visit.stranger(color_scheme="dark")
+    assert await axe(page) == []
+    await page.emulate_media(color_scheme="light")
     assert await axe(page) == []
     await page.get_by_label("Another name").fill(bob)
     await page.get_by_role("button", name="Sign in").click()
