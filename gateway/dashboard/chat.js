@@ -50,6 +50,7 @@ function Opened({ sessionId, rest, signIn }) {
 function Whole({ session }) {
   const { conversation, connection } = session;
   const { state } = connection.standing;
+  const { completedSteps, totalSteps } = conversation.session.progress;
   return html`<main id="main" class="chat" tabindex="-1">
     <${ChatHead} session=${session} />
     ${state !== "connected" && state !== "ended" && html`
@@ -63,10 +64,7 @@ function Whole({ session }) {
     <details class="steps-fold">
       <summary>
         ${conversation.workflow.name}
-        ${conversation.session.progress.totalSteps > 0 && html`
-          <span>
-            ${conversation.session.progress.completedSteps} of ${conversation.session.progress.totalSteps} steps
-          </span>`}
+        ${totalSteps > 0 && html`<span>${completedSteps} of ${totalSteps} steps</span>`}
       </summary>
       <${Steps} session=${session} place="folded" />
     </details>
@@ -77,9 +75,10 @@ function Whole({ session }) {
 }
 
 function Loading({ state }) {
+  const isReached = state !== "waiting";
   return html`<main id="main" class="page" tabindex="-1">
     <p class="hint" role="status">
-      ${state === "waiting" ? "The server cannot be reached. Trying again…" : "Loading the conversation…"}
+      ${isReached ? "Loading the conversation…" : "The server cannot be reached. Trying again…"}
     </p>
     <div aria-hidden="true" class="bones">
       <span class="bone is-title"></span><span class="bone"></span><span class="bone"></span>

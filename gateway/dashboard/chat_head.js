@@ -35,7 +35,8 @@ export function ChatHead({ session }) {
       <${Present} present=${conversation.present} subject=${session.subject} />
       ${status !== "completed" && html`
         <${IconButton}
-          icon=${isPaused ? "play" : "pause"} label=${isPaused ? "Resume the session" : "Pause the session"}
+          icon=${isPaused ? "play" : "pause"}
+          label=${isPaused ? "Resume the session" : "Pause the session"}
           onClick=${() => session.change(isPaused ? "resume" : "pause")}
         />`}
     </div>
@@ -57,6 +58,7 @@ function Present({ present: { members, count }, subject }) {
         key=${name} name=${role === "agent" ? named(name) : name}
         kind=${role === "agent" ? "agent" : "user"} label=${`${name} is here`}
       />`)}
-    ${hidden > 0 && html`<span class="avatar is-more" title=${`${hidden} more are here`}>+${hidden}</span>`}
+    ${hidden > 0 && html`
+      <span class="avatar is-more" title=${`${hidden} more are here`}>+${hidden}</span>`}
   </div>`;
 }

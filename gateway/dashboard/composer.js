@@ -38,7 +38,9 @@ export function Composer({ session }) {
     ${status === "paused" && html`
       <p class="composer-note">
         This session is paused: you can write, and agents wait.
-        <button type="button" class="button is-quiet" onClick=${() => session.change("resume")}>Resume</button>
+        <button type="button" class="button is-quiet" onClick=${() => session.change("resume")}>
+          Resume
+        </button>
       </p>`}
     <${Typing} session=${session} />
     <div class="composer-field">
@@ -54,10 +56,12 @@ export function Composer({ session }) {
           onClick=${() => session.change("cancel", { turnId: draft.turnId })}
         ><${Icon} name="stop" /></button>`}
       <button
-        class="round-button is-primary" title="Send" aria-label="Send" disabled=${!text.trim() || isLong}
+        class="round-button is-primary" title="Send" aria-label="Send"
+        disabled=${!text.trim() || isLong}
       ><${Icon} name="send" /></button>
     </div>
-    ${isLong && html`<p class="error" role="alert">A message can be 512 KiB long, and this is more.</p>`}
+    ${isLong && html`
+      <p class="error" role="alert">A message can be 512 KiB long, and this is more.</p>`}
   </form>`;
 }
 
@@ -77,7 +81,9 @@ function Waiting({ session }) {
   if (!outputId || isSeen) return null;
   return html`<p class="composer-note is-waiting">
     An output waits for your decision.
-    <button type="button" class="button is-quiet" onClick=${() => showOutput(session, outputId)}>Show it</button>
+    <button type="button" class="button is-quiet" onClick=${() => showOutput(session, outputId)}>
+      Show it
+    </button>
   </p>`;
 }
 
@@ -89,7 +95,8 @@ function Typing({ session }) {
     .map((name) => (name === session.subject ? "You, in another window," : name));
   const verb = typing.length > 1 || typing[0]?.startsWith("You,") ? "are" : "is";
   return html`<p class="typing">
-    ${typing.length > 0 && html`<span class="dots"><i /><i /><i /></span><bdi>${typing.join(", ")}</bdi> ${verb} typing`}
+    ${typing.length > 0 && html`
+      <span class="dots"><i /><i /><i /></span><bdi>${typing.join(", ")}</bdi>${` ${verb} typing`}`}
   </p>`;
 }
 

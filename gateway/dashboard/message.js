@@ -44,7 +44,8 @@ export function Message({ message, voice, goesOn }) {
         <bdi class="voice">${voice}</bdi>
         ${TYPES[type] && html`<span class="tag">${TYPES[type]}</span>`}
         <time datetime=${timestamp} title=${exactTime(timestamp)}>${timeOfDay(timestamp)}</time>
-        ${sender === "user" && html`<span class="sent" title="Stored"><${Icon} name="check" />Sent</span>`}
+        ${sender === "user" && html`
+          <span class="sent" title="Stored"><${Icon} name="check" />Sent</span>`}
       </p>
       <div class="bubble"><${Markdown} text=${content} /></div>
     </div>
@@ -82,7 +83,9 @@ export function Writing({ draft, agent }) {
   // It is drawn anew with every piece: of a very long one the end, where it grows.
   const { text } = draft;
   const end = text.length > LONG ? `…${text.slice(1 - LONG)}` : text;
-  return html`<article class="message is-agent is-writing" aria-label=${`${voice} writes`} aria-busy="true">
+  return html`<article
+    class="message is-agent is-writing" aria-label=${`${voice} writes`} aria-busy="true"
+  >
     <${Avatar} name=${voice} kind="agent" />
     <div class="message-body">
       <p class="message-head"><bdi class="voice">${voice}</bdi> <span class="writes">writes</span></p>

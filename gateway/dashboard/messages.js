@@ -27,17 +27,25 @@ export function Messages({ session }) {
   const outgoing = outbox.items.filter(({ kind }) => kind === "append");
   const isEmpty = !messages.length && !outgoing.length && !chunks.length && !drafts.size;
   return html`<div class="conversation">
-    <div class="scroller" ref=${scroller} onScroll=${scrolled} tabindex="0" role="region" aria-label="Conversation">
+    <div
+      class="scroller" ref=${scroller} onScroll=${scrolled}
+      tabindex="0" role="region" aria-label="Conversation"
+    >
       <div class="messages" ref=${content}>
         <${Older} older=${older} hasOlder=${hasOlder} load=${() => session.loadOlder()} />
         ${chunks.map((chunk) => html`
           <${Chunk}
-            key=${chunk.id} chunk=${chunk} today=${today} session=${session} owner=${owner} subject=${subject}
+            key=${chunk.id} chunk=${chunk} today=${today}
+            session=${session} owner=${owner} subject=${subject}
           />`)}
-        ${outgoing.map((item) => html`<${Outgoing} key=${item.opId} item=${item} session=${session} />`)}
+        ${outgoing.map((item) => html`
+          <${Outgoing} key=${item.opId} item=${item} session=${session} />`)}
         ${[...drafts.values()].map((draft) => html`
-          <${Writing} key=${draft.turnId} draft=${draft} agent=${conversation.session.currentAgent} />`)}
-        ${isEmpty && html`<p class="beginning">This is the beginning. Say what you want to work on.</p>`}
+          <${Writing}
+            key=${draft.turnId} draft=${draft} agent=${conversation.session.currentAgent}
+          />`)}
+        ${isEmpty && html`
+          <p class="beginning">This is the beginning. Say what you want to work on.</p>`}
       </div>
     </div>
     ${isAway && html`
@@ -48,9 +56,9 @@ export function Messages({ session }) {
 
 /** Drawn again only when it is another one: a pending output looks after itself. */
 class Chunk extends Component {
-  shouldComponentUpdate({ chunk, today, session }) {
+  shouldComponentUpdate({ chunk, today }) {
     const isSame = chunk === this.props.chunk && today === this.props.today;
-    return !isSame || chunk.items.some(({ output }) => output?.status === "pending") || session !== this.props.session;
+    return !isSame || chunk.items.some(({ output }) => output?.status === "pending");
   }
 
   render({ chunk, session, owner, subject }) {
@@ -118,7 +126,9 @@ function useScrolling(session) {
     const watching = new ResizeObserver(() => {
       const { element, top } = anchor.current ?? {};
       if (isAtEnd.current) toEnd();
-      else if (element?.isConnected) scroller.current.scrollTop += topOf(element, scroller.current) - top;
+      else if (element?.isConnected) {
+        scroller.current.scrollTop += topOf(element, scroller.current) - top;
+      }
     });
     watching.observe(content.current);
     watching.observe(scroller.current);

@@ -53,7 +53,9 @@ export function NewSession({ list, workflows, loadWorkflows, inDevelopment, clos
         ${!workflows.length && html`
           <p class="hint">
             The workflows are not here.
-            <button type="button" class="button is-quiet" onClick=${loadWorkflows}>Load them again</button>
+            <button type="button" class="button is-quiet" onClick=${loadWorkflows}>
+              Load them again
+            </button>
           </p>`}
       </fieldset>
       <label class="group">

@@ -5,7 +5,12 @@ import { Markdown } from "./message.js";
 import { Icon, named } from "./parts.js";
 import { exactTime, timeOfDay } from "./relative_time.js";
 
-const WORDS = { pending: "Waits for you", approved: "Approved", rejected: "Sent back", error: "Failed" };
+const WORDS = {
+  pending: "Waits for you",
+  approved: "Approved",
+  rejected: "Sent back",
+  error: "Failed",
+};
 
 const elementId = (outputId) => `output-${outputId}`;
 
@@ -88,7 +93,9 @@ function Pending({ outputId, content, session, children }) {
     ${isPaused && html`<p class="hint">The session is paused: resume it to decide.</p>`}
     <div class="output-foot">
       ${mode === "read" && html`
-        <button class="button is-primary" disabled=${isBusy || isPaused} onClick=${() => decide("approved")}>
+        <button
+          class="button is-primary" disabled=${isBusy || isPaused} onClick=${() => decide("approved")}
+        >
           <${Icon} name="check" /> ${isBusy ? "Storing…" : "Approve"}
         </button>
         <button class="button" disabled=${isBusy || isPaused} onClick=${() => say("reject")}>
@@ -98,7 +105,9 @@ function Pending({ outputId, content, session, children }) {
           <${Icon} name="edit" /> Edit
         </button>`}
       ${mode === "reject" && html`
-        <button class="button is-primary" onClick=${() => decide("rejected", text.trim())}>Send back</button>
+        <button class="button is-primary" onClick=${() => decide("rejected", text.trim())}>
+          Send back
+        </button>
         <button class="button" onClick=${() => say("read")}>Cancel</button>`}
       ${mode === "edit" && html`
         <button

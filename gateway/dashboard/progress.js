@@ -36,7 +36,9 @@ export function Progress({ progress, workflow }) {
         <span class="stage ${stage === current ? "is-current" : ""}" style=${{ flexGrow: stage.size }}>
           <span class="stage-bar">
             ${Array.from({ length: stage.size }, (_, index) => html`
-              <span class="stage-step"><span style=${{ width: `${filled(stage, index)}%` }}></span></span>`)}
+              <span class="stage-step">
+                <span style=${{ width: `${filled(stage, index)}%` }}></span>
+              </span>`)}
           </span>
           <span class="stage-name">${named(stage.name)}</span>
         </span>`)}

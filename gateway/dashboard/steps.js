@@ -38,7 +38,8 @@ function Step({ step, index, current, outputs, session }) {
     <span class="step-mark">${isDone ? html`<${Icon} name="check" />` : index + 1}</span>
     <span class="step-text">
       ${outputId
-        ? html`<button class="step-name" onClick=${() => showOutput(session, outputId)}>${step.name}</button>`
+        ? html`
+          <button class="step-name" onClick=${() => showOutput(session, outputId)}>${step.name}</button>`
         : html`<span class="step-name">${step.name}</span>`}
       <small>
         ${isDone && html`<span class="unseen">Done. </span>`}
