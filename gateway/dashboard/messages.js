@@ -147,7 +147,8 @@ function topmost(scroller, content) {
   const isInSight = (element) => element.getBoundingClientRect().bottom > edge;
   const said = content.querySelectorAll(":scope > .chunk, :scope > .message");
   const found = Array.from(said).find(isInSight);
-  const within = found?.matches(".chunk") ? found.children : [];
+  // A day's mark goes elsewhere when older messages of that day come.
+  const within = found?.matches(".chunk") ? found.querySelectorAll(":scope > :not(.day)") : [];
   const element = Array.from(within).find(isInSight) ?? found;
   return element ? { element, top: topOf(element, scroller) } : null;
 }
