@@ -80,6 +80,8 @@ async def test_workflows_that_did_not_load_are_loaded_again(visit: Visits, name:
     await page.get_by_role("button", name="New session").click()
     dialog = page.get_by_role("dialog")
     await expect(dialog.get_by_role("button", name="Start session")).to_be_disabled()
+    # By then the page has given up trying by itself.
+    await expect(page.get_by_text("The server cannot be reached.")).to_be_visible()
     await page.unroute("**/api/workflows")
     await dialog.get_by_role("button", name="Load them again").click()
     await expect(dialog.get_by_role("radio", name="Master workflow")).to_be_checked()
