@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import secrets
 import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
 
 import pytest
 import pytest_asyncio
@@ -18,6 +20,7 @@ from tests.e2e.system import System, running
 
 CHROMIUM = shutil.which("chromium")
 PATIENCE_MS = 20_000
+ENDING_SECONDS = 30.0
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -35,12 +38,16 @@ async def browser() -> AsyncIterator[Browser]:
     arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
     # A busy machine is no fault of the page.
     expect.set_options(timeout=PATIENCE_MS)
-    async with async_playwright() as playwright:
-        launched = await playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
-        try:
-            yield launched
-        finally:
-            await launched.close()
+    playwright = await async_playwright().start()
+    launched = await playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+    try:
+        yield launched
+    finally:
+        # Now and then the driver waits for ever for a browser that is gone: no fault of ours.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(ENDING_SECONDS):
+                await launched.close()
+                await playwright.stop()
 
 
 @pytest_asyncio.fixture(scope="package", loop_scope="session")
