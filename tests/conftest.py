@@ -1,4 +1,4 @@
-"""What every test may ask for: one real etcd for the whole run, and a key prefix of its own."""
+"""What every test may ask for: one real etcd for the whole run, a key prefix, names of its own."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import random
 import secrets
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 import pytest_asyncio
@@ -53,3 +53,10 @@ async def etcd(
 def namespace() -> str:
     """A key prefix that no other test uses."""
     return f"test-{secrets.token_hex(8)}/"
+
+
+@pytest.fixture
+def name() -> Callable[[str], str]:
+    """Give names that no other test uses: `name("alice")`."""
+    suffix = secrets.token_hex(4)
+    return lambda word: f"{word}-{suffix}"

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-import secrets
 import shutil
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 
 import pytest
@@ -39,14 +38,12 @@ async def browser() -> AsyncIterator[Browser]:
     # A busy machine is no fault of the page.
     expect.set_options(timeout=PATIENCE_MS)
     playwright = await async_playwright().start()
-    launched = await playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
     try:
-        yield launched
+        yield await playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
     finally:
-        # Now and then the driver waits for ever for a browser that is gone: no fault of ours.
+        # It ends its browser with it. Now and then it waits for ever for one that is gone.
         with suppress(TimeoutError):
             async with asyncio.timeout(ENDING_SECONDS):
-                await launched.close()
                 await playwright.stop()
 
 
@@ -59,13 +56,6 @@ async def system(
     topology = Topology.anywhere(ports, lives=2, agents=1, sign_in=True)
     async with running(topology, home, etcd_binary) as started:
         yield started
-
-
-@pytest.fixture
-def name() -> Callable[[str], str]:
-    """Give names that no other test uses: `name("alice")`."""
-    suffix = secrets.token_hex(4)
-    return lambda word: f"{word}-{suffix}"
 
 
 @pytest_asyncio.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
@@ -23,13 +22,6 @@ async def system(
     topology = Topology.anywhere(ports, agents=1)
     async with running(topology, home, etcd_binary) as started:
         yield started
-
-
-@pytest.fixture
-def name() -> Callable[[str], str]:
-    """Give names that no other test uses: `name("alice")`."""
-    suffix = secrets.token_hex(4)
-    return lambda word: f"{word}-{suffix}"
 
 
 @pytest.fixture

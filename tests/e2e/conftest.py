@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import AsyncIterator, Callable, Iterator
 
 import httpx
@@ -24,13 +23,6 @@ async def system(
     home = tmp_path_factory.mktemp("system")
     async with running(Topology.anywhere(ports), home, etcd_binary) as started:
         yield started
-
-
-@pytest.fixture
-def name() -> Callable[[str], str]:
-    """Give names that no other test uses: `name("alice")`."""
-    suffix = secrets.token_hex(4)
-    return lambda word: f"{word}-{suffix}"
 
 
 @pytest.fixture
