@@ -2,9 +2,8 @@
 
 import { html } from "./html.js";
 import { Link } from "./navigation.js";
-import { Avatar, Icon, IconButton, named, Status, Title } from "./parts.js";
+import { Avatar, Icon, IconButton, named, Status, Title, UNTITLED } from "./parts.js";
 
-const UNTITLED = "Untitled session";
 const SHOWN = 4;
 
 export function ChatHead({ session }) {

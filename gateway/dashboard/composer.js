@@ -1,6 +1,7 @@
 // Where one writes: Enter sends, Shift+Enter begins a line. What is written outlives a reload.
 
 import { html, useEffect, useLayoutEffect, useRef, useState } from "./html.js";
+import { keep, kept } from "./kept.js";
 import { outputElement, showOutput } from "./outputs.js";
 import { Icon, named } from "./parts.js";
 
@@ -9,8 +10,8 @@ const encoder = new TextEncoder();
 
 export function Composer({ session }) {
   const { conversation } = session;
-  const kept = `sessiond.writing ${session.subject} ${session.id}`;
-  const [text, setText] = useState(() => sessionStorage.getItem(kept) ?? "");
+  const key = `sessiond.writing ${session.subject} ${session.id}`;
+  const [text, setText] = useState(() => kept(key));
   const field = useRef();
   useLayoutEffect(() => fit(field.current), [text]);
   const { status, currentAgent } = conversation.session;
@@ -20,14 +21,13 @@ export function Composer({ session }) {
   const write = (written) => {
     setText(written);
     session.typing(written !== "");
-    sessionStorage.setItem(kept, written);
+    keep(key, written);
   };
   const send = (event) => {
     event?.preventDefault();
     if (!text.trim() || isLong) return;
     session.change("append", { content: text });
     write("");
-    sessionStorage.removeItem(kept);
     field.current.focus();
   };
   const press = (event) => {

@@ -10,18 +10,19 @@
 // a reload or a new sign-in loses none.
 
 import { newId } from "./chance.js";
+import { keep, kept } from "./kept.js";
 import { sentenceOf } from "./rest.js";
 
-/** `kept` is the storage's key; `subject` is who speaks. */
+/** `subject` is who speaks. */
 export class Outbox {
   items = [];
   #subject;
-  #kept;
+  #key;
 
   constructor(sessionId, subject) {
     this.#subject = subject;
-    this.#kept = `sessiond.unanswered ${subject} ${sessionId}`;
-    const saved = JSON.parse(sessionStorage.getItem(this.#kept) ?? "[]");
+    this.#key = `sessiond.unanswered ${subject} ${sessionId}`;
+    const saved = JSON.parse(kept(this.#key) || "[]");
     this.items = saved.map((item) => ({ ...item, state: "sending", problem: "" }));
   }
 
@@ -91,11 +92,6 @@ export class Outbox {
 
   #keep() {
     const waiting = this.unanswered;
-    try {
-      if (waiting.length) sessionStorage.setItem(this.#kept, JSON.stringify(waiting));
-      else sessionStorage.removeItem(this.#kept);
-    } catch {
-      // The storage is full or closed: then they live as long as the page does.
-    }
+    keep(this.#key, waiting.length ? JSON.stringify(waiting) : "");
   }
 }

@@ -2,6 +2,8 @@
 
 import { html, useLayoutEffect, useRef, useState } from "./html.js";
 
+export const UNTITLED = "Untitled session";
+
 const PATHS = {
   back: "M12 4 6 10l6 6",
   check: "m4 10.5 4 4 8-9",

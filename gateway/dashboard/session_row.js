@@ -2,13 +2,12 @@
 
 import { html } from "./html.js";
 import { chatPath, Link } from "./navigation.js";
-import { IconButton, named, Status, Title } from "./parts.js";
+import { IconButton, named, Status, Title, UNTITLED } from "./parts.js";
 import { Progress } from "./progress.js";
 import { ago, exactTime } from "./relative_time.js";
 import { told, toasts } from "./toasts.js";
 
 const UNDO_MS = 5000;
-const UNTITLED = "Untitled session";
 
 export function SessionRow({ session, list, workflow, now }) {
   const { id, title, status, workflowId, currentAgent, lastMessage, lastActive, progress } = session;

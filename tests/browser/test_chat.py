@@ -147,6 +147,16 @@ async def test_what_is_said_offline_goes_out_later(
     assert [each["content"] for each in stored["conversationHistory"]] == expected
 
 
+async def test_a_full_storage_stops_nobody(visit: Visits, system: System, name: Names) -> None:
+    """Then what is written lives as long as the page does."""
+    session = await created(system.api(name("alice")), workflowId="chat")
+    page = await visit(name("alice"), f"/chat/{session['id']}")
+    await expect(page.get_by_role("textbox", name="Message")).to_be_visible()
+    await page.evaluate("void (Storage.prototype.setItem = () => { throw new Error('full'); })")
+    await say(page, "one")
+    await expect(message(page, "one")).to_contain_text("Sent")
+
+
 async def test_what_was_not_sent_outlives_the_page(
     visit: Visits, system: System, name: Names
 ) -> None:
