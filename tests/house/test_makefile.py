@@ -57,6 +57,7 @@ def test_make_alone_lists_every_target(house: Path) -> None:
         "setup",
         "run",
         "test",
+        "test-browser",
         "check",
         "protos",
         "token",
@@ -111,6 +112,22 @@ def test_what_is_installed_is_not_installed_again(furnished: Path) -> None:
     stamp = (furnished / ".venv" / ".run-installed").stat().st_mtime
     os.utime(furnished / "requirements.lock", (stamp + 10, stamp + 10))
     assert "installing what sessiond runs on" in make(furnished, "setup").stderr
+
+
+def test_a_machine_without_chromium_is_told_so(furnished: Path) -> None:
+    """The message names the packages; no test is begun."""
+    tools = furnished / "tools"
+    tools.mkdir()
+    make_here = shutil.which("make")
+    assert make_here
+    (tools / "make").symlink_to(make_here)
+    done = make(furnished, "test-browser", PATH=str(tools))
+    assert done.returncode != 0
+    assert "apt-get install chromium" in done.stderr
+    assert "pytest" not in done.stdout
+
+    program(tools / "chromium", "")
+    assert "tests/browser" in make(furnished, "test-browser", PATH=str(tools)).stdout.splitlines()
 
 
 def test_clean_leaves_the_sessions(furnished: Path) -> None:
