@@ -50,10 +50,14 @@ export function Sessions({ list, workflows, loadWorkflows, token, inDevelopment 
 }
 
 function Search({ list }) {
+  // What is typed is ahead of what was asked for, and is not to be put back by it.
+  const [typed, setTyped] = useState(list.query.q);
   const timer = useRef(0);
-  const search = ({ target }) => {
+  useEffect(() => () => clearTimeout(timer.current), []);
+  const search = ({ target: { value } }) => {
+    setTyped(value);
     clearTimeout(timer.current);
-    timer.current = setTimeout(() => list.ask({ q: target.value.trim() }), TYPED_MS);
+    timer.current = setTimeout(() => list.ask({ q: value.trim() }), TYPED_MS);
   };
   return html`<div class="toolbar" role="search">
     <label class="search">
@@ -61,7 +65,7 @@ function Search({ list }) {
       <span class="unseen">Search titles and last messages</span>
       <input
         class="field" type="search" placeholder="Search titles and last messages"
-        value=${list.query.q} onInput=${search}
+        value=${typed} onInput=${search}
       />
     </label>
     <fieldset class="choices">

@@ -37,6 +37,26 @@ async def test_who_has_no_session_is_shown_how_to_begin(visit: Visits, name: Nam
     await expect(page.get_by_role("dialog", name="New session")).to_be_visible()
 
 
+async def test_what_is_typed_into_the_search_stays_whatever_comes(
+    visit: Visits, system: System, name: Names
+) -> None:
+    """A list that changes between two letters takes nothing away, and no space is lost."""
+    alice = name("alice")
+    page = await visit(alice)
+    search = page.get_by_role("searchbox")
+    await expect(page.get_by_role("heading", name="Nothing here yet")).to_be_visible()
+    await page.clock.install()
+    await page.clock.pause_at(await page.evaluate("Date.now() + 1000"))
+    await search.fill("launch ")
+    for title in ["Launch plan", "Budget"]:
+        await created(system.api(alice), title=title)
+    await expect(row(page, "Budget")).to_be_visible()  # typed, and not yet asked for
+    await expect(search).to_have_value("launch ")
+    await page.clock.resume()
+    await expect(titles(page)).to_have_text(["Launch plan"])
+    await expect(search).to_have_value("launch ")
+
+
 async def test_a_new_session_has_what_was_chosen(
     visit: Visits, system: System, name: Names
 ) -> None:
