@@ -82,11 +82,15 @@ export class SessionList extends Model {
   async loadMore() {
     if (!this.more || this.loadingMore) return;
     const turn = this.#turn;
+    const { query } = this;
     this.loadingMore = true;
     this.changed();
     try {
       const page = await this.#page(PAGE, this.more);
-      if (turn === this.#turn) {
+      if (turn !== this.#turn) {
+        // The list began anew meanwhile: it is to be as long as was wished.
+        if (query === this.query) this.#again(PAGE);
+      } else {
         const held = new Set(this.rows.map((row) => row.id));
         this.rows = [...this.rows, ...page.sessions.filter((row) => !held.has(row.id))];
         this.more = page.nextPageToken;

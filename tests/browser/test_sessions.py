@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from playwright.async_api import Locator, Page, expect
+from playwright.async_api import Locator, Page, Route, expect
 
 from tests.browser.visits import Visits
 from tests.e2e.answers import good
@@ -168,6 +168,30 @@ async def test_more_is_loaded_when_it_is_wanted(visit: Visits, system: System, n
     await page.get_by_role("button", name="Load more").click()
     await expect(titles(page)).to_have_text([f"Session {n:02}" for n in reversed(range(60))])
     await expect(page.get_by_role("button", name="Load more")).to_have_count(0)
+
+
+async def test_a_list_that_begins_anew_is_as_long_as_was_wished(
+    visit: Visits, system: System, name: Names
+) -> None:
+    """The page that was under way belongs to a list that is gone: more comes all the same."""
+    alice = system.api(name("alice"))
+    for n in range(60):
+        await created(alice, title=f"Session {n:02}", workflowId="chat")
+    page = await visit(name("alice"))
+    await expect(titles(page)).to_have_count(50)
+    begun_anew = asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        await begun_anew.wait()
+        await route.continue_()
+
+    await page.route("**/sessions?*pageToken=*", hold)
+    await page.get_by_role("button", name="Load more").click()
+    async with page.expect_response(lambda answer: "/sessions?pageSize=50" in answer.url):
+        await page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    begun_anew.set()
+    await expect(titles(page)).to_have_text([f"Session {n:02}" for n in reversed(range(60))])
+    await page.unroute("**/sessions?*pageToken=*")
 
 
 async def test_a_session_is_renamed_in_place(visit: Visits, system: System, name: Names) -> None:
