@@ -25,7 +25,14 @@ LOOKS: dict[str, dict[str, Any]] = {
 TEXT = "# Plan\n\n- one\n- [two](https://example.com)\n\n```py\nx = 1\n```\n\n> quoted, `code`"
 
 
+# What comes in is pale at first; what breathes for ever is to be legible at every moment.
+ARRIVED = """Promise.allSettled(document.getAnimations()
+    .filter((one) => one.effect.getComputedTiming().endTime !== Infinity)
+    .map((one) => one.finished))"""
+
+
 async def sound(page: Page) -> None:
+    await page.evaluate(ARRIVED)
     assert await axe(page) == []
     wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
     assert await page.evaluate(wide) == 0, "the page scrolls sideways"
