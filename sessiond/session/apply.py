@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import assert_never
 
@@ -33,10 +32,6 @@ from sessiond.session.state import (
 )
 
 LAST_MESSAGE_CHARACTERS = 140
-
-_WORD_OF: Mapping[Sender, LastWord] = {
-    sender: LastWord.AGENT if sender is Sender.AGENT else LastWord.OTHER for sender in Sender
-}
 
 
 def apply(session: Session | None, record: Record) -> Session:
@@ -144,7 +139,7 @@ def _message_appended(
         message_count=session.message_count + 1,
         last_message_seq=record.seq,
         last_message=event.content[:LAST_MESSAGE_CHARACTERS],
-        last_word=_WORD_OF[event.sender],
+        last_word=_word_of(session, event.sender, event.agent_id),
         title=session.title if event.title is None else event.title,
     )
 
@@ -170,8 +165,18 @@ def _turn_ended(session: Session, record: Record, event: TurnEnded) -> Session:
         message_count=session.message_count + 1,
         last_message_seq=record.seq,
         last_message=event.content[:LAST_MESSAGE_CHARACTERS],
-        last_word=LastWord.AGENT,
+        last_word=_word_of(session, Sender.AGENT, event.agent_id),
     )
+
+
+def _word_of(session: Session, sender: Sender, agent_id: str | None) -> LastWord:
+    """Return whose word a message is.
+
+    One agent's word is not another's: where a step was approved while its agent still spoke, the
+    agent of the next step is due all the same.
+    """
+    by_current = sender is Sender.AGENT and agent_id == session.current_agent
+    return LastWord.AGENT if by_current else LastWord.OTHER
 
 
 def _updated(session: Session, record: Record, event: SessionUpdated) -> Session:

@@ -64,7 +64,7 @@ class TurnOutcome(StrEnum):
 
 
 class LastWord(StrEnum):
-    """Whose the newest message or decision is."""
+    """Whose the newest message or decision is: nobody's yet, the current agent's, or another's."""
 
     NOBODY = "nobody"
     AGENT = "agent"

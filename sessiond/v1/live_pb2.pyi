@@ -1515,7 +1515,7 @@ class SessionState(_message.Message):
     title_given: _builtins.bool
     """Whether a user gave the title; otherwise the first user message did."""
     agent_had_last_word: _builtins.bool
-    """Whether the newest message or decision is an agent's message."""
+    """Whether the newest message or decision is the current agent's message."""
     @_builtins.property
     def session(self) -> _session_pb2.Session:
         """The session; inputs, outputs and history are empty here and come as parts of their own."""

@@ -7,6 +7,7 @@ from sessiond.session.changes import (
     ApproveOutput,
     CancelTurn,
     DeleteSession,
+    EndTurn,
     PauseSession,
     ResumeSession,
     UpdateSession,
@@ -52,6 +53,20 @@ def test_an_approval_awaits_the_next_agent() -> None:
     story.submit("o-1")
     story.make(ApproveOutput())
     assert story.session.awaited_agent == "persona-strategist"
+
+
+def test_one_agents_word_is_not_anothers() -> None:
+    """Who is approved while still speaking does not have the word of who comes next."""
+    story = Story()
+    story.submit("o-1")
+    turn_id = story.begin(text="I have submitted it")
+    story.make(ApproveOutput())
+    story.make(EndTurn(turn_id, len("I have submitted it")), CONSULTANT)
+    assert story.session.awaited_agent == "persona-strategist"
+    story.make(AppendMessage("And good luck", Sender.AGENT, agent_id="gtm-consultant"), SERVICE)
+    assert story.session.awaited_agent == "persona-strategist"
+    story.make(AppendMessage("On it", Sender.AGENT), SERVICE)
+    assert story.session.awaited_agent == ""
 
 
 def test_a_paused_session_awaits_nobody() -> None:

@@ -31,9 +31,9 @@ class _LastWordEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_LastWord.Val
     LAST_WORD_UNSPECIFIED: _LastWord.ValueType  # 0
     """There is none."""
     LAST_WORD_AGENT: _LastWord.ValueType  # 1
-    """An agent's message."""
+    """The current agent's message."""
     LAST_WORD_OTHER: _LastWord.ValueType  # 2
-    """Anything else: a user's or the system's message, or a decision."""
+    """Anything else: a user's, the system's or another agent's message, or a decision."""
 
 class LastWord(_LastWord, metaclass=_LastWordEnumTypeWrapper):
     """Whose the newest message or decision is."""
@@ -41,9 +41,9 @@ class LastWord(_LastWord, metaclass=_LastWordEnumTypeWrapper):
 LAST_WORD_UNSPECIFIED: LastWord.ValueType  # 0
 """There is none."""
 LAST_WORD_AGENT: LastWord.ValueType  # 1
-"""An agent's message."""
+"""The current agent's message."""
 LAST_WORD_OTHER: LastWord.ValueType  # 2
-"""Anything else: a user's or the system's message, or a decision."""
+"""Anything else: a user's, the system's or another agent's message, or a decision."""
 Global___LastWord: _TypeAlias = LastWord  # noqa: Y015
 
 @_typing.final
