@@ -119,7 +119,8 @@ def _check_answers(lines: list[str]) -> None:
 
 
 def _check_chat(lines: list[str]) -> None:
-    assert lines[0] == "demo"
+    listed = [line.split()[0] for line in lines[: lines.index("demo")]]
+    assert listed == ["master-workflow-v2", "chat"]
     assert "alice: Where do we start?" in lines
     (answer,) = [line for line in lines if line.startswith("assistant: ")]
     assert answer.strip().endswith("Where do we start?")
