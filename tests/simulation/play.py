@@ -34,7 +34,9 @@ PATIENCE = 60.0
 
 
 STEP_SECONDS = 60.0
-"""Seconds of the processor that a schedule may take: some hundred times as long as most do."""
+"""Seconds of the processor after which steps are looked at: some hundred times as long as most
+schedules take. One that is still under way a tenth of that later does not end; too many that end
+are a deadlock of the loop's own."""
 
 
 class Endless(BaseException):
@@ -80,7 +82,7 @@ def play(seed: int) -> Verdict:
     loop = VirtualLoop()
     violations: list[str] = []
     world: list[World] = []
-    with _listening(history, loop), schedule.bounds.hold(), _watched(violations):
+    with _listening(history, loop), schedule.bounds.hold(), _watched(loop, violations):
         try:
             violations += loop.play(_run(loop, schedule, history, world))
         except Deadlock as deadlock:
@@ -116,10 +118,15 @@ def _listening(history: History, loop: VirtualLoop) -> Iterator[None]:
 
 
 @contextmanager
-def _watched(violations: list[str]) -> Iterator[None]:
+def _watched(loop: VirtualLoop, violations: list[str]) -> Iterator[None]:
     """Note a step that does not end, and end it; virtual time would stand still for ever."""
+    seen = -1
 
     def end(_: int, frame: FrameType | None) -> None:
+        nonlocal seen
+        if loop.steps != seen:  # it has only begun, and may be what sweeps up
+            seen = loop.steps
+            return
         where = "".join(traceback.format_stack(frame, limit=8))
         violations.append(f"endless: a step does not end\n{where}")
         raise Endless  # also of each step after it that does not end either

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import itertools
 import json
 import os
@@ -79,8 +78,6 @@ def test_a_story_does_not_depend_on_where_things_stand_in_memory() -> None:
         assert len(stories) == 1
 
 
-# The world is left in the middle of a step, and what it held is swept up under the timer.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_step_that_does_not_end_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """What never gives others a turn stops virtual time, and is named by where it goes round."""
 
@@ -93,7 +90,6 @@ def test_a_step_that_does_not_end_is_found(monkeypatch: pytest.MonkeyPatch) -> N
     assert any(
         each.startswith("endless") and "round_and_round" in each for each in play(1).violations
     )
-    gc.collect()
 
 
 def test_another_seed_is_another_story() -> None:
