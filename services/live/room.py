@@ -176,9 +176,14 @@ class Room:
         return self._in_flight
 
     def settle(self, verdict: Verdict) -> None:
-        """Take the verdict on what is in flight; all but COMMITTED and PUT_OFF close the room."""
+        """Take the verdict on what is in flight; all but COMMITTED and PUT_OFF close the room.
+
+        A closed room takes none: what was in flight was left unsettled when it closed.
+        """
         formed = self._in_flight
         if formed is None:
+            if self.closed is not None:
+                return
             raise RuntimeError("nothing is in flight")
         match verdict:
             case Verdict.COMMITTED:

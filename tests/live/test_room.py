@@ -326,6 +326,20 @@ async def test_a_closed_room_leaves_its_flight_unsettled() -> None:
     assert isinstance(flying.reply.exception(), Unsettled)
 
 
+@pytest.mark.parametrize("verdict", Verdict)
+async def test_a_verdict_that_comes_after_the_room_closed_is_passed_over(verdict: Verdict) -> None:
+    """Whoever waited for it was told that nobody knows; nothing broke."""
+    room = House().room()
+    flying = asked(AppendMessage("one"), "a")
+    room.submit(flying)
+    formed(room)
+    room.close()
+    room.settle(verdict)
+    assert isinstance(room.closed, RoomClosed)
+    assert isinstance(flying.reply.exception(), Unsettled)
+    assert room.session.seq == 1
+
+
 async def test_the_queue_of_a_room_has_a_bound() -> None:
     """Beyond it a caller is told to come back, and nothing was changed."""
     room = House().room()

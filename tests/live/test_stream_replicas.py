@@ -7,10 +7,13 @@ from collections.abc import Iterator
 from typing import Any, NoReturn
 
 import grpc
+from structlog.testing import capture_logs
 
+from services.live.commits import UNKNOWN, Settle
 from services.live.rates import Rate
 from sessiond.errors import Draining, SessionMoved
 from sessiond.v1 import live_pb2 as pb
+from sessiond.v1.ownership_pb2 import Commit
 from tests.live.following import Follower, client, ended
 from tests.live.kept import PATIENCE, Gate, contents
 from tests.live.replicas import Replica, Replicas, calling, replicas
@@ -236,6 +239,48 @@ async def test_a_cursor_ahead_of_a_stale_owner_finds_the_true_one(
             assert reader.attached is not None
             assert (reader.attached.recovered, reader.attached.head_seq) == (True, 3)
         assert not stale.holds()
+
+
+async def test_a_former_owner_that_is_found_out_while_it_writes_breaks_nothing(
+    house: House, ports: Iterator[int]
+) -> None:
+    """Whoever waits is answered by the true owner, and the late outcome is passed over."""
+    await house.kept.make()
+    async with replicas(house, ports, 3) as started:
+        stale, (entry, next_owner) = await elsewhere(started)
+        await stale.say("one")
+        former, send = stale.live.instance, stale.live.store.send
+        asked: asyncio.Future[Settle] = asyncio.get_running_loop().create_future()
+
+        async def lives(*_: object, **__: object) -> bool:
+            return True
+
+        def hold_back(instance: bytes, commit: Commit, settle: Settle) -> None:
+            stale.live.store.send = send  # type: ignore[method-assign]
+            asked.set_result(settle)
+
+        stale.live.store.heartbeat = lives  # type: ignore[method-assign]
+        stale.live.store.send = hold_back  # type: ignore[method-assign]
+        late = asyncio.create_task(stale.say("three"))
+        settle = await asked
+        held = stale.live.rooms.held("s1")
+        assert held is not None
+        house.kept.expire(former)
+        for replica in (entry, next_owner):
+            async with asyncio.timeout(PATIENCE):
+                async for living in replica.live.instances.follow():
+                    if all(each.id != former for each in living):
+                        break
+        assert await next_owner.say("two") == 3
+        with capture_logs() as logs:
+            async with client(stale) as one:
+                reader = Follower(one)
+                await reader.begin(seq=3)
+                await reader.caught_up()
+            assert await late == 4
+            settle(UNKNOWN)
+            await stale.live.rooms.settled(held)
+        assert [each for each in logs if each["log_level"] in ("error", "critical")] == []
 
 
 async def test_who_is_here_and_who_types_is_known_everywhere(
