@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NoReturn
 
 import grpc
@@ -26,6 +26,22 @@ async def elsewhere(started: Replicas, session_id: str = "s1") -> tuple[Replica,
     """Return where a session is placed, and the other ones."""
     place = started.place(session_id)
     return place, [each for each in started.all if each is not place]
+
+
+async def outlive(house: House, stale: Replica, others: Iterable[Replica]) -> None:
+    """Let an instance end without its owner's knowledge, and all others know."""
+    former = stale.live.instance
+
+    async def lives(*_: object, **__: object) -> bool:
+        return True
+
+    stale.live.store.heartbeat = lives  # type: ignore[method-assign]
+    house.kept.expire(former)
+    for replica in others:
+        async with asyncio.timeout(PATIENCE):
+            async for living in replica.live.instances.follow():
+                if all(each.id != former for each in living):
+                    break
 
 
 async def filled(through: Replica, count: int, size: int = 0) -> None:
@@ -216,18 +232,7 @@ async def test_a_cursor_ahead_of_a_stale_owner_finds_the_true_one(
     async with replicas(house, ports, 3) as started:
         stale, (entry, next_owner) = await elsewhere(started)
         await stale.say("one")
-        former = stale.live.instance
-
-        async def lives(*_: object, **__: object) -> bool:
-            return True
-
-        stale.live.store.heartbeat = lives  # type: ignore[method-assign]
-        house.kept.expire(former)
-        for replica in (entry, next_owner):
-            async with asyncio.timeout(PATIENCE):
-                async for living in replica.live.instances.follow():
-                    if all(each.id != former for each in living):
-                        break
+        await outlive(house, stale, (entry, next_owner))
         assert await next_owner.say("two") == 3
         held = stale.live.rooms.held("s1")
         assert held is not None
@@ -249,28 +254,19 @@ async def test_a_former_owner_that_is_found_out_while_it_writes_breaks_nothing(
     async with replicas(house, ports, 3) as started:
         stale, (entry, next_owner) = await elsewhere(started)
         await stale.say("one")
-        former, send = stale.live.instance, stale.live.store.send
+        send = stale.live.store.send
         asked: asyncio.Future[Settle] = asyncio.get_running_loop().create_future()
-
-        async def lives(*_: object, **__: object) -> bool:
-            return True
 
         def hold_back(instance: bytes, commit: Commit, settle: Settle) -> None:
             stale.live.store.send = send  # type: ignore[method-assign]
             asked.set_result(settle)
 
-        stale.live.store.heartbeat = lives  # type: ignore[method-assign]
         stale.live.store.send = hold_back  # type: ignore[method-assign]
         late = asyncio.create_task(stale.say("three"))
         settle = await asked
         held = stale.live.rooms.held("s1")
         assert held is not None
-        house.kept.expire(former)
-        for replica in (entry, next_owner):
-            async with asyncio.timeout(PATIENCE):
-                async for living in replica.live.instances.follow():
-                    if all(each.id != former for each in living):
-                        break
+        await outlive(house, stale, (entry, next_owner))
         assert await next_owner.say("two") == 3
         with capture_logs() as logs:
             async with client(stale) as one:
