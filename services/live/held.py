@@ -14,9 +14,9 @@ class Held:
     """A room, the instance that holds it, and its use.
 
     `users` counts those that are attached or wait for an answer; `used_at` is when the last one
-    left, and `since` when the session was acquired, in seconds of the loop. `writing` says whether
-    a write of the room is asked for or in flight. `commits_left` is how many commits may still
-    follow the one in flight: None for any number, while it does not leave.
+    left, and `since` when Store was asked for the session, in seconds of the loop. `writing` says
+    whether a write of the room is asked for or in flight. `commits_left` is how many commits may
+    still follow the one in flight: None for any number, while it does not leave.
     """
 
     room: Room

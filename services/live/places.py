@@ -1,7 +1,8 @@
 """Where each session of a stream is: in a room of ours, or with another Live that is forwarded to.
 
-asked for --find--> here: join, catch up, follow
-             ^  |
+asked for --find--> here: confirm that it is, join, catch up, follow
+             ^  |             |
+             |  |             +--not any more--+
              |  +-> there: forward the attach --granted--> follow
              |               |
              +--moved, broken+
@@ -28,10 +29,8 @@ from services.live.rooms import Rooms
 from services.live.routing import Peer, Router
 from services.live.store import StoreClient
 from services.serving.context import Call
-from sessiond.cursor import Cursor
 from sessiond.errors import Internal, NotAttached, SessiondError, Unauthenticated, Unavailable
 from sessiond.session.access import Identity
-from sessiond.store.codec import decode_head
 from sessiond.v1.live_pb2 import ClientFrame
 
 ATTACHES = 16
@@ -186,11 +185,13 @@ class Places:
         self._outbox.offer(goaway(error, session_id=session_id))
 
     async def _attach_somewhere(self, asked: Follow, patience: asyncio.Timeout) -> None:
+        since = asyncio.get_running_loop().time()
         search = self._around.router.search(asked.session_id, hops=self._hops)
         while True:
             place = await search.next()
             if not isinstance(place, Peer):
-                if await self._attach_here(asked, place, patience):
+                if await self._around.rooms.confirm(asked.session_id, place, since=since):
+                    await self._attach_here(asked, place, patience)
                     return
                 continue
             answer = await self._forward_to(asked.session_id, place).attach(asked.frame.attach)
@@ -205,18 +206,10 @@ class Places:
                 case _:
                     return
 
-    async def _attach_here(self, asked: Follow, held: Held, patience: asyncio.Timeout) -> bool:
-        """Follow a room of ours; False when it is not ours any more."""
+    async def _attach_here(self, asked: Follow, held: Held, patience: asyncio.Timeout) -> None:
+        """Follow a room of ours."""
         room = held.room
         room.check_reader(self._identity())
-        wanted = Cursor.parse(asked.cursor) if asked.cursor is not None else None
-        ahead = wanted is not None and wanted.log_id == room.log_id
-        if ahead and wanted is not None and wanted.seq > room.session.seq:
-            # The client knows more than we do: it is wrong, or we are not the owner any more.
-            await self._check_ownership(held)
-            if room.closed is not None:
-                return False
-            room.check_reader(self._identity())  # that took a while
         attachment = Attachment(
             room, self._outbox, identity=self._identity, on_end=self._attachment_ended
         )
@@ -236,15 +229,6 @@ class Places:
         except Exception:
             _log.exception("catching up broke")
             attachment.end(Internal())
-        return True
-
-    async def _check_ownership(self, held: Held) -> None:
-        """Let go of a room whose session has another owner by now."""
-        session_id = held.room.session.id
-        head = decode_head(await self._around.store.read_head(session_id))
-        if head.tombstone is not None or head.meta.epoch != held.room.meta.epoch:
-            held.room.close()
-            self._around.rooms.wake(held)
 
     def _forward_to(self, session_id: str, peer: Peer) -> Forward:
         forward = self._forwards.get(peer.address)

@@ -8,6 +8,10 @@ An instance's deadline is when its last good heartbeat was SENT, plus the regist
 a second. It is read on a clock that goes on while the process or the machine sleeps, and looked at
 before every acknowledgement: past it the instance has ended, whatever etcd says later, since
 another may own its sessions by then. The process then goes on under a new instance.
+
+etcd can end a registration before its time, and then the deadline says nothing. Whoever shows what
+is in memory to somebody new asks first: `Instance.confirm`. The heartbeat that answers is sent at
+once, after everybody asked who is answered by it.
 """
 
 from __future__ import annotations
@@ -47,8 +51,11 @@ class Instance:
         self.id = instance_id
         self.lease = lease
         self.died = asyncio.Event()
+        self.asked = asyncio.Event()
+        """Set when somebody waits in `confirm` whom no heartbeat under way answers."""
         self._deadline = deadline
         self._clock = clock
+        self._questions: list[asyncio.Future[None]] = []
 
     def is_alive(self) -> bool:
         """Return whether it may still acknowledge and show anything; once False, for ever."""
@@ -61,10 +68,28 @@ class Instance:
         """How long it lives without another good heartbeat."""
         return max(0.0, self._deadline - self._clock())
 
-    def prolong(self, deadline: float) -> None:
-        """Move the deadline, unless it has passed."""
+    async def confirm(self) -> None:
+        """Wait until it is known to have stood after this call, or is known to have died.
+
+        While it stands nobody else can own its sessions, so its rooms then hold all that was
+        acknowledged or shown to anybody before this call.
+        """
+        if self.is_alive():
+            question: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._questions.append(question)
+            self.asked.set()
+            await question
+
+    def ask(self) -> int:
+        """Note that a heartbeat is sent, and return how many questions it will answer."""
+        self.asked.clear()
+        return len(self._questions)
+
+    def prolong(self, deadline: float, *, answered: int = 0) -> None:
+        """Move the deadline, unless it has passed, and answer the first of the questions."""
         if self.is_alive():
             self._deadline = max(self._deadline, deadline)
+            self._answer(answered)
 
     async def pause(self, seconds: float) -> None:
         """Wait so long, or until it dies."""
@@ -75,6 +100,13 @@ class Instance:
     def die(self) -> None:
         """End it."""
         self.died.set()
+        self._answer(len(self._questions))
+
+    def _answer(self, count: int) -> None:
+        answered, self._questions = self._questions[:count], self._questions[count:]
+        for question in answered:
+            if not question.done():  # who asked may have gone
+                question.set_result(None)
 
 
 class Registration:
@@ -168,11 +200,11 @@ class Registration:
         pause, told = self._life / self._heartbeats_per_life, False
         while instance.is_alive():
             # Whichever is first: the next heartbeat is due, or somebody saw the instance dead, or
-            # there is something to tell.
+            # there is something to tell or to ask.
             await self._wait(instance, pause, watch_drain=not told)
             if not instance.is_alive():
                 return
-            sent, told = self._clock(), self.draining
+            sent, told, questions = self._clock(), self.draining, instance.ask()
             try:
                 alive = await self._store.heartbeat(
                     instance.id,
@@ -186,11 +218,14 @@ class Registration:
                 continue
             if not alive:
                 return
-            instance.prolong(sent + self._life - MARGIN_SECONDS)
+            instance.prolong(sent + self._life - MARGIN_SECONDS, answered=questions)
             pause = self._life / self._heartbeats_per_life
 
     async def _wait(self, instance: Instance, pause: float, *, watch_drain: bool) -> None:
-        waiting: list[asyncio.Task[Any]] = [asyncio.create_task(instance.pause(pause))]
+        waiting: list[asyncio.Task[Any]] = [
+            asyncio.create_task(instance.pause(pause)),
+            asyncio.create_task(instance.asked.wait()),
+        ]
         if watch_drain:
             waiting.append(asyncio.create_task(self._draining.wait()))
         try:

@@ -121,14 +121,26 @@ class Rooms:
             done.exception()  # seen, even if every caller has gone
 
     async def _acquire(self, session_id: str, instance: Instance) -> Held:
+        asked = self._clock()
         room = await self._acquirer.acquire(session_id, instance)
         if not instance.is_alive():
             raise InstanceDied
-        now = self._clock()
-        held = Held(room, instance, since=now, used_at=now)
+        held = Held(room, instance, since=asked, used_at=self._clock())
         room.wake = lambda: self.wake(held)
         self._held[session_id] = held
         return held
+
+    async def confirm(self, session_id: str, held: Held, *, since: float) -> bool:
+        """Return whether the session is held still, once that is known of a moment after `since`.
+
+        The deadline alone does not say so: etcd may have ended the registration before its time,
+        another may own the session, and even have deleted it. Everybody who asks at a time is
+        answered by one heartbeat, and nobody who was the first to touch the session has to ask.
+        `since` is in seconds of the clock.
+        """
+        if held.since < since:
+            await held.instance.confirm()
+        return self.held(session_id) is held
 
     # --- writing -----------------------------------------------------------------------------
 

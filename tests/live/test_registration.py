@@ -38,6 +38,11 @@ class StandIn:
     draining: list[bool] = field(default_factory=list)
     waits: asyncio.Event = field(default_factory=asyncio.Event)
     beaten: asyncio.Event = field(default_factory=asyncio.Event)
+    given: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def answer(self, answer: bool) -> None:
+        self.answers.append(answer)
+        self.given.set()
 
     async def register(self, instance: bytes, address: str) -> RegisterResponse:
         self.asked.put_nowait(f"register {int.from_bytes(instance)}")
@@ -51,9 +56,10 @@ class StandIn:
     ) -> bool:
         self.draining.append(draining)
         self.beaten.set()
-        if not self.answers:
+        while not self.answers:
+            self.given.clear()
             self.waits.set()
-            await asyncio.Event().wait()
+            await self.given.wait()
         answer = self.answers.pop(0)
         self.clock.now += self.heartbeat_takes
         if isinstance(answer, SessiondError):
@@ -154,3 +160,36 @@ async def test_draining_that_could_not_be_told_is_told_again() -> None:
         registration.drain()
         await store.waits.wait()
         assert store.draining == [True, True, True]
+
+
+async def test_a_question_is_answered_by_a_heartbeat_that_was_sent_after_it() -> None:
+    """One that was under way may have been answered before the registration ended."""
+    store = StandIn(Clock())
+    async with registered(store, heartbeats_per_life=0.001) as registration:
+        instance = await registration.living()
+        first = asyncio.create_task(instance.confirm())
+        await store.waits.wait()
+        late = [asyncio.create_task(instance.confirm()) for _ in range(3)]
+        store.waits.clear()
+        store.answer(True)
+        await first
+        await store.waits.wait()
+        assert not any(each.done() for each in late)
+        store.answer(True)
+        await asyncio.gather(*late)
+        assert len(store.draining) == 2
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert len(store.draining) == 2
+
+
+async def test_a_heartbeat_that_failed_answers_nothing_and_an_end_answers_all() -> None:
+    """Whoever asked waits for the next one, and then finds the instance dead."""
+    store = StandIn(Clock(), answers=[Unavailable(), False])
+    async with registered(store, heartbeats_per_life=0.001) as registration:
+        instance = await registration.living()
+        gone = asyncio.create_task(instance.confirm())
+        await instance.confirm()
+        assert not instance.is_alive()
+        await gone
+        await instance.confirm()

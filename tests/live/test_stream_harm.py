@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -161,15 +162,24 @@ async def test_a_fresh_token_with_less_in_it_ends_what_it_does_not_cover(house: 
 
 
 async def test_a_right_that_ends_while_its_owner_is_asked_for_is_none(house: House) -> None:
-    """Attaching may wait for Store; what counts is the moment at which it is granted."""
+    """Attaching waits for Store; what counts is the moment at which it is granted."""
     async with serving(house) as live, live.client("w", **AGENT) as worker:
         await house.kept.make()
         await live.live.append("one")
-        head = await house.kept.head()
+        instance = live.live.registration.instance
+        assert instance is not None
+        beat, gate = live.live.store.heartbeat, Gate()
+
+        async def held_back(*args: Any, **words: Any) -> bool:
+            await gate()
+            return await beat(*args, **words)
+
+        live.live.store.heartbeat = held_back  # type: ignore[method-assign]
+        instance.asked.set()
+        await gate.reached.wait()
         await worker.hello()
-        async with holding_heads(house.kept) as gate:
-            await worker.say(attach(cursor=f"{head.meta.log_id:016x}.99"))
-            await gate.reached.wait()
+        await worker.say(attach())
+        await instance.asked.wait()
         await live.live.change(SubmitOutput("plan", output_id="o1"))
         await live.live.change(ApproveOutput("o1"))
         gate.opened.set()

@@ -29,18 +29,29 @@ async def elsewhere(started: Replicas, session_id: str = "s1") -> tuple[Replica,
 
 
 async def outlive(house: House, stale: Replica, others: Iterable[Replica]) -> None:
-    """Let an instance end without its owner's knowledge, and all others know."""
-    former = stale.live.instance
+    """Let an instance end without its owner's knowledge, and all others know.
 
-    async def lives(*_: object, **__: object) -> bool:
+    A heartbeat of before is under way, and still finds it alive; its answer comes when somebody
+    asks again.
+    """
+    former = stale.live.registration.instance
+    assert former is not None
+    beat, under_way = stale.live.store.heartbeat, asyncio.Event()
+
+    async def late(*_: object, **__: object) -> bool:
+        stale.live.store.heartbeat = beat  # type: ignore[method-assign]
+        under_way.set()
+        await former.asked.wait()
         return True
 
-    stale.live.store.heartbeat = lives  # type: ignore[method-assign]
-    house.kept.expire(former)
+    stale.live.store.heartbeat = late  # type: ignore[method-assign]
+    former.asked.set()
+    await under_way.wait()
+    house.kept.expire(former.id)
     for replica in others:
         async with asyncio.timeout(PATIENCE):
             async for living in replica.live.instances.follow():
-                if all(each.id != former for each in living):
+                if all(each.id != former.id for each in living):
                     break
 
 
@@ -244,6 +255,24 @@ async def test_a_cursor_ahead_of_a_stale_owner_finds_the_true_one(
             assert reader.attached is not None
             assert (reader.attached.recovered, reader.attached.head_seq) == (True, 3)
         assert not stale.holds()
+
+
+async def test_a_former_owner_lets_nobody_in(house: House, ports: Iterator[int]) -> None:
+    """What it holds is not the session any more: that may have another owner, or be deleted."""
+    await house.kept.make()
+    async with replicas(house, ports, 3) as started:
+        stale, (entry, next_owner) = await elsewhere(started)
+        await stale.say("one")
+        await outlive(house, stale, (entry, next_owner))
+        await next_owner.stub.DeleteSession(
+            pb.DeleteSessionRequest(session_id="s1", op_id="gone"), metadata=calling()
+        )
+        assert stale.holds()
+        async with client(stale) as one:
+            reader = Follower(one)
+            await reader.begin()
+            assert (await reader.until_away()).reason == "SESSION_NOT_FOUND"
+            assert reader.attached is None
 
 
 async def test_a_former_owner_that_is_found_out_while_it_writes_breaks_nothing(

@@ -79,8 +79,8 @@ def _signs(case: Case, gone: int) -> Iterator[object]:
 def _attachments(case: Case, gone: int) -> Iterator[Attached]:
     """Yield each attachment that was asked for after a deletion was acknowledged, and granted.
 
-    A read may have shown before that the session was gone. Only reads claim to be current: a
-    stream shows its owner's log, and the owner hears a moment later that the deletion is stored.
+    A read may have shown before that the session was gone: the owner hears a moment later that
+    the deletion is stored.
     """
     for visit in case.visits.values():
         for entry in visit:

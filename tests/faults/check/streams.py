@@ -1,19 +1,30 @@
-"""Streams: each shows the log from its cursor, or from a snapshot, without a gap and once."""
+"""Streams: each shows the log from its cursor, or from a snapshot, without a gap and once.
+
+What it begins with is current: it holds all that the session's owners, one after the other, had
+acknowledged or shown to anybody when it was asked for.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
 from tests.faults.check.evidence import Case, Streamed
+from tests.faults.check.knowledge import Knowledge
 from tests.faults.check.violation import Law, Violation
 from tests.faults.history import Attached, CaughtUp, Goaway, Reset, Shown, Snapshot
 
 
 def check_streams(case: Case) -> Iterator[Violation]:
-    """Yield each event that does not follow the one before, on any stream."""
+    """Yield each event that does not follow the one before, and each late beginning."""
     log_id = case.log_id
+    knowledge = Knowledge(case, by_owner=True)
     for visit in case.visits.values():
         yield from _Slice(case.session, log_id).follow(visit)
+        for entry in visit:
+            if isinstance(entry, Attached):
+                known, source = knowledge.before(entry.asked)
+                if entry.head < known:
+                    yield Violation(Law.STREAM_LATE, case.session, (source, entry))
 
 
 class _Slice:

@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from tests.faults.check import Law
-from tests.faults.check_stories import MESSAGES, Story, a, asked, breaks, reading, recorded, shown
+from tests.faults.check_stories import (
+    MESSAGES,
+    Story,
+    a,
+    asked,
+    breaks,
+    operation,
+    reading,
+    recorded,
+    shown,
+)
 from tests.faults.history import (
     Attached,
     CaughtUp,
@@ -51,6 +61,18 @@ def a_stream_says_that_it_caught_up_and_did_not(told: Story, broken: bool) -> No
 def a_resumed_stream_begins_one_too_late(told: Story, broken: bool) -> None:
     told.add(Attached("b", 1, "s", 130, 131, True, "l", 10, log="l", cursor=8 if broken else 9))
     told.add(Shown("b", 1, "s", 132, 10, "op-10", EventKind.UPDATED, digest("ten")))
+
+
+@breaks(Law.STREAM_LATE)
+def a_stream_begins_without_what_was_acknowledged(told: Story, broken: bool) -> None:
+    told.change(a(Attached, 2), asked=104 if broken else 102, head=9)
+
+
+@breaks(Law.STREAM_LATE)
+def a_stream_begins_without_what_another_has_shown(told: Story, broken: bool) -> None:
+    told.change(operation("op-10"), returned=110)
+    told.change(shown(10), at=103)
+    told.change(a(Attached, 2), asked=104 if broken else 102, head=9)
 
 
 @breaks(Law.STREAM_REPEAT)
