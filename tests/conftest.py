@@ -1,4 +1,4 @@
-"""What every test may ask for: one real etcd for the whole run, a key prefix, names of its own."""
+"""What every test may ask for: one real etcd for each worker, a key prefix, names of its own."""
 
 from __future__ import annotations
 
@@ -30,15 +30,17 @@ def etcd_binary() -> EtcdBinary:
 
 @pytest.fixture(scope="session")
 def ports() -> Iterator[int]:
-    """Free ports without end; each `next(ports)` gives another."""
-    return free_ports(random.SystemRandom())
+    """Free ports without end; each `next(ports)` gives another, which no other worker gives."""
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    return (port for port in free_ports(random.SystemRandom()) if port % workers == worker)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def etcd(
     etcd_binary: EtcdBinary, ports: Iterator[int], tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Cluster]:
-    """One etcd for the whole run, at `etcd.address("etcd-1")`; leave it as healthy as it was.
+    """One etcd for each worker, at `etcd.address("etcd-1")`; leave it as healthy as it was.
 
     Tests that stop, fill or break an etcd start one of their own.
     """
