@@ -22,6 +22,14 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Refuse tests of one id where workers divide them by that: all but one would not be run."""
+    ids = [item.nodeid for item in session.items]
+    if "PYTEST_XDIST_WORKER" in os.environ and len(set(ids)) < len(ids):
+        twice = sorted({each for each in ids if ids.count(each) > 1})
+        raise pytest.UsageError(f"several tests have one id; mark them `alone`: {twice}")
+
+
 @pytest.fixture(scope="session")
 def etcd_binary() -> EtcdBinary:
     """The etcd that `make run` would take."""
