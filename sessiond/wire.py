@@ -80,6 +80,10 @@ def session_to_wire(session: Session, messages: Iterable[Message]) -> session_pb
         title=session.title,
         metadata=session.metadata,
         revision=session.seq,
+        lineage=None
+        if session.lineage is None
+        else session_pb2.Lineage(session_id=session.lineage.session_id, seq=session.lineage.seq),
+        held=session.held or None,
     )
 
 
@@ -190,6 +194,11 @@ def set_summary(wire: session_pb2.SessionSummary, entry: records_pb2.IndexEntry)
     wire.revision = entry.revision
     wire.message_count = entry.message_count
     wire.last_message = entry.last_message
+    if entry.HasField("lineage"):
+        wire.lineage.session_id = entry.lineage.session_id
+        wire.lineage.seq = entry.lineage.seq
+    if entry.held:
+        wire.held = True
 
 
 def create_session_from_wire(request: store_pb2.CreateSessionRequest) -> CreateSession:

@@ -8,9 +8,12 @@ import grpc
 
 from services.live.changes import Changes
 from services.live.history import History
+from services.live.holding import HoldServicer
 from services.live.registration import Registration
 from services.live.request import Answer
+from services.live.rewinding import RewindServicer
 from services.live.room import Room
+from services.live.sharing import SharingServicer
 from services.live.streams import Streams
 from sessiond import wire
 from sessiond.session.apply import message_of
@@ -21,7 +24,9 @@ from sessiond.v1 import live_pb2, live_pb2_grpc, ownership_pb2, ownership_pb2_gr
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
-class LiveServicer(live_pb2_grpc.LiveServiceServicer):
+class LiveServicer(
+    SharingServicer, RewindServicer, HoldServicer, live_pb2_grpc.LiveServiceServicer
+):
     """Changes of sessions, one method each."""
 
     def __init__(self, changes: Changes, history: History, streams: Streams) -> None:

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from contextlib import aclosing
 
-from services.store.acquisition import living
+from services.store.entering import entered
 from services.store.repository import Repository, RevisionCompacted
 from services.store.tokens import Fact, seal, unseal
 from services.store.transcript import Transcript, add_message
 from sessiond.errors import InvalidArgument, PageTokenExpired, Unavailable
-from sessiond.session.access import Identity, Operation, check_access
+from sessiond.session.access import Identity
 from sessiond.store.codec import StoredHead
 from sessiond.v1 import store_pb2
 
@@ -46,14 +46,7 @@ async def list_messages(
         PageTokenExpired: the session was deleted, and another one made under its id.
     """
     for _ in range(_TRIES):
-        snapshot, head = await living(repository, session_id)
-        check_access(
-            identity,
-            Operation.READ,
-            session_id=session_id,
-            owner=head.user_id,
-            current_agent=head.current_agent,
-        )
+        snapshot, head = await entered(repository, identity, session_id)
         span = _Span.of(session_id, head, page_token, newest_first=newest_first)
         transcript = Transcript(repository, session_id, snapshot, head)
         try:

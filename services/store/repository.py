@@ -58,12 +58,16 @@ class Creation:
 
 @dataclass(slots=True)
 class IndexWrite:
-    """The session's entry in its user's list, and where it stood before."""
+    """The session's entry in its user's list, and where it stood before.
+
+    `previous_user_id` names whose list that was, where it was another user's; "" for the same.
+    """
 
     user_id: str
     position_ms: int
     previous_position_ms: int
     entry: bytes
+    previous_user_id: str = ""
 
 
 @dataclass(slots=True)

@@ -10,10 +10,17 @@ from typing import Any
 import grpc
 
 from services.serving.context import current_call, current_identity
+from services.store.copies import CopiesServicer
+from services.store.erasures import ErasuresServicer
+from services.store.event_log import EventLogServicer
+from services.store.feed import FeedServicer
 from services.store.lists import ListQuery, check_own_list, list_sessions
+from services.store.members import MembersServicer
 from services.store.messages import list_messages
 from services.store.repository import Repository
+from services.store.scanning import ScanServicer
 from services.store.sessions import Sessions
+from services.store.templates import TemplatesServicer
 from services.store.watching import Watching, WatchQuery, check_watch
 from services.store.workflows import Workflows
 from sessiond.errors import InvalidArgument, Violations
@@ -36,7 +43,16 @@ _MOST_AGENTS = 64
 _MOST_QUERY_CHARACTERS = 200
 
 
-class StoreServicer(StoreServiceServicer):
+class StoreServicer(
+    MembersServicer,
+    EventLogServicer,
+    CopiesServicer,
+    TemplatesServicer,
+    ScanServicer,
+    FeedServicer,
+    ErasuresServicer,
+    StoreServiceServicer,
+):
     """Answers for the sessions; see the proto for what each method promises.
 
     `wall_clock` gives seconds since 1970, as tokens count them.

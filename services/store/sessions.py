@@ -9,7 +9,8 @@ from contextlib import aclosing
 
 import structlog
 
-from services.store.acquisition import decoded_head, living
+from services.store.acquisition import decoded_head
+from services.store.entering import entered
 from services.store.repository import (
     Committed,
     Creation,
@@ -30,7 +31,7 @@ from sessiond.errors import (
     Unavailable,
     Violations,
 )
-from sessiond.session.access import Actor, Identity, Operation, check_access
+from sessiond.session.access import Actor, Identity
 from sessiond.session.apply import apply
 from sessiond.session.changes import CreateSession, fingerprint
 from sessiond.session.checks import check_op_id
@@ -125,14 +126,7 @@ class Sessions:
             SessionNotFound: no such session, or not the caller's.
         """
         for _ in range(_TRIES):
-            snapshot, head = await living(self._repository, session_id)
-            check_access(
-                identity,
-                Operation.READ,
-                session_id=session_id,
-                owner=head.user_id,
-                current_agent=head.current_agent,
-            )
+            snapshot, head = await entered(self._repository, identity, session_id)
             try:
                 return await self._read(session_id, snapshot, head, tail)
             except RevisionCompacted:

@@ -45,6 +45,22 @@ def time_text(time: Timestamp) -> str:
     return f"{_second(time.seconds)}.{time.nanos // 1_000_000:03d}Z"
 
 
+def time_of(text: str) -> Timestamp | None:
+    """Return the time that RFC 3339 spells so, with its zone; None where it spells none."""
+    try:
+        read = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    if read.tzinfo is None or "T" not in text:
+        return None
+    time = Timestamp()
+    try:
+        time.FromDatetime(read)
+    except (ValueError, OverflowError):
+        return None
+    return time
+
+
 def map_value(field: FieldDescriptor) -> FieldDescriptor | None:
     """Return the field that describes a map's values; None for what is no map."""
     entry = field.message_type
@@ -57,6 +73,13 @@ def is_json_object(field: FieldDescriptor) -> bool:
     """Return whether the field holds any JSON object, as text."""
     return field.message_type is not None and (
         field.message_type.full_name == JsonObject.DESCRIPTOR.full_name
+    )
+
+
+def is_time(field: FieldDescriptor) -> bool:
+    """Return whether the field holds a time."""
+    return field.message_type is not None and (
+        field.message_type.full_name == Timestamp.DESCRIPTOR.full_name
     )
 
 

@@ -65,6 +65,14 @@ class Actor(NamedTuple):
     acting_for: str = ""
 
 
+class MemberRole(StrEnum):
+    """As what a session is shared with a user."""
+
+    EDITOR = "editor"
+    APPROVER = "approver"
+    VIEWER = "viewer"
+
+
 class Operation(StrEnum):
     """What a caller wants to do to one session: a row of the role table."""
 
@@ -137,3 +145,14 @@ def check_access(
     if Operation.READ not in ROLE_TABLE[related]:
         raise SessionNotFound
     raise PermissionDenied
+
+
+def check_backend(identity: Identity) -> None:
+    """Return if the caller may see everybody's sessions at once.
+
+    Raises:
+        PermissionDenied: it is neither an administrator nor a service that acts for nobody.
+    """
+    if identity.role is Role.ADMIN or (identity.role is Role.SERVICE and not identity.acting_for):
+        return
+    raise PermissionDenied("Only administrators, and services that act for nobody, may do this.")

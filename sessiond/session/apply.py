@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import assert_never
 
 from sessiond.session.events import (
     MessageAppended,
@@ -18,6 +17,7 @@ from sessiond.session.events import (
     TurnBegun,
     TurnEnded,
 )
+from sessiond.session.standing import stand
 from sessiond.session.state import (
     Decision,
     LastWord,
@@ -73,8 +73,8 @@ def apply(session: Session | None, record: Record) -> Session:
             return _turn_ended(session, record, event)
         case SessionCreated():
             raise ValueError(f"record {record.seq} creates a session that exists")
-        case _:  # pragma: no cover
-            assert_never(event)
+        case _:
+            return stand(session, event, seq=record.seq, time_ms=record.time_ms)
 
 
 def message_of(record: Record) -> Message | None:

@@ -14,9 +14,8 @@ from sessiond.session.events import (
     SessionCreated,
     SessionUpdated,
 )
-from sessiond.session.state import Output, Session
+from sessiond.session.state import Output, OutputRow, Session
 from sessiond.store.heads import StoredHead
-from sessiond.store.tables import OutputRow
 
 
 def needed_seqs(head: StoredHead, outputs: Sequence[OutputRow]) -> list[int]:
@@ -71,6 +70,9 @@ def load(head: StoredHead, outputs: Sequence[OutputRow], records: Iterable[Recor
         last_message=last_message,
         last_word=head.last_word,
         turn=head.turn,
+        held=head.held,
+        lineage=head.lineage,
+        conversation=head.conversation,
     )
 
 

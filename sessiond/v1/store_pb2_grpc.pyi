@@ -67,6 +67,60 @@ class StoreServiceStub:
     with the last cursor that it saw misses nothing; where that is not possible the stream says
     `reset` and lists again.
     """
+    ListMembers: _grpc.UnaryUnaryMultiCallable[_store_pb2.ListMembersRequest, _store_pb2.ListMembersResponse]
+    """Lists with whom a session is shared, for whoever may read it."""
+    ReadHistory: _grpc.UnaryStreamMultiCallable[_store_pb2.ReadHistoryRequest, _store_pb2.ReadHistoryResponse]
+    """Reads a session's events, in order: all that had happened when the call began.
+
+    First comes the session as it stood then, with what is small; then the events from `first_seq`
+    on. A call that broke is made again from the next seq.
+    """
+    ForkSession: _grpc.UnaryUnaryMultiCallable[_store_pb2.ForkSessionRequest, _store_pb2.ForkSessionResponse]
+    """Makes a session that begins as a copy of another one's first events. For whoever may read that
+    one; the caller owns the new one.
+
+    Repeatable under its operation id, as CreateSession is. The new session is nowhere to be seen
+    until it is whole.
+    """
+    ImportSession: _grpc.StreamUnaryMultiCallable[_store_pb2.ImportSessionRequest, _store_pb2.ImportSessionResponse]
+    """Stores an exported session, as it was: same id, same events. For its owner, and administrators.
+
+    The first message says which session; the events follow in order. What was imported before is
+    answered as done, also when the session has gone on since; ID_TAKEN where another session
+    stands. Nothing is to be seen until the session is whole, and a call that broke is made again.
+    INVALID_ARGUMENT names the event and the field that is wrong.
+    """
+    PutTemplate: _grpc.UnaryUnaryMultiCallable[_store_pb2.PutTemplateRequest, _store_pb2.PutTemplateResponse]
+    """Saves a template under a name of the user's, or replaces it.
+
+    TOO_MANY_TEMPLATES beyond 100 of one user.
+    """
+    GetTemplate: _grpc.UnaryUnaryMultiCallable[_store_pb2.GetTemplateRequest, _store_pb2.GetTemplateResponse]
+    """Loads a template. TEMPLATE_NOT_FOUND where there is none."""
+    ListTemplates: _grpc.UnaryUnaryMultiCallable[_store_pb2.ListTemplatesRequest, _store_pb2.ListTemplatesResponse]
+    """Lists a user's templates by name, then the built-in ones: the workflows."""
+    DeleteTemplate: _grpc.UnaryUnaryMultiCallable[_store_pb2.DeleteTemplateRequest, _store_pb2.DeleteTemplateResponse]
+    """Deletes a template; nothing changes where there is none."""
+    ScanSessions: _grpc.UnaryUnaryMultiCallable[_store_pb2.ScanSessionsRequest, _store_pb2.ScanSessionsResponse]
+    """Pages through the summaries of everybody's sessions. For administrators, and services that act
+    for nobody.
+
+    A scan goes on at a later revision when its own is gone, so a session that moved meanwhile may
+    come twice, or not at all.
+    """
+    WatchChanges: _grpc.UnaryStreamMultiCallable[_store_pb2.WatchChangesRequest, _store_pb2.WatchChangesResponse]
+    """Follows all changes of all sessions, each at least once, those of one session in order. For
+    administrators, and services that act for nobody.
+
+    Whoever comes back with the last cursor misses nothing for 24 hours; later the stream says
+    `reset` first, since deletions may be missing.
+    """
+    EraseUser: _grpc.UnaryUnaryMultiCallable[_store_pb2.EraseUserRequest, _store_pb2.EraseUserResponse]
+    """Asks that everything of a user be erased: sessions, lists, shares, templates. For
+    administrators, and for oneself. It is done soon; asking again changes nothing.
+    """
+    GetErasure: _grpc.UnaryUnaryMultiCallable[_store_pb2.GetErasureRequest, _store_pb2.GetErasureResponse]
+    """Says how an erasure stands. ERASURE_NOT_FOUND where nobody asked for one."""
 
 @_typing.type_check_only
 class StoreServiceAsyncStub(StoreServiceStub):
@@ -107,6 +161,60 @@ class StoreServiceAsyncStub(StoreServiceStub):
     with the last cursor that it saw misses nothing; where that is not possible the stream says
     `reset` and lists again.
     """
+    ListMembers: _aio.UnaryUnaryMultiCallable[_store_pb2.ListMembersRequest, _store_pb2.ListMembersResponse]  # type: ignore[assignment]
+    """Lists with whom a session is shared, for whoever may read it."""
+    ReadHistory: _aio.UnaryStreamMultiCallable[_store_pb2.ReadHistoryRequest, _store_pb2.ReadHistoryResponse]  # type: ignore[assignment]
+    """Reads a session's events, in order: all that had happened when the call began.
+
+    First comes the session as it stood then, with what is small; then the events from `first_seq`
+    on. A call that broke is made again from the next seq.
+    """
+    ForkSession: _aio.UnaryUnaryMultiCallable[_store_pb2.ForkSessionRequest, _store_pb2.ForkSessionResponse]  # type: ignore[assignment]
+    """Makes a session that begins as a copy of another one's first events. For whoever may read that
+    one; the caller owns the new one.
+
+    Repeatable under its operation id, as CreateSession is. The new session is nowhere to be seen
+    until it is whole.
+    """
+    ImportSession: _aio.StreamUnaryMultiCallable[_store_pb2.ImportSessionRequest, _store_pb2.ImportSessionResponse]  # type: ignore[assignment]
+    """Stores an exported session, as it was: same id, same events. For its owner, and administrators.
+
+    The first message says which session; the events follow in order. What was imported before is
+    answered as done, also when the session has gone on since; ID_TAKEN where another session
+    stands. Nothing is to be seen until the session is whole, and a call that broke is made again.
+    INVALID_ARGUMENT names the event and the field that is wrong.
+    """
+    PutTemplate: _aio.UnaryUnaryMultiCallable[_store_pb2.PutTemplateRequest, _store_pb2.PutTemplateResponse]  # type: ignore[assignment]
+    """Saves a template under a name of the user's, or replaces it.
+
+    TOO_MANY_TEMPLATES beyond 100 of one user.
+    """
+    GetTemplate: _aio.UnaryUnaryMultiCallable[_store_pb2.GetTemplateRequest, _store_pb2.GetTemplateResponse]  # type: ignore[assignment]
+    """Loads a template. TEMPLATE_NOT_FOUND where there is none."""
+    ListTemplates: _aio.UnaryUnaryMultiCallable[_store_pb2.ListTemplatesRequest, _store_pb2.ListTemplatesResponse]  # type: ignore[assignment]
+    """Lists a user's templates by name, then the built-in ones: the workflows."""
+    DeleteTemplate: _aio.UnaryUnaryMultiCallable[_store_pb2.DeleteTemplateRequest, _store_pb2.DeleteTemplateResponse]  # type: ignore[assignment]
+    """Deletes a template; nothing changes where there is none."""
+    ScanSessions: _aio.UnaryUnaryMultiCallable[_store_pb2.ScanSessionsRequest, _store_pb2.ScanSessionsResponse]  # type: ignore[assignment]
+    """Pages through the summaries of everybody's sessions. For administrators, and services that act
+    for nobody.
+
+    A scan goes on at a later revision when its own is gone, so a session that moved meanwhile may
+    come twice, or not at all.
+    """
+    WatchChanges: _aio.UnaryStreamMultiCallable[_store_pb2.WatchChangesRequest, _store_pb2.WatchChangesResponse]  # type: ignore[assignment]
+    """Follows all changes of all sessions, each at least once, those of one session in order. For
+    administrators, and services that act for nobody.
+
+    Whoever comes back with the last cursor misses nothing for 24 hours; later the stream says
+    `reset` first, since deletions may be missing.
+    """
+    EraseUser: _aio.UnaryUnaryMultiCallable[_store_pb2.EraseUserRequest, _store_pb2.EraseUserResponse]  # type: ignore[assignment]
+    """Asks that everything of a user be erased: sessions, lists, shares, templates. For
+    administrators, and for oneself. It is done soon; asking again changes nothing.
+    """
+    GetErasure: _aio.UnaryUnaryMultiCallable[_store_pb2.GetErasureRequest, _store_pb2.GetErasureResponse]  # type: ignore[assignment]
+    """Says how an erasure stands. ERASURE_NOT_FOUND where nobody asked for one."""
 
 class StoreServiceServicer(metaclass=_abc_1.ABCMeta):
     """Creates, loads and lists sessions.
@@ -180,5 +288,131 @@ class StoreServiceServicer(metaclass=_abc_1.ABCMeta):
         with the last cursor that it saw misses nothing; where that is not possible the stream says
         `reset` and lists again.
         """
+
+    @_abc_1.abstractmethod
+    def ListMembers(
+        self,
+        request: _store_pb2.ListMembersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_store_pb2.ListMembersResponse, _abc.Awaitable[_store_pb2.ListMembersResponse]]:
+        """Lists with whom a session is shared, for whoever may read it."""
+
+    @_abc_1.abstractmethod
+    def ReadHistory(
+        self,
+        request: _store_pb2.ReadHistoryRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_store_pb2.ReadHistoryResponse], _abc.AsyncIterator[_store_pb2.ReadHistoryResponse]]:
+        """Reads a session's events, in order: all that had happened when the call began.
+
+        First comes the session as it stood then, with what is small; then the events from `first_seq`
+        on. A call that broke is made again from the next seq.
+        """
+
+    @_abc_1.abstractmethod
+    def ForkSession(
+        self,
+        request: _store_pb2.ForkSessionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_store_pb2.ForkSessionResponse, _abc.Awaitable[_store_pb2.ForkSessionResponse]]:
+        """Makes a session that begins as a copy of another one's first events. For whoever may read that
+        one; the caller owns the new one.
+
+        Repeatable under its operation id, as CreateSession is. The new session is nowhere to be seen
+        until it is whole.
+        """
+
+    @_abc_1.abstractmethod
+    def ImportSession(
+        self,
+        request_iterator: _MaybeAsyncIterator[_store_pb2.ImportSessionRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_store_pb2.ImportSessionResponse, _abc.Awaitable[_store_pb2.ImportSessionResponse]]:
+        """Stores an exported session, as it was: same id, same events. For its owner, and administrators.
+
+        The first message says which session; the events follow in order. What was imported before is
+        answered as done, also when the session has gone on since; ID_TAKEN where another session
+        stands. Nothing is to be seen until the session is whole, and a call that broke is made again.
+        INVALID_ARGUMENT names the event and the field that is wrong.
+        """
+
+    @_abc_1.abstractmethod
+    def PutTemplate(
+        self,
+        request: _store_pb2.PutTemplateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_store_pb2.PutTemplateResponse, _abc.Awaitable[_store_pb2.PutTemplateResponse]]:
+        """Saves a template under a name of the user's, or replaces it.
+
+        TOO_MANY_TEMPLATES beyond 100 of one user.
+        """
+
+    @_abc_1.abstractmethod
+    def GetTemplate(
+        self,
+        request: _store_pb2.GetTemplateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_store_pb2.GetTemplateResponse, _abc.Awaitable[_store_pb2.GetTemplateResponse]]:
+        """Loads a template. TEMPLATE_NOT_FOUND where there is none."""
+
+    @_abc_1.abstractmethod
+    def ListTemplates(
+        self,
+        request: _store_pb2.ListTemplatesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_store_pb2.ListTemplatesResponse, _abc.Awaitable[_store_pb2.ListTemplatesResponse]]:
+        """Lists a user's templates by name, then the built-in ones: the workflows."""
+
+    @_abc_1.abstractmethod
+    def DeleteTemplate(
+        self,
+        request: _store_pb2.DeleteTemplateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_store_pb2.DeleteTemplateResponse, _abc.Awaitable[_store_pb2.DeleteTemplateResponse]]:
+        """Deletes a template; nothing changes where there is none."""
+
+    @_abc_1.abstractmethod
+    def ScanSessions(
+        self,
+        request: _store_pb2.ScanSessionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_store_pb2.ScanSessionsResponse, _abc.Awaitable[_store_pb2.ScanSessionsResponse]]:
+        """Pages through the summaries of everybody's sessions. For administrators, and services that act
+        for nobody.
+
+        A scan goes on at a later revision when its own is gone, so a session that moved meanwhile may
+        come twice, or not at all.
+        """
+
+    @_abc_1.abstractmethod
+    def WatchChanges(
+        self,
+        request: _store_pb2.WatchChangesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_store_pb2.WatchChangesResponse], _abc.AsyncIterator[_store_pb2.WatchChangesResponse]]:
+        """Follows all changes of all sessions, each at least once, those of one session in order. For
+        administrators, and services that act for nobody.
+
+        Whoever comes back with the last cursor misses nothing for 24 hours; later the stream says
+        `reset` first, since deletions may be missing.
+        """
+
+    @_abc_1.abstractmethod
+    def EraseUser(
+        self,
+        request: _store_pb2.EraseUserRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_store_pb2.EraseUserResponse, _abc.Awaitable[_store_pb2.EraseUserResponse]]:
+        """Asks that everything of a user be erased: sessions, lists, shares, templates. For
+        administrators, and for oneself. It is done soon; asking again changes nothing.
+        """
+
+    @_abc_1.abstractmethod
+    def GetErasure(
+        self,
+        request: _store_pb2.GetErasureRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_store_pb2.GetErasureResponse, _abc.Awaitable[_store_pb2.GetErasureResponse]]:
+        """Says how an erasure stands. ERASURE_NOT_FOUND where nobody asked for one."""
 
 def add_StoreServiceServicer_to_server(servicer: StoreServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -11,6 +11,7 @@ from sessiond.session.changes import ApproveOutput
 from sessiond.session.state import Decision, OutputStatus, Session, Status
 from sessiond.session.workflow import Workflow
 from sessiond.store.codec import (
+    Building,
     HeadMeta,
     add_message,
     decode_entry,
@@ -27,7 +28,7 @@ from sessiond.store.codec import (
 from sessiond.v1 import session_pb2
 from sessiond.wire import message_to_wire, session_to_wire, summary_to_wire
 from tests.unit.asking import LIMITS, THREE_STEPS, Asking, aimed, ask, askings, lived, workflows
-from tests.unit.stories import Story
+from tests.unit.stories import ALICE, Story
 
 meta = st.builds(
     HeadMeta,
@@ -38,6 +39,8 @@ meta = st.builds(
     st.integers(0, 1 << 25),
     st.integers(0, 1 << 45),
     st.sampled_from(["", "reviewer"]),
+    st.integers(0, 20_000),
+    st.sampled_from([None, Building(ALICE.actor, "op", b"hash", 1_700_000_000_000)]),
 )
 
 

@@ -1,0 +1,28 @@
+"""A scan of all index entries: its part of StoreService."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import grpc
+
+from services.store.repository import Repository
+from sessiond.errors import RouteNotFound
+from sessiond.session.limits import Limits
+from sessiond.v1 import store_pb2 as pb
+from sessiond.v1.store_pb2_grpc import StoreServiceServicer
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class ScanServicer(StoreServiceServicer):
+    """Pages through all sessions."""
+
+    _repository: Repository
+    _limits: Limits
+
+    async def ScanSessions(
+        self, request: pb.ScanSessionsRequest, context: Context
+    ) -> pb.ScanSessionsResponse:
+        """Return a page of all sessions."""
+        raise RouteNotFound
