@@ -108,7 +108,7 @@ async def read_records(
 
 
 async def living(repository: Repository, session_id: str) -> tuple[Snapshot, StoredHead]:
-    """Read a session that is not deleted.
+    """Read a session that is neither deleted nor a copy that is still being written.
 
     Raises:
         SessionNotFound: there is none.
@@ -117,7 +117,7 @@ async def living(repository: Repository, session_id: str) -> tuple[Snapshot, Sto
     if snapshot is None:
         raise SessionNotFound
     head = decoded_head(session_id, snapshot.head)
-    if head.tombstone is not None:
+    if head.tombstone is not None or head.meta.building is not None:
         raise SessionNotFound
     return snapshot, head
 

@@ -22,6 +22,8 @@ from services.store.repository import (
     BatchRefused,
     Commit,
     Committed,
+    CopyEnd,
+    CopyPiece,
     Creation,
     Deletion,
     Entry,
@@ -196,6 +198,8 @@ class MemoryRepository(Repository):
         if head is None:
             return None
         stored = codec.decode_head(head)
+        if stored.meta.building is not None:
+            return None
         if stored.tombstone is not None:
             return self._snapshot(session_id, head)
         if instance not in self._live:
@@ -241,6 +245,65 @@ class MemoryRepository(Repository):
             written["awaited", deletion.awaited_agent, session_id] = None
         written["head", session_id] = deletion.head
         self._kept.write(written)
+        return Committed()
+
+    # --- copies ----------------------------------------------------------------------------------
+
+    async def begin_copy(self, session_id: str, head: bytes) -> Committed | Existing:
+        """Put a copy's head, or say what stands in its place."""
+        standing = self._kept.get(("head", session_id))
+        if standing is not None and standing != head:
+            return Existing(standing, self._kept.get(("record", session_id, 1)) or b"")
+        self._kept.write({("head", session_id): head})
+        return Committed()
+
+    async def write_copy(self, piece: CopyPiece) -> Committed | Refused:
+        """Store a piece of a copy."""
+        if sum(map(len, piece.records)) + len(piece.head) > LARGEST:
+            raise SessionFull
+        written: dict[Key, bytes | None] = {
+            ("record", piece.session_id, seq): record
+            for seq, record in enumerate(piece.records, piece.first_seq)
+        }
+        return self._write_copy(piece.session_id, piece.expected_head, piece.head, written)
+
+    async def finish_copy(self, end: CopyEnd) -> Committed | Refused:
+        """Make a copy visible."""
+        session_id = end.session_id
+        written: dict[Key, bytes | None] = {
+            _entry(end.user_id, end.position_ms, session_id): end.entry
+        }
+        if end.outputs:
+            written["outputs", session_id] = end.outputs
+        if end.members:
+            written["members", session_id] = end.members
+        for user_id in end.shared_with:
+            written["shared", user_id, session_id] = b""
+        if end.awaited_agent:
+            written["awaited", end.awaited_agent, session_id] = end.entry
+        return self._write_copy(session_id, end.expected_head, end.head, written)
+
+    async def drop_copy(self, session_id: str, head: bytes) -> Committed | Refused:
+        """Remove a copy."""
+        if self._kept.get(("head", session_id)) is None:
+            return Committed()
+        written: dict[Key, bytes | None] = {
+            key: None for key, _ in self._kept.range(("record", session_id))
+        }
+        return self._write_copy(session_id, head, None, written)
+
+    def _write_copy(
+        self,
+        session_id: str,
+        expected: bytes,
+        head: bytes | None,
+        written: Mapping[Key, bytes | None],
+    ) -> Committed | Refused:
+        standing = self._kept.get(("head", session_id))
+        if standing != expected:
+            same = head is not None and standing == head
+            return Committed() if same else Refused(standing or b"", registered=True)
+        self._kept.write({**written, ("head", session_id): head})
         return Committed()
 
     # --- how it stands ---------------------------------------------------------------------------

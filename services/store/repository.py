@@ -171,6 +171,39 @@ class Deletion:
     awaited_agent: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class CopyPiece:
+    """Some records of a copy, from `first_seq` on, and its head with them; still not visible.
+
+    At most 100 records, of at most 1 MiB.
+    """
+
+    session_id: str
+    expected_head: bytes
+    head: bytes
+    first_seq: int
+    records: Sequence[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class CopyEnd:
+    """What makes a copy visible: its final head, and its places in lists.
+
+    `outputs` and `members` empty are no tables; `shared_with` are its members.
+    """
+
+    session_id: str
+    expected_head: bytes
+    head: bytes
+    user_id: str
+    entry: bytes
+    position_ms: int
+    outputs: bytes = b""
+    members: bytes = b""
+    shared_with: Sequence[str] = ()
+    awaited_agent: str = ""
+
+
 # --- what comes back -----------------------------------------------------------------------------
 
 
@@ -434,7 +467,8 @@ class Repository(ABC):
         `sessiond.store.codec.take_over` of it. That is done only while the instance is registered
         and the former owner is none, is the instance itself, or is no longer registered;
         otherwise `Owned` or `NotRegistered`, nothing stored. A tombstone is returned as it is,
-        never replaced. None where no head stands. A write of unknown fate is repeated here: a head
+        never replaced. None where no head stands, or that of a copy which is still being
+        written. A write of unknown fate is repeated here: a head
         that carries `commit_id` is this acquisition.
 
         Raises:
@@ -465,4 +499,42 @@ class Repository(ABC):
 
         Head becomes `deletion.head` for 24 to 25 hours; records, outputs, drafts, the entry and the
         awaited place are gone at the same revision.
+        """
+
+    # --- copies ----------------------------------------------------------------------------------
+
+    @abstractmethod
+    async def begin_copy(self, session_id: str, head: bytes) -> Committed | Existing:
+        """Put the head of a copy where none stands; a tombstone and another copy's are heads too.
+
+        Settled here, as a creation is: a head of these very bytes is this one.
+
+        Raises:
+            Unavailable: it could not be settled in time; to begin again is safe.
+        """
+
+    @abstractmethod
+    async def write_copy(self, piece: CopyPiece) -> Committed | Refused:
+        """Store a piece if the head is, to the bit, the expected one; settled here.
+
+        Raises:
+            Unavailable: it could not be settled in time; the head tells how far it came.
+            SessionFull: it can never be stored as it is (too large).
+        """
+
+    @abstractmethod
+    async def finish_copy(self, end: CopyEnd) -> Committed | Refused:
+        """Make a copy visible, all of it together, under the same comparison; settled here.
+
+        Raises:
+            OutcomeUnknown: it could not be settled in time.
+            SessionFull: it can never be stored as it is (too large).
+        """
+
+    @abstractmethod
+    async def drop_copy(self, session_id: str, head: bytes) -> Committed | Refused:
+        """Remove a copy whose head is, to the bit, this one, and all of its records; settled here.
+
+        Raises:
+            Unavailable: it could not be settled in time.
         """

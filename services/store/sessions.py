@@ -203,7 +203,8 @@ class Sessions:
 
     def _check_same(self, session_id: str, existing: Existing, record: Record) -> None:
         """Return if what stands there was made by the same operation."""
-        if decoded_head(session_id, existing.head).tombstone is not None:
+        head = decoded_head(session_id, existing.head)
+        if head.tombstone is not None or head.meta.building is not None:
             raise IdTaken
         try:
             first = decode_record(existing.record)

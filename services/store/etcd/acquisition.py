@@ -62,6 +62,8 @@ class Acquisition:
                 return None
             head = heads.kvs[0].value
             stored = codec.decode_head(head)
+            if stored.meta.building is not None:
+                return None
             if stored.tombstone is not None:
                 return Snapshot(revision, head, b"")
             if not live.kvs:

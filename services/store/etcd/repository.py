@@ -15,6 +15,7 @@ from typing import Self
 from services.store.etcd.acquisition import Acquisition
 from services.store.etcd.client import EtcdClient
 from services.store.etcd.commit import Commits
+from services.store.etcd.copying import Copies
 from services.store.etcd.deletion import Deletions
 from services.store.etcd.lists import Lists
 from services.store.etcd.reads import ConsensusReads
@@ -25,6 +26,8 @@ from services.store.repository import (
     AwaitedPage,
     Commit,
     Committed,
+    CopyEnd,
+    CopyPiece,
     Creation,
     Deletion,
     EntryPage,
@@ -33,6 +36,7 @@ from services.store.repository import (
     NotRegistered,
     Outcome,
     Owned,
+    Refused,
     Repository,
     Scope,
     ScopeChange,
@@ -63,6 +67,7 @@ class EtcdRepository(Repository):
         self._acquisition = Acquisition(etcd, reads, keys, settle_seconds=settle_seconds)
         self._commits = Commits(etcd, keys, self._registrations)
         self._deletions = Deletions(etcd, keys, clock=clock)
+        self._copies = Copies(etcd, keys, settle_seconds=settle_seconds)
 
     async def __aenter__(self) -> Self:
         """Return the repository."""
@@ -157,3 +162,19 @@ class EtcdRepository(Repository):
     async def delete(self, deletion: Deletion) -> Outcome:
         """Replace a session by its tombstone."""
         return await self._deletions.delete(deletion)
+
+    async def begin_copy(self, session_id: str, head: bytes) -> Committed | Existing:
+        """Put a copy's head, or say what stands in its place."""
+        return await self._copies.begin(session_id, head)
+
+    async def write_copy(self, piece: CopyPiece) -> Committed | Refused:
+        """Store a piece of a copy."""
+        return await self._copies.write(piece)
+
+    async def finish_copy(self, end: CopyEnd) -> Committed | Refused:
+        """Make a copy visible."""
+        return await self._copies.finish(end)
+
+    async def drop_copy(self, session_id: str, head: bytes) -> Committed | Refused:
+        """Remove a copy."""
+        return await self._copies.drop(session_id, head)
