@@ -84,7 +84,7 @@ class EntryKey(NamedTuple):
 
 
 class SharedKey(NamedTuple):
-    """A session that is shared with a user."""
+    """A session among those that are shared with a user."""
 
     user_id: str
     session_id: str
@@ -195,8 +195,12 @@ class Keys:
         return self._under(b"user", escaped(user_id), b"sessions")
 
     def shared(self, user_id: str, session_id: str) -> bytes:
-        """Return the key that says that a session is shared with a user."""
+        """Return the key of a session among those that are shared with a user."""
         return self._join(b"user", escaped(user_id), b"shared", escaped(session_id))
+
+    def shared_with(self, user_id: str) -> Span:
+        """Return all sessions that are shared with a user."""
+        return self._under(b"user", escaped(user_id), b"shared")
 
     def awaited(self, agent: str, session_id: str) -> bytes:
         """Return the key of a session among those that await an agent."""
@@ -261,7 +265,11 @@ class Keys:
     def listed_session(self, key: bytes) -> str:
         """Return the session of a key in some list; ValueError if it is no such key."""
         match self.parse(key):
-            case EntryKey(session_id=session_id) | AwaitedKey(session_id=session_id):
+            case (
+                EntryKey(session_id=session_id)
+                | SharedKey(session_id=session_id)
+                | AwaitedKey(session_id=session_id)
+            ):
                 return session_id
         raise ValueError(f"{key!r} is not a key in a list")
 
