@@ -96,7 +96,7 @@ class MemoryRepository(Repository):
         return Committed()
 
     async def snapshot(self, session_id: str) -> Snapshot | None:
-        """Read head and outputs as they are now."""
+        """Read head and tables as they are now."""
         head = self._kept.get(("head", session_id))
         return None if head is None else self._snapshot(session_id, head)
 
@@ -236,13 +236,15 @@ class MemoryRepository(Repository):
         session_id = deletion.session_id
         if refused := self._refused(session_id, deletion.expected_head, deletion.instance):
             return refused
-        children = ("record", "outputs", "draft")
+        children = ("record", "outputs", "members", "draft")
         written: dict[Key, bytes | None] = {
             key: None for kind in children for key, _ in self._kept.range((kind, session_id))
         }
         written[_entry(deletion.user_id, deletion.position_ms, session_id)] = None
         if deletion.awaited_agent:
             written["awaited", deletion.awaited_agent, session_id] = None
+        for user_id in deletion.shared_with:
+            written["shared", user_id, session_id] = None
         written["head", session_id] = deletion.head
         self._kept.write(written)
         return Committed()
@@ -335,8 +337,13 @@ class MemoryRepository(Repository):
             written["record", session_id, seq] = record
         if commit.outputs is not None:
             written["outputs", session_id] = commit.outputs
+        if commit.members is not None:
+            written["members", session_id] = commit.members
+        for each in commit.shared:
+            written["shared", each.user_id, session_id] = b"" if each.shared else None
         if index is not None:
-            written[_entry(index.user_id, index.previous_position_ms, session_id)] = None
+            before = index.previous_user_id or index.user_id
+            written[_entry(before, index.previous_position_ms, session_id)] = None
             written[_entry(index.user_id, index.position_ms, session_id)] = index.entry
         if awaited is not None and awaited.agent != awaited.previous_agent:
             if awaited.previous_agent:
@@ -346,7 +353,10 @@ class MemoryRepository(Repository):
         return written
 
     def _snapshot(self, session_id: str, head: bytes) -> Snapshot:
-        return Snapshot(self._kept.revision, head, self._kept.get(("outputs", session_id)) or b"")
+        outputs, members = (
+            self._kept.get((table, session_id)) or b"" for table in ("outputs", "members")
+        )
+        return Snapshot(self._kept.revision, head, outputs, members)
 
 
 class _Changes(AsyncIterator[ScopeChange]):
@@ -399,6 +409,7 @@ def _malformed(commit: Commit) -> bool:
         and commit.instance
         and commit.session_id
         and (index is None or index.user_id)
+        and all(each.user_id for each in commit.shared)
         and (not commit.records or 0 <= commit.first_seq <= LAST_SEQ + 1 - len(commit.records))
         and all(0 <= position <= LAST_POSITION_MS for position in positions)
         and all(draft.turn_id and 0 <= draft.number <= LAST_DRAFT for draft in commit.drafts)

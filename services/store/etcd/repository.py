@@ -88,7 +88,7 @@ class EtcdRepository(Repository):
         return await self._sessions.create(creation)
 
     async def snapshot(self, session_id: str) -> Snapshot | None:
-        """Read head and outputs as they are now."""
+        """Read head and tables as they are now."""
         return await self._sessions.snapshot(session_id)
 
     async def records(
