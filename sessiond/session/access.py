@@ -87,6 +87,7 @@ class Operation(StrEnum):
     TURN = "begin or end a turn"
     CANCEL_TURN = "cancel a turn"
     ABANDON_TURN = "abandon a turn"
+    REWIND = "rewind"
 
 
 class Relation(StrEnum):

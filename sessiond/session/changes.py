@@ -125,6 +125,13 @@ class AbandonTurn:
 
 
 @dataclass(frozen=True, slots=True)
+class RewindSession:
+    """Asks to go back to how the session was after the event `to_seq`."""
+
+    to_seq: int
+
+
+@dataclass(frozen=True, slots=True)
 class DeleteSession:
     """Asks to delete the session and all that belongs to it."""
 
@@ -141,6 +148,7 @@ Change = (
     | EndTurn
     | CancelTurn
     | AbandonTurn
+    | RewindSession
     | DeleteSession
 )
 
