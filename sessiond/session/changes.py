@@ -126,6 +126,13 @@ class AbandonTurn:
 
 
 @dataclass(frozen=True, slots=True)
+class RewindSession:
+    """Asks to go back to how the session was after the event `to_seq`."""
+
+    to_seq: int
+
+
+@dataclass(frozen=True, slots=True)
 class DeleteSession:
     """Asks to delete the session and all that belongs to it."""
 
@@ -189,6 +196,7 @@ Change = (
     | EndTurn
     | CancelTurn
     | AbandonTurn
+    | RewindSession
     | DeleteSession
     | ShareSession
     | UnshareSession

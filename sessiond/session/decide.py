@@ -29,6 +29,7 @@ from sessiond.session.changes import (
     PauseSession,
     ResumeSession,
     RevokeLink,
+    RewindSession,
     ShareSession,
     SubmitOutput,
     TransferSession,
@@ -53,6 +54,7 @@ from sessiond.session.jsontext import check_object, merge_patch, same_object
 from sessiond.session.limits import Limits
 from sessiond.session.messages import append_message
 from sessiond.session.outputs import approve_output, edit_output, submit_output
+from sessiond.session.rewinding import rewind
 from sessiond.session.state import Session, Status, TurnOutcome
 from sessiond.session.turns import begin_turn, end_turn, stop_turn
 from sessiond.session.workflow import Workflow
@@ -108,19 +110,21 @@ def decide(
     limits: Limits,
     text: str = "",
     secret_hash: bytes = b"",
+    past: Session | None = None,
 ) -> tuple[Event, ...]:
     """Return what the change does to the session; () when it leaves it as it is.
 
     Nothing changes when the same decision is repeated, a paused session is paused, one that is
-    not paused is resumed, or an update or an edit gives what is there already. A deletion ends
-    the log instead of lengthening it: it is always possible and gives no event, so its caller
-    writes the tombstone without asking here.
+    not paused is resumed, an update or an edit gives what is there already, or a rewind goes to
+    where the session stands. A deletion ends the log instead of lengthening it: it is always
+    possible and gives no event, so its caller writes the tombstone without asking here.
 
     Args:
         now_ms: when an output that the change makes was generated.
         new_id: gives the ids of messages, outputs and turns; not called for a refused change.
         text: everything written so far in the turn that runs; "" where none does.
         secret_hash: the SHA-256 of the secret of a link that is made.
+        past: the session as it was where a rewind goes back to, whole; None for other changes.
 
     Raises:
         SessiondError: why not; the session stays as it is.
@@ -134,6 +138,7 @@ def decide(
         limits=limits,
         text=text,
         secret_hash=secret_hash,
+        past=past,
     )
     # A full session must not keep its turn running: each turn had room to begin, so one event at
     # most stands beyond the limit.
@@ -163,6 +168,7 @@ def _decide(
     limits: Limits,
     text: str,
     secret_hash: bytes,
+    past: Session | None,
 ) -> tuple[Event, ...]:
     match change:
         case AppendMessage():
@@ -193,6 +199,8 @@ def _decide(
             return stop_turn(session, turn_id, TurnOutcome.CANCELLED, text=text, new_id=new_id)
         case AbandonTurn(turn_id, outcome):
             return stop_turn(session, turn_id, outcome, text=text, new_id=new_id)
+        case RewindSession(to_seq):
+            return rewind(session, to_seq, past=past)
         case DeleteSession():
             return ()
         case ShareSession():
