@@ -11,9 +11,12 @@ import grpc
 
 from services.serving.context import current_call, current_identity
 from services.store.copies import CopiesServicer
+from services.store.copying import Copying
 from services.store.erasures import ErasuresServicer
 from services.store.event_log import EventLogServicer
 from services.store.feed import FeedServicer
+from services.store.forking import Forks
+from services.store.importing import Imports
 from services.store.lists import ListQuery, check_own_list, list_sessions
 from services.store.members import MembersServicer
 from services.store.messages import list_messages
@@ -66,6 +69,7 @@ class StoreServicer(
         watching: Watching,
         limits: Limits,
         *,
+        copying: Copying,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._sessions = sessions
@@ -73,6 +77,8 @@ class StoreServicer(
         self._workflows = workflows
         self._watching = watching
         self._limits = limits
+        self._forks = Forks(copying, sessions)
+        self._imports = Imports(copying)
         self._wall_clock = wall_clock
 
     async def CreateSession(

@@ -24,6 +24,26 @@ class CreateSession:
     id: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class ForkSession:
+    """Asks for a new session that begins as a copy of another one's first `at_seq` events.
+
+    None copies all of them, and leaves the new id to the server.
+    """
+
+    session_id: str
+    at_seq: int | None = None
+    id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ImportSession:
+    """Asks to store the exported session of this id, whose last event has this seq."""
+
+    session_id: str
+    last_seq: int
+
+
 class AppendMessage(NamedTuple):
     """Asks to append a message."""
 
@@ -210,7 +230,7 @@ Change = (
 _CANONICAL = json.JSONEncoder(sort_keys=True, ensure_ascii=True, separators=(",", ":"))
 
 
-def fingerprint(change: CreateSession | Change) -> bytes:
+def fingerprint(change: CreateSession | ForkSession | ImportSession | Change) -> bytes:
     """Return 16 bytes that are equal for equal changes and, for all practice, only for them.
 
     They are stored, and a retry may come after an upgrade: so what is None is left out, and a

@@ -33,6 +33,7 @@ from services.serving.health import Health
 from services.serving.instances import Instances
 from services.serving.interceptors import CallInterceptor
 from services.store.commit import Committer
+from services.store.copying import Copying
 from services.store.ownership import OwnershipServicer
 from services.store.servicer import StoreServicer
 from services.store.sessions import Sessions
@@ -153,11 +154,19 @@ class Store(Part):
             now_ms=self._now_ms,
             random_bytes=self._bytes,
         )
+        copying = Copying(
+            repository,
+            DEFAULT_LIMITS,
+            now_ms=self._now_ms,
+            random_bytes=self._bytes,
+            committer=committer,
+        )
         watching = Watching(repository, health, clock=loop.time)
         server = self._server()
         add_StoreServiceServicer_to_server(
             StoreServicer(
                 *(sessions, repository, workflows(), watching, DEFAULT_LIMITS),
+                copying=copying,
                 wall_clock=self._wall,
             ),
             server,
