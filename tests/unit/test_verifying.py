@@ -1,4 +1,4 @@
-"""What may be the log of a session: all that our rules decide, and nothing that they never would."""
+"""The log of a session from elsewhere: all that our rules decide may stand in it, and no more."""
 
 from __future__ import annotations
 
