@@ -38,6 +38,9 @@ from sessiond.v1 import store_pb2 as pb
 RECONCILE_SECONDS = 300.0
 """What a watch may have left out is told after so long at the latest."""
 
+RECONCILE_SHARED_SECONDS = 60.0
+"""The same for what is shared: little may happen there, and each look renews the cursor."""
+
 _LONGEST_REST = 3600.0
 _LISTED = pb.WatchSessionsResponse.Listed()
 _RESET = pb.WatchSessionsResponse.Reset()
@@ -228,12 +231,14 @@ class _Watch:
                 await self._rest()
 
     async def _feed(self, place: int, told: Told, revision: int) -> None:
+        scope = self._query.scopes[place]
+        is_shared = isinstance(scope, SharedScope)
         feed = reconciled(
             self._repository,
-            self._query.scopes[place],
+            scope,
             told,
             after_revision=revision,
-            rest_seconds=RECONCILE_SECONDS,
+            rest_seconds=RECONCILE_SHARED_SECONDS if is_shared else RECONCILE_SECONDS,
         )
         async with aclosing(feed):
             async for change in feed:
