@@ -255,6 +255,10 @@ class Keys:
         inverted, _, session_id = key[len(entries.start) :].partition(b":")
         return LAST_POSITION_MS - number_of(inverted, _POSITION_DIGITS), unescaped(session_id)
 
+    def shared_in(self, shared: Span, key: bytes) -> str:
+        """Return the session that a key among those `shared_with` a user stands for."""
+        return unescaped(key[len(shared.start) :])
+
     def parse_live(self, key: bytes) -> LiveKey:
         """Return what the key of a registration stands for; ValueError if it is no such key."""
         found = self.parse(key)

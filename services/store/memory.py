@@ -37,6 +37,9 @@ from services.store.repository import (
     Repository,
     Scope,
     ScopeChange,
+    SharedChange,
+    SharedPage,
+    SharedSession,
     Snapshot,
     Unstorable,
     UserScope,
@@ -139,6 +142,40 @@ class MemoryRepository(Repository):
         found = self._kept.range(("entry", user_id), revision, after=start)
         page = tuple(Entry(str(key[3]), -int(key[2]), value) for key, value in found[:limit])
         return EntryPage(revision, page, more=len(found) > limit)
+
+    async def shared(self, user_id: str, *, revision: int | None) -> SharedPage:
+        """Return which sessions are shared with a user."""
+        revision = self._kept.revision if revision is None else revision
+        self._kept.check(revision)
+        found = self._kept.range(("shared", user_id), revision)
+        return SharedPage(revision, tuple(str(key[2]) for key, _ in found))
+
+    async def shared_sessions(
+        self, session_ids: Sequence[str], *, revision: int
+    ) -> list[SharedSession]:
+        """Return heads and members of these sessions."""
+        self._kept.check(revision)
+        found = []
+        for session_id in session_ids:
+            head = self._kept.get(("head", session_id), revision)
+            if head is not None:
+                members = self._kept.get(("members", session_id), revision) or b""
+                found.append(SharedSession(session_id, head, members))
+        return found
+
+    async def entries_of(
+        self, places: Sequence[tuple[str, int, str]], *, revision: int
+    ) -> list[bytes]:
+        """Return the entries that stand at these places."""
+        self._kept.check(revision)
+        return [self._kept.get(_entry(*place), revision) or b"" for place in places]
+
+    @asynccontextmanager
+    async def watch_shared(
+        self, user_id: str, *, after_revision: int
+    ) -> AsyncIterator[AsyncIterator[SharedChange]]:
+        """Follow what is shared with a user from a revision on."""
+        yield _SharedChanges(self._kept, user_id, after_revision)
 
     async def awaited(self, agent: str) -> AwaitedPage:
         """Return all sessions that await an agent now."""
@@ -372,6 +409,26 @@ class _Changes(AsyncIterator[ScopeChange]):
             self._passed, written = await self._kept.change_after(self._passed)
             if change := _change(self._passed, self._prefix, written.items()):
                 return change
+
+
+class _SharedChanges(AsyncIterator[SharedChange]):
+    """What happens to the sessions that are shared with a user after a revision."""
+
+    def __init__(self, kept: History, user_id: str, passed: int) -> None:
+        self._kept = kept
+        self._user_id = user_id
+        self._passed = passed
+
+    async def __anext__(self) -> SharedChange:
+        while True:
+            self._passed, written = await self._kept.change_after(self._passed)
+            touched = {str(key[1]) for key in written if key[0] == "head"}
+            touched &= {
+                str(key[2]) for key, _ in self._kept.range(("shared", self._user_id), self._passed)
+            }
+            touched |= {str(key[2]) for key in written if key[:2] == ("shared", self._user_id)}
+            if touched:
+                return SharedChange(self._passed, tuple(sorted(touched)))
 
 
 class _Instances(AsyncIterator[tuple[Instance, ...]]):

@@ -316,6 +316,31 @@ class EntryPage:
 
 
 @dataclass(frozen=True, slots=True)
+class SharedPage:
+    """The ids of the sessions that are shared with a user, in their order."""
+
+    revision: int
+    session_ids: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class SharedSession:
+    """A session's head, and its table of members and links (empty for none)."""
+
+    session_id: str
+    head: bytes
+    members: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SharedChange:
+    """Which of the sessions that are shared with a user may have changed, or come or gone."""
+
+    revision: int
+    session_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class AwaitedPage:
     """The sessions that await an agent, each as its entry stood when it came to await it."""
 
@@ -341,6 +366,13 @@ class UserScope:
 
 
 @dataclass(frozen=True, slots=True)
+class SharedScope:
+    """All sessions that are shared with a user; `watch_shared` follows them."""
+
+    user_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class AgentScope:
     """All sessions that await one agent."""
 
@@ -348,6 +380,7 @@ class AgentScope:
 
 
 Scope = UserScope | AgentScope
+"""What `watch` follows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -434,6 +467,50 @@ class Repository(ABC):
 
         Raises:
             RevisionCompacted: the revision is no longer kept.
+        """
+
+    @abstractmethod
+    async def shared(self, user_id: str, *, revision: int | None) -> SharedPage:
+        """Return which sessions are shared with a user.
+
+        Without a revision the read goes through consensus and the page says at which it read.
+
+        Raises:
+            RevisionCompacted: the revision is no longer kept.
+        """
+
+    @abstractmethod
+    async def shared_sessions(
+        self, session_ids: Sequence[str], *, revision: int
+    ) -> list[SharedSession]:
+        """Return heads and members of those of these sessions that stand at the revision, in order.
+
+        A deleted session gives its tombstone head.
+
+        Raises:
+            RevisionCompacted: the revision is no longer kept.
+        """
+
+    @abstractmethod
+    async def entries_of(
+        self, places: Sequence[tuple[str, int, str]], *, revision: int
+    ) -> list[bytes]:
+        """Return the entries that stand at these `(user_id, position_ms, session_id)`, in order.
+
+        b"" for each place where none stands at the revision.
+
+        Raises:
+            RevisionCompacted: the revision is no longer kept.
+        """
+
+    @abstractmethod
+    def watch_shared(
+        self, user_id: str, *, after_revision: int
+    ) -> AbstractAsyncContextManager[AsyncIterator[SharedChange]]:
+        """Follow which sessions are shared with a user, and the heads of the first 1,000 of them.
+
+        What happened to one session comes in order; what happened to different ones may not. It is
+        otherwise as `watch`.
         """
 
     @abstractmethod

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from sessiond.cli import sessions
+from sessiond.cli import sessions, sharing
 from sessiond.cli.call import call
 from sessiond.cli.chat import chat
 from sessiond.cli.connection import DEFAULT_USER
@@ -31,6 +31,13 @@ app.command("workflows")(workflows)
 app.command("chat")(chat)
 app.command("watch")(watch)
 app.command("call")(call)
+app.command("share")(sharing.share)
+app.command("unshare")(sharing.unshare)
+app.command("members")(sharing.members)
+app.command("link")(sharing.link)
+app.command("unlink")(sharing.unlink)
+app.command("join")(sharing.join)
+app.command("transfer")(sharing.transfer)
 
 
 @app.command("token")

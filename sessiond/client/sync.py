@@ -22,6 +22,8 @@ from sessiond.client import requests
 from sessiond.client.calls import Attempts, Replicas
 from sessiond.client.channels import Tls, addresses_of, metadata_of, open_synchronous_channel
 from sessiond.client.requests import Json, new_op_id
+from sessiond.client.sharing_requests import LIST_SCOPE, Scope
+from sessiond.client.sync_sharing import SyncSharing
 from sessiond.client.tokens import SyncTokens, subject_of
 from sessiond.client.unary import HISTORY_PAGE
 from sessiond.errors import Unauthenticated
@@ -58,7 +60,7 @@ Request = TypeVar("Request")
 Response = TypeVar("Response")
 
 
-class SyncClient:
+class SyncClient(SyncSharing):
     """Calls that are answered once, from plain threads.
 
     Answers are the contract's messages, from `sessiond.v1`. A call that breaks is made again over
@@ -164,10 +166,12 @@ class SyncClient:
         status: Status | None = None,
         workflow_id: str | None = None,
         q: str | None = None,
+        scope: Scope = "all",
         page_size: int = 50,
     ) -> Iterator[SessionSummary]:
-        """Yield a user's sessions, newest activity first; by default one's own.
+        """Yield a user's sessions, newest activity first; by default the caller's.
 
+        `scope` "own" leaves out those that others share with that user, "shared" the user's own.
         All are as of one revision. `q` is searched in titles and last messages. A listing that
         takes minutes may end in `PageTokenExpired`.
         """
@@ -177,6 +181,7 @@ class SyncClient:
             status=None if status is None else STATUS_NUMBER[status],
             workflow_id=workflow_id,
             q=q,
+            scope=LIST_SCOPE[scope],
         )
         while True:
             page = self._ask(self._store, lambda stub: stub.ListSessions, request)

@@ -13,6 +13,8 @@ from sessiond.client import requests
 from sessiond.client.calls import Attempts, Replicas
 from sessiond.client.channels import metadata_of
 from sessiond.client.requests import Json
+from sessiond.client.sharing import SharingCalls
+from sessiond.client.sharing_requests import LIST_SCOPE, Scope
 from sessiond.client.tokens import Tokens, subject_of
 from sessiond.errors import Unauthenticated
 from sessiond.numbers import STATUS_NUMBER
@@ -65,7 +67,7 @@ class Caller:
     chance: Callable[[], float]
 
 
-class UnaryCalls:
+class UnaryCalls(SharingCalls):
     """Calls that are answered once.
 
     Answers are the contract's messages, from `sessiond.v1`. A call that breaks is made again over
@@ -131,10 +133,12 @@ class UnaryCalls:
         status: Status | None = None,
         workflow_id: str | None = None,
         q: str | None = None,
+        scope: Scope = "all",
         page_size: int = 50,
     ) -> AsyncIterator[SessionSummary]:
-        """Yield a user's sessions, newest activity first; by default one's own.
+        """Yield a user's sessions, newest activity first; by default the caller's.
 
+        `scope` "own" leaves out those that others share with that user, "shared" the user's own.
         All are as of one revision. `q` is searched in titles and last messages. A listing that
         takes minutes may end in `PageTokenExpired`.
         """
@@ -144,6 +148,7 @@ class UnaryCalls:
             status=None if status is None else STATUS_NUMBER[status],
             workflow_id=workflow_id,
             q=q,
+            scope=LIST_SCOPE[scope],
         )
         while True:
             page = await self._ask(self._store, lambda stub: stub.ListSessions, request)

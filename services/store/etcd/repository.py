@@ -21,6 +21,7 @@ from services.store.etcd.lists import Lists
 from services.store.etcd.reads import ConsensusReads
 from services.store.etcd.registrations import Registrations
 from services.store.etcd.sessions import Sessions
+from services.store.etcd.shared import Shared
 from services.store.keys import Keys
 from services.store.repository import (
     AwaitedPage,
@@ -40,6 +41,9 @@ from services.store.repository import (
     Repository,
     Scope,
     ScopeChange,
+    SharedChange,
+    SharedPage,
+    SharedSession,
     Snapshot,
 )
 
@@ -63,6 +67,7 @@ class EtcdRepository(Repository):
         self._reads = reads = ConsensusReads(etcd)
         self._sessions = Sessions(etcd, reads, keys, settle_seconds=settle_seconds)
         self._lists = Lists(etcd, reads, keys)
+        self._shared = Shared(etcd, reads, keys)
         self._registrations = Registrations(etcd, reads, keys, settle_seconds=settle_seconds)
         self._acquisition = Acquisition(etcd, reads, keys, settle_seconds=settle_seconds)
         self._commits = Commits(etcd, keys, self._registrations)
@@ -116,6 +121,28 @@ class EtcdRepository(Repository):
     ) -> EntryPage:
         """Return a page of a user's entries."""
         return await self._lists.entries(user_id, after=after, limit=limit, revision=revision)
+
+    async def shared(self, user_id: str, *, revision: int | None) -> SharedPage:
+        """Return which sessions are shared with a user."""
+        return await self._shared.pointers(user_id, revision=revision)
+
+    async def shared_sessions(
+        self, session_ids: Sequence[str], *, revision: int
+    ) -> list[SharedSession]:
+        """Return heads and members of these sessions."""
+        return await self._shared.sessions(session_ids, revision=revision)
+
+    async def entries_of(
+        self, places: Sequence[tuple[str, int, str]], *, revision: int
+    ) -> list[bytes]:
+        """Return the entries that stand at these places."""
+        return await self._shared.entries(places, revision=revision)
+
+    def watch_shared(
+        self, user_id: str, *, after_revision: int
+    ) -> AbstractAsyncContextManager[AsyncIterator[SharedChange]]:
+        """Follow what is shared with a user from a revision on."""
+        return self._shared.watch(user_id, after_revision=after_revision)
 
     async def awaited(self, agent: str) -> AwaitedPage:
         """Return all sessions that await an agent now."""
