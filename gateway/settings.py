@@ -29,6 +29,7 @@ class GatewaySettings(PartSettings):
         ping_seconds: how often a WebSocket is pinged.
         pong_seconds: how long its browser may take to answer.
         keep_alive_seconds: how long an event stream may be silent.
+        pdf_messages: of the longest session that becomes a PDF.
     """
 
     listen: Address = HostPort("127.0.0.1", 8080)
@@ -45,6 +46,7 @@ class GatewaySettings(PartSettings):
     ping_seconds: float = Field(default=25.0, gt=0, le=600)
     pong_seconds: float = Field(default=20.0, gt=0, le=600)
     keep_alive_seconds: float = Field(default=15.0, gt=0, le=600)
+    pdf_messages: int = Field(default=10_000, ge=1, le=20_000)
 
     @field_validator("cors_origins")
     @classmethod

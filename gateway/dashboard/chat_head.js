@@ -1,5 +1,6 @@
 // The head of a conversation: its title, how it stands, who is here.
 
+import { ExportMenu } from "./exporting.js";
 import { html } from "./html.js";
 import { Link } from "./navigation.js";
 import { Avatar, Icon, IconButton, named, Status, Title, UNTITLED } from "./parts.js";
@@ -40,6 +41,7 @@ export function ChatHead({ session }) {
           label=${isPaused ? "Resume the session" : "Pause the session"}
           onClick=${() => session.change(isPaused ? "resume" : "pause")}
         />`}
+      <${ExportMenu} session=${session} />
     </div>
   </header>`;
 }

@@ -5,7 +5,7 @@ import { Connection } from "./connection.js";
 import { Conversation } from "./conversation.js";
 import { Model } from "./model.js";
 import { Outbox } from "./outbox.js";
-import { path } from "./rest.js";
+import { path, Problem } from "./rest.js";
 
 const TAIL = 100;
 const OLDER = 200;
@@ -74,6 +74,16 @@ export class OpenSession extends Model {
     this.isTyping = isTyping;
     this.#typedAt = now;
     this.connection.say({ presence: { typing: isTyping } });
+  }
+
+  /** Return the session as a file of this format. */
+  async exported(format) {
+    const answer = await this.#rest.open("GET", `${this.#path}/export?format=${format}`);
+    try {
+      return await answer.blob();
+    } catch {
+      throw new Problem({ code: "NETWORK", detail: "The export was cut off; try again." });
+    }
   }
 
   /** Load messages that lie before those that are here. */

@@ -14,6 +14,7 @@ from sessiond.cli.call import call
 from sessiond.cli.chat import chat
 from sessiond.cli.connection import DEFAULT_USER
 from sessiond.cli.development import development_token, keys_folder
+from sessiond.cli.export import export
 from sessiond.cli.failures import CommandFailure
 from sessiond.cli.options import end
 from sessiond.cli.watch import watch
@@ -38,6 +39,7 @@ app.command("link")(sharing.link)
 app.command("unlink")(sharing.unlink)
 app.command("join")(sharing.join)
 app.command("transfer")(sharing.transfer)
+app.command("export")(export)
 
 
 @app.command("token")
