@@ -20,6 +20,7 @@ from gateway.exchange import Endpoint, Exchange, SocketEndpoint
 from gateway.exports import Exports
 from gateway.figures import HttpFigures
 from gateway.front import Front
+from gateway.imports import Imports
 from gateway.lives import Lives
 from gateway.open_streams import OpenStreams
 from gateway.openapi import document
@@ -48,6 +49,7 @@ LIVE: ServiceDescriptor = live_pb2.DESCRIPTOR.services_by_name["LiveService"]
 
 
 EXPORT = "/api/sessions/{session_id}/export"
+IMPORT = "/api/import"
 SESSION_EVENTS = "/api/sessions/{session_id}/events"
 USER_EVENTS = "/api/users/{user_id}/events"
 WEBSOCKET = "/api/ws/{session_id}"
@@ -124,6 +126,16 @@ def application(
             authenticator,
             upstream_seconds=settings.upstream_seconds,
             pdf_messages=settings.pdf_messages,
+        ),
+    )
+    routes.add(
+        "POST",
+        IMPORT,
+        Imports(
+            upstream.stores,
+            authenticator,
+            body_bytes=settings.import_bytes,
+            body_seconds=settings.body_seconds,
         ),
     )
     sockets: RouteTable[SocketEndpoint] = RouteTable()

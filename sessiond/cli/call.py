@@ -28,6 +28,7 @@ _LIVE = live_pb2.DESCRIPTOR.services_by_name["LiveService"]
 _READS = ("Get", "List")
 _STREAMS = {
     "Connect": "sessiond chat",
+    "ImportSession": "sessiond import",
     "ReadHistory": "sessiond export",
     "WatchSessions": "sessiond watch",
 }

@@ -16,6 +16,8 @@ from sessiond.cli.connection import DEFAULT_USER
 from sessiond.cli.development import development_token, keys_folder
 from sessiond.cli.export import export
 from sessiond.cli.failures import CommandFailure
+from sessiond.cli.fork import fork
+from sessiond.cli.importing import import_sessions
 from sessiond.cli.options import end
 from sessiond.cli.watch import watch
 from sessiond.cli.workflows import workflows
@@ -40,6 +42,8 @@ app.command("unlink")(sharing.unlink)
 app.command("join")(sharing.join)
 app.command("transfer")(sharing.transfer)
 app.command("export")(export)
+app.command("fork")(fork)
+app.command("import")(import_sessions)
 
 
 @app.command("token")

@@ -24,6 +24,7 @@ from sessiond.client.channels import Tls, addresses_of, metadata_of, open_synchr
 from sessiond.client.history import Reading
 from sessiond.client.requests import Json, new_op_id
 from sessiond.client.sharing_requests import LIST_SCOPE, Scope
+from sessiond.client.sync_copies import SyncCopies
 from sessiond.client.sync_sharing import SyncSharing
 from sessiond.client.tokens import SyncTokens, subject_of
 from sessiond.client.unary import HISTORY_PAGE
@@ -62,7 +63,7 @@ Request = TypeVar("Request")
 Response = TypeVar("Response")
 
 
-class SyncClient(SyncSharing):
+class SyncClient(SyncCopies, SyncSharing):
     """Calls that are answered once, from plain threads.
 
     Answers are the contract's messages, from `sessiond.v1`. A call that breaks is made again over

@@ -12,6 +12,7 @@ import grpc
 from sessiond.client import requests
 from sessiond.client.calls import Attempts, Replicas
 from sessiond.client.channels import metadata_of
+from sessiond.client.copies import CopyCalls
 from sessiond.client.history import history
 from sessiond.client.requests import Json
 from sessiond.client.sharing import SharingCalls
@@ -69,7 +70,7 @@ class Caller:
     chance: Callable[[], float]
 
 
-class UnaryCalls(SharingCalls):
+class UnaryCalls(CopyCalls, SharingCalls):
     """Calls that are answered once.
 
     Answers are the contract's messages, from `sessiond.v1`. A call that breaks is made again over
