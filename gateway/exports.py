@@ -37,8 +37,8 @@ READ = f"/{DESCRIPTOR.services_by_name['StoreService'].full_name}/ReadHistory"
 
 _FORMATS = "must be one of: " + ", ".join(Format)
 _ATTEMPTS = 5
-_PDFS = 4
-"""How many may be asked for at once: one is made, the others wait."""
+_PDFS = 2
+"""How many are made at once: each takes a core, and memory by the message."""
 
 _log = structlog.get_logger(__name__)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from enum import StrEnum
@@ -110,7 +109,7 @@ async def _pdf(
     _check_length(first.session, most_messages)
     with Story(first.session) as story:
         await _told(story, first, parts)
-        made = await asyncio.to_thread(render, story)
+        made = await render(story)
     with made as pdf:
         while piece := pdf.read(_CHUNK):
             yield piece

@@ -10,7 +10,6 @@ import orjson
 import pytest
 
 from sessiond.errors import InvalidArgument
-from sessiond.event_wire import event_to_wire
 from sessiond.export import splitting
 from sessiond.export.format import (
     ExportReader,
@@ -28,27 +27,15 @@ from sessiond.session.changes import (
 )
 from sessiond.session.events import Record
 from sessiond.session.standing import Rewound
-from sessiond.session.state import LastWord, Session, Status
-from sessiond.store.codec import decode_entry, encode_entry
+from sessiond.session.state import LastWord, Status
 from sessiond.v1.session_pb2 import SessionSummary
 from sessiond.v1.store_pb2 import HistoryEvent
-from sessiond.wire import summary_to_wire
 from tests.unit.stories import CONSULTANT, Story
+from tests.unit.telling import history_of, summary_of
 from tests.unit.test_standing import EVENTS, FORKED
 
-HOSTILE = '"}],\\u0000{[ <script> \x1b[31m \u202e ‮שלום 漢字 😀 \r\n "events":['
+HOSTILE = '"}],\\u0000{[ <script> \x1b[31m \u202e שלום 漢字 😀 \r\n "events":['
 METADATA = '{ "events" : [1.10, {"a":\n"]}"}],  "big": 12345678901234567890123 }'
-
-
-def summary_of(session: Session) -> SessionSummary:
-    return summary_to_wire(decode_entry(encode_entry(session)))
-
-
-def history_of(records: list[Record], session_id: str) -> list[HistoryEvent]:
-    return [
-        HistoryEvent(event=event_to_wire(record, session_id), hash=record.hash.hex())
-        for record in records
-    ]
 
 
 @pytest.fixture
