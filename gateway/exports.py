@@ -160,9 +160,9 @@ class _History:
             )(self._reading.request, metadata=self._call.metadata())
             try:
                 while isinstance(response := await self._next(call), ReadHistoryResponse):
-                    failures = 0
                     told = self._reading.came(response)
                     if told is not None:
+                        failures = 0
                         yield told
                 return
             except grpc.aio.AioRpcError as error:

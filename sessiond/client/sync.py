@@ -220,7 +220,7 @@ class SyncClient:
                     told = reading.came(response)
                     if told is not None:
                         yield told
-                    attempts = self._attempts(self._store)
+                        attempts = self._attempts(self._store)
                 return
             except grpc.RpcError as error:
                 failed: Any = error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import yaml
@@ -40,7 +41,7 @@ async def test_the_front_matter_is_yaml_and_holds_the_facts() -> None:
     text = await markdown(story)
     _, front, _ = re.split(r"^---$", text, maxsplit=2, flags=re.MULTILINE)
     summary = summary_of(story.session)
-    assert yaml.safe_load(front) == yaml.safe_load(to_json(summary))
+    assert yaml.safe_load(front) == json.loads(to_json(summary))
     assert yaml.safe_load(front)["title"] == story.session.title
 
 
@@ -78,7 +79,7 @@ async def test_a_hostile_text_is_a_quotation_and_nothing_else() -> None:
     assert "# \\<b\\>\\[x\\](y)\\</b\\> \\*z\\*" in ours
     headings = [line for line in ours if line.startswith("#")]
     assert len(headings) == len([line for line in harmless if line.startswith("#")]) + 3
-    assert not re.search(r"<[A-Za-z/!?]", text)
+    assert not re.search(r"(?<!\\)<[A-Za-z/!?]", text)
     assert not re.search(r"!\[", text)
     assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e]", text)
     # A reader sees what was written.
