@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import shutil
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -26,9 +27,10 @@ TEMPLATE = Path(__file__).with_name("document.typ")
 TYPESETTING = Path(__file__).with_name("typesetting.py")
 
 _INDENT = re.compile(r"^[ \t]+")
-# Nothing says where such a run may be broken, and a line is no longer than the page is wide.
-_LONG_RUN = re.compile(r"[^\s\u200b]{81,}")
+_RUN = re.compile(r"[^\s\u200b]{17,}")
 _PIECE = re.compile(r".{16}(?=.)", re.DOTALL)
+# So many characters fit on a line of the text, and in a column of names.
+_LINE, _NAME = 40, 24
 _RIGHT_TO_LEFT = re.compile(
     "[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff\U0001e800-\U0001efff]"
 )
@@ -54,6 +56,7 @@ async def render(story: Story) -> BinaryIO:
 
 def _prepare(story: Story, folder: Path) -> None:
     needed = Needed()
+    shutil.copyfile(TEMPLATE, folder / TEMPLATE.name)
     with (folder / "data.json").open("wb") as data:
         data.writelines(_document(story, needed))
     (folder / "fonts.json").write_bytes(orjson.dumps(Fonts().families(needed)))
@@ -61,7 +64,7 @@ def _prepare(story: Story, folder: Path) -> None:
 
 async def _typeset(folder: Path, timestamp: int) -> None:
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-I", str(TYPESETTING), str(folder), str(TEMPLATE), str(timestamp)),
+        *(sys.executable, "-I", str(TYPESETTING), str(folder), str(timestamp)),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
@@ -82,7 +85,11 @@ async def _typeset(folder: Path, timestamp: int) -> None:
 
 
 def _document(story: Story, needed: Needed) -> Iterator[bytes]:
-    shown, session = needed.of, story.session
+    session = story.session
+
+    def shown(text: str) -> str:
+        return _broken(needed.of(text), _NAME)
+
     facts = [
         ("Session", session.id),
         ("Owner", session.user_id),
@@ -98,7 +105,7 @@ def _document(story: Story, needed: Needed) -> Iterator[bytes]:
     facts += [(key, session.metadata[key]) for key in sorted(session.metadata)]
     head = {
         "title": shown(story.title),
-        "facts": [[shown(name), shown(fact)] for name, fact in facts],
+        "facts": [[shown(name), _broken(needed.of(fact), _LINE)] for name, fact in facts],
         "steps": [
             {
                 "name": shown(step.name),
@@ -126,7 +133,7 @@ def _list(items: Iterable[dict[str, Any]]) -> Iterator[bytes]:
 
 def _message(said: Said, needed: Needed) -> dict[str, Any]:
     return {
-        "who": needed.of(said.who),
+        "who": _broken(needed.of(said.who), _NAME),
         "sender": said.sender.value,
         "when": said.when,
         "note": said.note,
@@ -136,7 +143,7 @@ def _message(said: Said, needed: Needed) -> dict[str, Any]:
 
 def _output(made: Made, needed: Needed) -> dict[str, Any]:
     return {
-        "step": needed.of(made.step),
+        "step": _broken(needed.of(made.step), _NAME),
         "agent": needed.of(made.agent),
         "id": made.id,
         "status": made.status.value,
@@ -155,8 +162,15 @@ def _lines(text: str, needed: Needed) -> list[dict[str, Any]]:
 def _line(text: str) -> dict[str, Any]:
     """Return a line, in which space at its beginning stays, and the side where it begins."""
     spaced = _INDENT.sub(lambda indent: indent[0].expandtabs(4).replace(" ", "\u00a0"), text)
-    broken = _LONG_RUN.sub(
-        lambda run: _PIECE.sub("\\g<0>\u200b", run[0]), spaced.replace("\t", "\u00a0" * 4)
-    )
+    broken = _broken(spaced.replace("\t", "\u00a0" * 4), _LINE)
     first = _LETTER.search(text) if _RIGHT_TO_LEFT.search(text) else None
     return {"text": broken, "rtl": bool(first and _RIGHT_TO_LEFT.match(first[0]))}
+
+
+def _broken(text: str, most: int) -> str:
+    """Return the text with places to break runs that are longer, where nothing else says any."""
+
+    def pieces(run: re.Match[str]) -> str:
+        return _PIECE.sub("\\g<0>\u200b", run[0]) if len(run[0]) > most else run[0]
+
+    return _RUN.sub(pieces, text)

@@ -12,18 +12,18 @@ from pathlib import Path
 import typst
 
 
-def main(folder: Path, template: Path, timestamp: int) -> None:
-    """Make `document.pdf` of `data.json` and `fonts.json` by a template.
+def main(folder: Path, timestamp: int) -> None:
+    """Make `document.pdf` by `document.typ`, which reads `data.json` and `fonts.json`.
 
     `timestamp` is in seconds since 1970, and the one time that the PDF holds.
     """
     typst.compile(
-        template.read_bytes(),
-        output=str(folder / "document.pdf"),
-        root=str(folder),
+        folder / "document.typ",
+        output=folder / "document.pdf",
+        root=folder,
         timestamp=timestamp,
     )
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]))
+    main(Path(sys.argv[1]), int(sys.argv[2]))
