@@ -20,11 +20,13 @@ from sessiond.session.changes import (
     EndTurn,
     PauseSession,
     ResumeSession,
+    RewindSession,
     SubmitOutput,
     UpdateSession,
     fingerprint,
 )
 from sessiond.session.events import Record
+from sessiond.session.state import Session
 
 OPERATIONS: dict[type[Change], Operation] = {
     AppendMessage: Operation.APPEND_MESSAGE,
@@ -39,6 +41,7 @@ OPERATIONS: dict[type[Change], Operation] = {
     EndTurn: Operation.TURN,
     CancelTurn: Operation.CANCEL_TURN,
     AbandonTurn: Operation.ABANDON_TURN,
+    RewindSession: Operation.REWIND,
 }
 
 
@@ -63,13 +66,17 @@ class Answer(NamedTuple):
 
 @dataclass(slots=True)
 class Asked:
-    """A change that is asked for, by whom, and under which operation id."""
+    """A change that is asked for, by whom, and under which operation id.
+
+    `past` is the session as it was where a rewind goes back to; `past.look_up` finds it.
+    """
 
     change: Change
     identity: Identity
     op_id: str
     expected_revision: int | None = None
     hash: bytes = field(default=b"", kw_only=True)
+    past: Session | None = field(default=None, kw_only=True)
     key: tuple[Actor, str] = field(init=False)
     """What names the change: operation ids belong to their actor."""
 

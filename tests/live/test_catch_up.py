@@ -74,7 +74,11 @@ class Comer:
     def __post_init__(self) -> None:
         self.outbox = Outbox(self._unexpected)
         self.attachment = Attachment(
-            self.room, self.outbox, identity=lambda: ALICE, on_end=lambda _: None
+            self.room,
+            self.outbox,
+            identity=lambda: ALICE,
+            on_end=lambda _: None,
+            on_rewound=lambda: None,
         )
         self.room.audience.join(self.attachment)
 
