@@ -16,6 +16,7 @@ from sessiond.cli.connection import DEFAULT_USER
 from sessiond.cli.development import development_token, keys_folder
 from sessiond.cli.failures import CommandFailure
 from sessiond.cli.options import end
+from sessiond.cli.rewind import rewind
 from sessiond.cli.watch import watch
 from sessiond.cli.workflows import workflows
 
@@ -29,6 +30,7 @@ app = typer.Typer(
 app.add_typer(sessions.app, name="sessions")
 app.command("workflows")(workflows)
 app.command("chat")(chat)
+app.command("rewind")(rewind)
 app.command("watch")(watch)
 app.command("call")(call)
 

@@ -121,7 +121,7 @@ async def test_a_token_belongs_to_its_session_and_order(
     _, token = await page(repository, page_size=1)
     with pytest.raises(InvalidArgument):
         await page(repository, token, newest_first=True)
-    forged = seal(["messages", "s-1", "asc"], [0, 2, 999])
+    forged = seal(["messages", "s-1", "asc"], [0, 0, 2, 999])
     with pytest.raises((InvalidArgument, PageTokenExpired)):
         await page(repository, forged)
 
@@ -133,7 +133,7 @@ async def test_a_token_of_an_earlier_session_of_that_id_has_expired(
     await begin("s-1")
     await author.say("s-1", "1", "2")
     with pytest.raises(PageTokenExpired):
-        await page(repository, seal(["messages", "s-1", "asc"], [12345678, 2, 3]))
+        await page(repository, seal(["messages", "s-1", "asc"], [12345678, 0, 2, 3]))
 
 
 async def test_strangers_find_no_messages(repository: MemoryRepository, begin: Begin) -> None:

@@ -30,6 +30,7 @@ TABLE = {
     Operation.TURN: (True, True),
     Operation.CANCEL_TURN: (True, False),
     Operation.ABANDON_TURN: (False, False),
+    Operation.REWIND: (True, False),
 }
 
 
