@@ -1,14 +1,14 @@
 // The head of a conversation: its title, how it stands, who is here.
 
 import { html } from "./html.js";
-import { Link } from "./navigation.js";
+import { chatPath, Link } from "./navigation.js";
 import { Avatar, Icon, IconButton, named, Status, Title, UNTITLED } from "./parts.js";
 
 const SHOWN = 4;
 
 export function ChatHead({ session }) {
   const { conversation, outbox } = session;
-  const { title, status, currentAgent } = conversation.session;
+  const { title, status, currentAgent, lineage } = conversation.session;
   const isPaused = status === "paused";
   const failed = outbox.items.find(({ kind, state }) => CHANGES.includes(kind) && state === "failed");
   return html`<header class="chat-head">
@@ -31,6 +31,8 @@ export function ChatHead({ session }) {
     <div class="chat-facts">
       <${Status} status=${status} />
       ${currentAgent && html`<span class="chat-agent">with ${named(currentAgent)}</span>`}
+      ${lineage && html`
+        <${Link} class="chat-agent" href=${chatPath(lineage.sessionId)}>forked from another session<//>`}
       <${Present} present=${conversation.present} subject=${session.subject} />
       ${status !== "completed" && html`
         <${IconButton}
@@ -42,7 +44,7 @@ export function ChatHead({ session }) {
   </header>`;
 }
 
-const CHANGES = ["update", "pause", "resume"];
+const CHANGES = ["update", "pause", "resume", "rewind"];
 
 /** Who else is here. */
 function Present({ present: { members, count }, subject }) {
