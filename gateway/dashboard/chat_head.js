@@ -1,8 +1,10 @@
 // The head of a conversation: its title, how it stands, who is here.
 
+import { ExportMenu } from "./exporting.js";
 import { html } from "./html.js";
 import { chatPath, Link } from "./navigation.js";
 import { Avatar, Icon, IconButton, named, Status, Title, UNTITLED } from "./parts.js";
+import { SharingButton } from "./sharing.js";
 
 const SHOWN = 4;
 
@@ -34,12 +36,14 @@ export function ChatHead({ session }) {
       ${lineage && html`
         <${Link} class="chat-agent" href=${chatPath(lineage.sessionId)}>forked from another session<//>`}
       <${Present} present=${conversation.present} subject=${session.subject} />
+      <${SharingButton} session=${session} />
       ${status !== "completed" && html`
         <${IconButton}
           icon=${isPaused ? "play" : "pause"}
           label=${isPaused ? "Resume the session" : "Pause the session"}
           onClick=${() => session.change(isPaused ? "resume" : "pause")}
         />`}
+      <${ExportMenu} session=${session} />
     </div>
   </header>`;
 }

@@ -6,7 +6,7 @@ import { Conversation } from "./conversation.js";
 import { Model } from "./model.js";
 import { Outbox } from "./outbox.js";
 import { Past } from "./past.js";
-import { path } from "./rest.js";
+import { path, Problem } from "./rest.js";
 import { toasts } from "./toasts.js";
 
 const TAIL = 100;
@@ -20,7 +20,6 @@ export class OpenSession extends Model {
   isTyping = false;
   /** How the session was, while that is looked at; null for the present. */
   past = null;
-  #rest;
   #signIn;
   #path;
   #pageToken = "";
@@ -34,7 +33,7 @@ export class OpenSession extends Model {
     this.id = sessionId;
     this.subject = signIn.bearer.subject;
     this.outbox = new Outbox(sessionId, this.subject);
-    this.#rest = rest;
+    this.rest = rest;
     this.#signIn = signIn;
     this.#path = path`/api/sessions/${sessionId}`;
     this.connection = new Connection(sessionId, {
@@ -75,7 +74,7 @@ export class OpenSession extends Model {
     const past = new Past(this, seq);
     this.past = past;
     this.changed();
-    await past.load(this.#rest);
+    await past.load(this.rest);
     if (this.past === past) this.changed();
   }
 
@@ -100,6 +99,16 @@ export class OpenSession extends Model {
     this.isTyping = isTyping;
     this.#typedAt = now;
     this.connection.say({ presence: { typing: isTyping } });
+  }
+
+  /** Return the session as a file of this format. */
+  async exported(format) {
+    const answer = await this.rest.open("GET", `${this.#path}/export?format=${format}`);
+    try {
+      return await answer.blob();
+    } catch {
+      throw new Problem({ code: "NETWORK", detail: "The export was cut off; try again." });
+    }
   }
 
   /** Load messages that lie before those that are here. */
@@ -128,7 +137,7 @@ export class OpenSession extends Model {
     const asked = new URLSearchParams({ order: "desc", pageSize: String(OLDER) });
     if (this.#pageToken) asked.set("pageToken", this.#pageToken);
     try {
-      return await this.#rest.get(`${path`/api/chat/${this.id}/messages`}?${asked}`);
+      return await this.rest.get(`${path`/api/chat/${this.id}/messages`}?${asked}`);
     } catch (problem) {
       if (problem.code !== "PAGE_TOKEN_EXPIRED") throw problem;
       this.#pageToken = "";
@@ -190,7 +199,7 @@ export class OpenSession extends Model {
     this.#loadingPosition = true;
     try {
       while (conversation.isPositionOld) {
-        conversation.takePosition(await this.#rest.get(`${this.#path}?tail=0`));
+        conversation.takePosition(await this.rest.get(`${this.#path}?tail=0`));
         this.#draw();
       }
     } catch {

@@ -18,17 +18,23 @@ from sessiond.session.changes import (
     DeleteSession,
     EditOutput,
     EndTurn,
+    JoinSession,
+    MakeLink,
     PauseSession,
     ResumeSession,
+    RevokeLink,
     RewindSession,
+    ShareSession,
     SubmitOutput,
+    TransferSession,
+    UnshareSession,
     UpdateSession,
     fingerprint,
 )
 from sessiond.session.events import Record
 from sessiond.session.state import Session
 
-OPERATIONS: dict[type[Change], Operation] = {
+OPERATIONS: dict[type[Change], Operation | None] = {
     AppendMessage: Operation.APPEND_MESSAGE,
     UpdateSession: Operation.UPDATE,
     ApproveOutput: Operation.DECIDE_OUTPUT,
@@ -42,6 +48,12 @@ OPERATIONS: dict[type[Change], Operation] = {
     CancelTurn: Operation.CANCEL_TURN,
     AbandonTurn: Operation.ABANDON_TURN,
     RewindSession: Operation.REWIND,
+    ShareSession: Operation.SHARE,
+    UnshareSession: Operation.SHARE,
+    MakeLink: Operation.SHARE,
+    RevokeLink: Operation.SHARE,
+    JoinSession: None,  # who joins is a stranger yet: the link's secret decides
+    TransferSession: Operation.TRANSFER,
 }
 
 
@@ -68,7 +80,8 @@ class Answer(NamedTuple):
 class Asked:
     """A change that is asked for, by whom, and under which operation id.
 
-    `past` is the session as it was where a rewind goes back to; `past.look_up` finds it.
+    `past` is the session as it was where a rewind goes back to; `past.past_of` finds it. `secret`
+    is that of the link that it makes, where it makes one.
     """
 
     change: Change
@@ -77,6 +90,7 @@ class Asked:
     expected_revision: int | None = None
     hash: bytes = field(default=b"", kw_only=True)
     past: Session | None = field(default=None, kw_only=True)
+    secret: str = field(default="", kw_only=True)
     key: tuple[Actor, str] = field(init=False)
     """What names the change: operation ids belong to their actor."""
 
@@ -95,9 +109,12 @@ class Asked:
         return self.key[0]
 
     @property
-    def operation(self) -> Operation:
-        """The row of the role table that the change stands in."""
-        return OPERATIONS[type(self.change)]
+    def operation(self) -> Operation | None:
+        """The row of the role table that the change stands in; None where there is none."""
+        change = self.change
+        if isinstance(change, UnshareSession) and change.user_id == self.identity.user_id:
+            return Operation.LEAVE
+        return OPERATIONS[type(change)]
 
     def give(self, answer: Answer | SessiondError) -> None:
         """Give the answer."""

@@ -65,7 +65,7 @@ async def _state(
         needed = await repository.records_at(
             session_id, needed_seqs(head, outputs), revision=snapshot.revision
         )
-        return load(head, outputs, map(decode_record, needed))
+        return load(head, outputs, map(decode_record, needed), snapshot.members)
     except ValueError:
         _log.exception("session cannot be loaded", session=session_id)
         raise Internal from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 
 import structlog
@@ -10,6 +9,7 @@ import structlog
 from services.store.acquisition import decoded_head
 from services.store.entering import entered
 from services.store.moments import Moment
+from services.store.new_ids import new_session_id
 from services.store.reading import read_session
 from services.store.repository import (
     Committed,
@@ -29,13 +29,12 @@ from sessiond.errors import (
     Unavailable,
     Violations,
 )
-from sessiond.session.access import Actor, Identity
+from sessiond.session.access import Identity
 from sessiond.session.apply import apply
 from sessiond.session.changes import CreateSession, fingerprint
 from sessiond.session.checks import check_op_id
 from sessiond.session.decide import check_room, create
 from sessiond.session.events import Record
-from sessiond.session.identifiers import uuid7, uuid8
 from sessiond.session.limits import Limits
 from sessiond.session.state import Session
 from sessiond.store.codec import (
@@ -87,7 +86,11 @@ class Sessions:
             TooManySessions: the user has as many as one may have.
             Unavailable: there is little space left; nothing was made.
         """
-        session_id = self._id_of(identity.actor, change, op_id)
+        session_id = change.id
+        if session_id is None:
+            session_id = new_session_id(
+                identity.actor, op_id, now_ms=self._now_ms(), random_bytes=self._random_bytes
+            )
         record = self._first_record(identity, change, op_id, session_id)
         count = await self._repository.count(identity.user_id)
         full = count >= self._limits.sessions_per_user
@@ -136,15 +139,6 @@ class Sessions:
             except RevisionCompacted:
                 continue
         raise Unavailable
-
-    def _id_of(self, actor: Actor, change: CreateSession, op_id: str | None) -> str:
-        if change.id is not None:
-            return change.id
-        if op_id is None:
-            return uuid7(self._now_ms(), self._random_bytes(10))
-        # The same caller and operation id find the same session, through whichever replica.
-        scope = "\0".join((actor.subject, actor.role, actor.acting_for, op_id))
-        return uuid8(hashlib.sha256(scope.encode("utf-8", "surrogatepass")).digest())
 
     def _first_record(
         self, identity: Identity, change: CreateSession, op_id: str | None, session_id: str
@@ -207,7 +201,8 @@ class Sessions:
 
     def _check_same(self, session_id: str, existing: Existing, record: Record) -> None:
         """Return if what stands there was made by the same operation."""
-        if decoded_head(session_id, existing.head).tombstone is not None:
+        head = decoded_head(session_id, existing.head)
+        if head.tombstone is not None or head.meta.building is not None:
             raise IdTaken
         try:
             first = decode_record(existing.record)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import assert_never
 
 from sessiond.errors import PermissionDenied, SessionCompleted, SessionFull, Violations
+from sessiond.session import sharing
 from sessiond.session.access import Identity
 from sessiond.session.changes import (
     AbandonTurn,
@@ -23,10 +24,16 @@ from sessiond.session.changes import (
     DeleteSession,
     EditOutput,
     EndTurn,
+    JoinSession,
+    MakeLink,
     PauseSession,
     ResumeSession,
+    RevokeLink,
     RewindSession,
+    ShareSession,
     SubmitOutput,
+    TransferSession,
+    UnshareSession,
     UpdateSession,
 )
 from sessiond.session.checks import (
@@ -102,6 +109,7 @@ def decide(
     new_id: Callable[[], str],
     limits: Limits,
     text: str = "",
+    secret_hash: bytes = b"",
     past: Session | None = None,
 ) -> tuple[Event, ...]:
     """Return what the change does to the session; () when it leaves it as it is.
@@ -115,6 +123,7 @@ def decide(
         now_ms: when an output that the change makes was generated.
         new_id: gives the ids of messages, outputs and turns; not called for a refused change.
         text: everything written so far in the turn that runs; "" where none does.
+        secret_hash: the SHA-256 of the secret of a link that is made.
         past: the session as it was where a rewind goes back to, whole; None for other changes.
 
     Raises:
@@ -128,6 +137,7 @@ def decide(
         new_id=new_id,
         limits=limits,
         text=text,
+        secret_hash=secret_hash,
         past=past,
     )
     # A full session must not keep its turn running: each turn had room to begin, so one event at
@@ -157,6 +167,7 @@ def _decide(
     new_id: Callable[[], str],
     limits: Limits,
     text: str,
+    secret_hash: bytes,
     past: Session | None,
 ) -> tuple[Event, ...]:
     match change:
@@ -192,6 +203,25 @@ def _decide(
             return rewind(session, to_seq, past=past)
         case DeleteSession():
             return ()
+        case ShareSession():
+            return sharing.share(session, change, now_ms=now_ms, limits=limits)
+        case UnshareSession():
+            return sharing.unshare(session, change, limits=limits)
+        case MakeLink():
+            return sharing.make_link(
+                session,
+                change,
+                secret_hash=secret_hash,
+                now_ms=now_ms,
+                new_id=new_id,
+                limits=limits,
+            )
+        case RevokeLink():
+            return sharing.revoke_link(session, change)
+        case JoinSession():
+            return sharing.join(session, change, identity=identity, now_ms=now_ms, limits=limits)
+        case TransferSession():
+            return sharing.transfer(session, change, limits=limits)
         case _:  # pragma: no cover
             assert_never(change)
 
