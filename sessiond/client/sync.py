@@ -245,7 +245,7 @@ class SyncClient(SyncCopies, SyncSharing):
                     told = reading.came(response)
                     if told is not None:
                         yield told
-                    attempts = self._attempts(self._store)
+                        attempts = self._attempts(self._store)
                 return
             except grpc.RpcError as error:
                 failed: Any = error
