@@ -143,6 +143,9 @@ def test_each_change_has_a_method(pool: ThreadPoolExecutor, channels: dict[str, 
         )
         ask(pool.submit(client.pause, "s"), "PauseSession", live_pb2.PauseSessionResponse())
         ask(pool.submit(client.resume, "s"), "ResumeSession", live_pb2.ResumeSessionResponse())
+        rewinding = pool.submit(client.rewind, "s", 3, expected_revision=9)
+        request = ask(rewinding, "RewindSession", live_pb2.RewindSessionResponse())
+        assert (request.to_seq, request.expected_revision) == (3, 9)
         ask(pool.submit(client.delete, "s"), "DeleteSession", live_pb2.DeleteSessionResponse())
         sharing = pool.submit(client.share, "s", "bob", MemberRole.EDITOR)
         request = ask(sharing, "ShareSession", live_pb2.ShareSessionResponse())
@@ -218,9 +221,9 @@ def test_lists_and_histories_go_on_over_pages(
         assert listing.result(10) == ["a", "b"]
 
         loading = pool.submit(client.get, "s")
-        session = session_pb2.Session(id="s", revision=3)
-        one.answer(STORE, "GetSession", store_pb2.GetSessionResponse(session=session))
         messages = [session_pb2.Message(seq=seq) for seq in (2, 3, 4)]
+        session = session_pb2.Session(id="s", revision=3, conversation_history=messages[1:2])
+        one.answer(STORE, "GetSession", store_pb2.GetSessionResponse(session=session))
         one.answer(STORE, "ListMessages", store_pb2.ListMessagesResponse(messages=messages))
         loaded = loading.result(10)
         assert [message.seq for message in loaded.conversation_history] == [2, 3]

@@ -15,6 +15,7 @@ from sessiond.errors import (
     DeadlineExceeded,
     InvalidArgument,
     OutcomeUnknown,
+    PageTokenExpired,
     PermissionDenied,
     RateLimited,
     SessiondError,
@@ -287,8 +288,9 @@ async def test_a_history_is_read_in_pages_up_to_the_session_s_revision(
     replicas: list[Replica],
 ) -> None:
     messages = [session_pb2.Message(id=f"m{seq}", seq=seq) for seq in range(2, 7)]
+    session = session_pb2.Session(id="s", revision=5, conversation_history=messages[3:4])
     replicas[0].answers = [
-        store_pb2.GetSessionResponse(session=session_pb2.Session(id="s", revision=5)),
+        store_pb2.GetSessionResponse(session=session),
         store_pb2.ListMessagesResponse(messages=messages[:2], next_page_token="p"),
         store_pb2.ListMessagesResponse(messages=messages[2:]),
     ]
@@ -296,8 +298,43 @@ async def test_a_history_is_read_in_pages_up_to_the_session_s_revision(
         session = await client.get("s")
     assert [message.seq for message in session.conversation_history] == [2, 3, 4, 5]
     whole, first, second = replicas[0].asked
-    assert whole == store_pb2.GetSessionRequest(session_id="s", tail=0)
+    assert whole == store_pb2.GetSessionRequest(session_id="s", tail=1)
     assert (first.page_token, second.page_token) == ("", "p")
+
+
+async def test_a_history_that_is_rewound_while_it_is_read_is_read_again(
+    replicas: list[Replica],
+) -> None:
+    """Neither half of one conversation nor two halves of two; not for ever, though."""
+    messages = [session_pb2.Message(id=f"m{seq}", seq=seq) for seq in range(2, 6)]
+    before = store_pb2.GetSessionResponse(
+        session=session_pb2.Session(id="s", revision=5, conversation_history=messages[3:])
+    )
+    after = store_pb2.GetSessionResponse(
+        session=session_pb2.Session(id="s", revision=6, conversation_history=messages[:1])
+    )
+    rest = store_pb2.ListMessagesResponse(messages=messages[:1])
+    cut = store_pb2.ListMessagesResponse(messages=messages[:2], next_page_token="p")
+    replicas[0].answers = [before, rest, before, cut, PageTokenExpired(), after, rest]
+    async with client_of(replicas) as client:
+        session = await client.get("s")
+        assert (session.revision, [each.seq for each in session.conversation_history]) == (6, [2])
+        replicas[0].answers = [before, rest] * 3
+        with pytest.raises(Unavailable):
+            await client.get("s")
+
+
+async def test_a_moment_is_asked_for_at_once(replicas: list[Replica]) -> None:
+    """By its seq or its time; there are no pages of the past."""
+    answer = store_pb2.GetSessionResponse(session=session_pb2.Session(id="s"))
+    replicas[0].answers = [answer, answer]
+    time = datetime(2026, 11, 29, 14, 30, tzinfo=timezone(timedelta(hours=2)))
+    async with client_of(replicas) as client:
+        await client.get("s", at_seq=3)
+        await client.get("s", at_time=time, tail=2)
+    first, second = replicas[0].asked
+    assert first == store_pb2.GetSessionRequest(session_id="s", at_seq=3)
+    assert (second.at_time.ToJsonString(), second.tail) == ("2026-11-29T12:30:00Z", 2)
 
 
 async def test_a_tail_is_read_at_once(replicas: list[Replica]) -> None:
