@@ -1,5 +1,6 @@
 // A session as it was after one of its events: to look at, and to go back to.
 
+import { ForkButton } from "./forking.js";
 import { html } from "./html.js";
 import { Messages } from "./messages.js";
 import { Failure } from "./parts.js";
@@ -76,6 +77,7 @@ export function PastChat({ past, session }) {
       <div class="past-acts">
         ${owns && html`
           <button class="button" onClick=${() => session.goBack(seq)}>Go back to here</button>`}
+        <${ForkButton} session=${session} seq=${seq} />
         <button class="button is-primary" onClick=${() => session.lookAway()}>Back to now</button>
       </div>
     </div>`;

@@ -109,6 +109,13 @@ export class SessionList extends Model {
     return this.#rest.change("POST", "/api/sessions", body, { wanted: true });
   }
 
+  /** Store a session from the file that an export of it is. */
+  async importFile(file) {
+    const type = file.name.endsWith(".ndjson") ? "application/x-ndjson" : "application/json";
+    const options = { headers: { "Content-Type": type }, body: file };
+    return (await this.#rest.open("POST", "/api/import", options)).json();
+  }
+
   async rename(id, title) {
     await this.#rest.change("PATCH", path`/api/sessions/${id}`, { title });
     this.#mark(id, { title });

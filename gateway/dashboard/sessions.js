@@ -1,6 +1,7 @@
 // The sessions of the person who is signed in.
 
 import { html, useEffect, useRef, useState } from "./html.js";
+import { ImportButton } from "./importing.js";
 import { useModel } from "./model.js";
 import { NewSession } from "./new_session.js";
 import { Failure, Icon, Notice } from "./parts.js";
@@ -32,9 +33,12 @@ export function Sessions({ list, workflows, loadWorkflows, token, inDevelopment 
   return html`<main id="main" class="page" tabindex="-1">
     <div class="page-head">
       <h1>Sessions</h1>
-      <button class="button is-primary" onClick=${() => setMaking(true)}>
-        <${Icon} name="plus" /> New session
-      </button>
+      <div class="page-acts">
+        <${ImportButton} list=${list} />
+        <button class="button is-primary" onClick=${() => setMaking(true)}>
+          <${Icon} name="plus" /> New session
+        </button>
+      </div>
     </div>
     <${Search} list=${list} />
     ${!list.live && list.phase === "ready" && html`

@@ -55,7 +55,8 @@ async def exported(
     await author.change("s-1", ApproveOutput(), AppendMessage("first", metadata='{ "a" : 1e3 }'))
     await author.change("s-1", UpdateSession(user_inputs='{"b":[1.50]}', metadata={"k": "v"}))
     await author.change("s-1", ShareSession("bob", MemberRole.VIEWER), MakeLink(MemberRole.EDITOR))
-    await author.say("s-1", *(f"message {number}" for number in range(200)))
+    for first in range(0, 200, 50):
+        await author.say("s-1", *(f"message {number}" for number in range(first, first + 50)))
     clock.ms = author.now_ms + 5000
     return await history_of(repository, "s-1")
 
