@@ -50,6 +50,7 @@ async def exported(
     begin: Begin, author: Author, repository: MemoryRepository, clock: Clock
 ) -> list[HistoryEvent]:
     """A session of alice's, s-1, in which much has happened."""
+    clock.ms = author.now_ms = 1_700_000_000_000
     await begin("s-1", workflow="master-workflow-v2", title="Plan")
     await author.change("s-1", SubmitOutput("text", output_id="o-1"), identity=CRM)
     await author.change("s-1", ApproveOutput(), AppendMessage("first", metadata='{ "a" : 1e3 }'))
@@ -113,7 +114,8 @@ async def test_an_imported_session_is_owned_and_goes_on(
     author = await Author(elsewhere).register()
     author.now_ms += 10**6
     session = await author.say("s-1", "here")
-    assert (session.seq, session.links["id-1000002"].secret_hash) == (len(exported) + 1, b"")
+    assert session.seq == len(exported) + 1
+    assert [link.secret_hash for link in session.links.values()] == [b""]
 
 
 async def test_to_import_again_changes_nothing(

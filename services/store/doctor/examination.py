@@ -111,8 +111,8 @@ def examine_listed(
                 return None
             stray = "the head names another place"
         elif isinstance(key, SharedKey):
-            if _shares_with(members, key.user_id):
-                return None
+            if not _tells(stored, members) or key.user_id in decode_members(members)[0]:
+                return None  # where the table is in doubt, the session's own examination says so
             stray = "that user is no member"
         else:
             if stored.meta.awaited_agent == key.agent:
@@ -159,9 +159,8 @@ def _shares(chart: Chart, session: Session, keys: Keys) -> Iterator[Finding]:
             yield Finding(Kind.SHARED_MISSING, chart.session_id, detail, repair)
 
 
-def _shares_with(members: bytes, user_id: str) -> bool:
-    # The session's own examination says that a table cannot be read.
-    return not _readable(members) or user_id in decode_members(members)[0]
+def _tells(head: StoredHead, members: bytes) -> bool:
+    return _readable(members) and len(decode_members(members)[0]) == head.member_count
 
 
 def _readable(members: bytes) -> bool:
