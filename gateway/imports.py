@@ -22,7 +22,13 @@ from gateway.exchange import Exchange
 from services.serving import context
 from services.serving.auth import Authenticator
 from services.serving.context import Call
-from sessiond.errors import FieldViolation, InvalidArgument, SessiondError
+from sessiond.errors import (
+    DeadlineExceeded,
+    FieldViolation,
+    InvalidArgument,
+    OutcomeUnknown,
+    SessiondError,
+)
 from sessiond.export.format import ExportReader
 from sessiond.mapping.showing import to_json
 from sessiond.status import from_rpc_error
@@ -96,7 +102,10 @@ class Imports:
                 pass  # Store has answered already
             answer: ImportSessionResponse = await sending
         except grpc.aio.AioRpcError as error:
-            raise from_rpc_error(error, mutating=True) from None
+            failure = from_rpc_error(error, mutating=True)
+            # The time that is over is ours: over HTTP nobody gives us one.
+            is_late = isinstance(failure, DeadlineExceeded)
+            raise (OutcomeUnknown() if is_late else failure) from None
         finally:
             sending.cancel()
         return answer

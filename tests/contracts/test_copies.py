@@ -97,6 +97,8 @@ async def test_a_copy_that_is_finished_is_a_session_like_any_other(repository: R
         ("abc", START_MS, b"entry")
     ]
     assert (await repository.awaited("writer")).entries == (("abc", b"entry"),)
+    for user_id in ("bob", "carol"):
+        assert (await repository.shared(user_id, revision=None)).session_ids == ("abc",)
     chat = await own(repository, "abc", await register(repository))
     assert chat.stored.meta.epoch == 1
     await chat.write(repository, dataclasses.replace(chat.commit(b"three"), index=None))
