@@ -15,6 +15,7 @@ from sessiond.export.format import json_chunks, ndjson_chunks
 from sessiond.v1.store_pb2 import HistoryEvent, ImportSessionRequest, ImportSessionResponse
 from tests.gateway.conftest import client_of, opened, settings
 from tests.gateway.parts import Part, failing
+from tests.gateway.raw import exchange
 from tests.unit.stories import Story
 from tests.unit.telling import history_of, said, summary_of
 
@@ -168,14 +169,12 @@ async def test_an_export_has_a_largest_size_and_may_not_rest(
     """By settings of its own, since it is larger than any other body."""
     told = settings(keys, [store], [live], import_bytes=2000, body_seconds=0.2)
 
-    async def resting() -> AsyncIterator[bytes]:
-        yield exported(story)[:100]
-        await asyncio.Event().wait()
-
+    half = {"Content-Type": JSON, "Content-Length": "1900"}
     async with opened(told) as (address, _), client_of(address) as http:
         assert (await post(http, exported(story))).status_code == 413
-        answer = await post(http, resting())
-        assert (answer.status_code, answer.json()["code"]) == (400, "INVALID_ARGUMENT")
+        body = exported(story)[:100]
+        answer = await exchange(address, "POST", "/api/import", body, headers=half)
+        assert (answer.status, answer.json()["code"]) == (400, "INVALID_ARGUMENT")
 
 
 async def test_the_route_is_in_the_document(http: httpx.AsyncClient) -> None:

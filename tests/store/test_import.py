@@ -267,7 +267,7 @@ async def test_another_caller_does_not_go_on_with_it(
 # --- damaged -------------------------------------------------------------------------------------
 
 
-Damage = Callable[[list[HistoryEvent]], None]
+Damage = Callable[[list[HistoryEvent]], object]
 
 
 def _set(number: int, change: Callable[[Any], None]) -> Damage:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from sessiond.errors import InvalidArgument
+from sessiond.errors import InvalidArgument, TurnActive
 from sessiond.session.access import Actor, MemberRole, Role
-from sessiond.session.apply import apply
+from sessiond.session.apply import apply, message_of
 from sessiond.session.changes import (
     AppendMessage,
     ApproveOutput,
@@ -64,6 +67,16 @@ from sessiond.session.state import (
 )
 from sessiond.session.verifying import Verifier
 from sessiond.session.workflow import Step, Workflow
+from sessiond.store.codec import (
+    HeadMeta,
+    decode_head,
+    decode_outputs,
+    encode_head,
+    encode_members,
+    encode_outputs,
+    load,
+    needed_seqs,
+)
 from tests.unit.stories import ALICE, CONSULTANT, SERVICE, Story
 
 LATEST_MS = 1_900_000_000_000
@@ -326,3 +339,86 @@ def test_members_and_links_have_one_bound() -> None:
     assert len(verified(good, limits=limits).members) == 2
     with pytest.raises(InvalidArgument, match="not valid"):
         verified(more_of(good, MemberGranted("dora", MemberRole.VIEWER)), limits=limits)
+
+
+# --- anything ------------------------------------------------------------------------------------
+
+
+NAMES = st.sampled_from(["a", "b", "alice", ""])
+SEQS = st.integers(0, 9)
+ROLES = st.sampled_from(MemberRole)
+STEPS = st.sampled_from(["foundation_gtm", "persona_development", "lunch"])
+BODIES = st.builds(OutputBody, NAMES, NAMES, STEPS, NAMES, st.just(1_700_000_000_000))
+ROWS = st.builds(OutputRow, NAMES, st.sampled_from(OutputStatus), SEQS, SEQS)
+RUNS = st.builds(Run, SEQS, SEQS)
+ANYTHING: st.SearchStrategy[Event] = st.one_of(
+    st.builds(
+        MessageAppended,
+        NAMES,
+        st.sampled_from(Sender),
+        st.sampled_from(MessageType),
+        NAMES,
+        agent_id=st.none() | NAMES,
+    ),
+    st.builds(
+        SessionUpdated, title=st.none() | NAMES, user_inputs=st.sampled_from(["{}", "[", None])
+    ),
+    st.builds(OutputSubmitted, BODIES),
+    st.builds(OutputEdited, BODIES),
+    st.builds(OutputDecided, NAMES, st.sampled_from(Decision)),
+    st.sampled_from([SessionPaused(), SessionResumed()]),
+    st.builds(TurnBegun, NAMES),
+    st.builds(TurnEnded, NAMES, st.sampled_from(TurnOutcome), message_id=NAMES, content=NAMES),
+    st.builds(MemberGranted, NAMES, ROLES),
+    st.builds(MemberRevoked, NAMES),
+    st.builds(LinkMade, NAMES, ROLES),
+    st.builds(LinkRevoked, NAMES),
+    st.builds(OwnerTransferred, NAMES),
+    st.builds(HoldSet, st.booleans()),
+    st.builds(Forked, NAMES, SEQS, NAMES),
+    st.builds(
+        replace,
+        st.just(BACK),
+        to_seq=SEQS,
+        current_step=st.integers(0, 2),
+        inputs_seq=SEQS,
+        outputs=st.lists(ROWS, max_size=2).map(tuple),
+        message_count=st.integers(0, 3),
+        last_message_seq=SEQS,
+        runs=st.lists(RUNS, max_size=2).map(tuple),
+    ),
+)
+
+
+@given(st.lists(ANYTHING | st.integers(1, 12), max_size=40))
+@settings(max_examples=200, deadline=None)
+def test_what_is_found_good_is_a_session_in_every_way(asked: list[Event | int]) -> None:
+    """Folded, filled after rewinds, and loaded from its head, its tables and few records.
+
+    Of events without sense those are left out that are refused; a number is a true rewind.
+    """
+    records = [Story().records[0]]
+    verifier = Verifier("s-1", limits=DEFAULT_LIMITS, latest_ms=LATEST_MS)
+    verifier.verify(None, records[0])
+    session = apply(None, records[0])
+    states = {1: session}
+    for each in asked:
+        event: Event | None = each if not isinstance(each, int) else None
+        with suppress(InvalidArgument, TurnActive):
+            if isinstance(each, int):
+                (event,) = rewind(session, each, past=states.get(each)) or (None,)
+            if event is None:
+                continue
+            record = Record(session.seq + 1, records[-1].time_ms + 1, ALICE.actor, event)
+            verifier.verify(session, record)
+            session = apply(session, record)
+            session = fill(session, [each for each in records if each.seq in lacking(session)])
+            records.append(record)
+            states[record.seq] = session
+    head = decode_head(encode_head(session, HeadMeta(1)))
+    outputs = decode_outputs(encode_outputs(session))
+    needed = set(needed_seqs(head, outputs))
+    few = [record for record in records if record.seq in needed]
+    assert load(head, outputs, few, encode_members(session)) == session
+    counted = [each.seq for each in records if message_of(each) is not None]
+    assert session.message_count == sum(map(session.conversation.holds, counted))
