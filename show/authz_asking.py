@@ -218,9 +218,12 @@ class Caller:
         )(metadata=self._metadata)
         try:
             return await self._say(_Heard(call), name, row, setting)
-        except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
-            # A write to a call that has ended does not say why it did; the call itself does.
-            return _reason(await _failure(call))
+        except asyncio.InvalidStateError:
+            return "UNAVAILABLE"
+        except grpc.aio.AioRpcError as error:
+            # What is written while the call ends hides why it did: it is asked again, then.
+            reason = _reason(error)
+            return "UNAVAILABLE" if reason == "INTERNAL" else reason
         finally:
             call.cancel()
 
