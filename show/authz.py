@@ -9,22 +9,24 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from cluster.etcd_binary import EtcdBinary
 from sessiond import Client
+from sessiond.errors import SessionNotFound
 from sessiond.session.access import MemberRole
 from show.authz_asking import Caller, Places, Setting
 from show.authz_moving import keep_moving
 from show.authz_table import ACTORS, FRAMES, MEMBERS, ROUTES, RPCS, STATES, Row, expected
-from show.outcome import Outcome
+from show.outcome import Outcome, ms
 from show.stage import DATA, Stage, staged
 
 SECONDS = 1.0
 """It ends when everything was asked."""
 
+REVOKED = 20
 IDLE_SECONDS = "0.3"
 _REST_SECONDS = 20.0
 _OWNER, _SOMEBODY = "owner-of-all", "nobody-at-all"
@@ -53,6 +55,9 @@ async def run(
             async with asyncio.TaskGroup() as asking:
                 for actor in actors:
                     asking.create_task(matrix.ask(actor, state))
+        told(f"{REVOKED} members who follow a session are shut out of it")
+        closed = [await matrix.shut_out(number) for number in range(REVOKED)]
+        outcome.aim("closed_p99_ms", ms(closed, 99), 1000.0)
         outcome.tell(
             actors=len(actors),
             states=len(states),
@@ -91,6 +96,20 @@ class Matrix:
                     self._judge(row, actor, state, f"{surface} {name}", found)
                     if joins:
                         setting = await self._setting(owner, actor, state, resources)
+
+    async def shut_out(self, number: int) -> float:
+        """Return after how many seconds a member's stream ends who is one no longer."""
+        owner = await self._stage.client(self._stage.token(_OWNER))
+        member = await self._stage.client(self._stage.token(f"member-{number}"))
+        session = (await owner.create(workflow_id="chat")).id
+        await owner.share(session, f"member-{number}", MemberRole.VIEWER)
+        async with member.attach(session) as attached:
+            began = time.monotonic()
+            await owner.unshare(session, f"member-{number}")
+            with suppress(SessionNotFound):
+                async for _ in attached:
+                    pass
+        return time.monotonic() - began
 
     async def _setting(
         self, owner: Client, actor: str, state: str, resources: AsyncExitStack

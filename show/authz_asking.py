@@ -31,6 +31,18 @@ _WORDS: Mapping[str, str] = {
     "ROUTE_NOT_FOUND": "it is not served",
     "METHOD_NOT_ALLOWED": "it is not served",
 }
+_LET_IN = frozenset(
+    {
+        "",
+        "ERASURE_NOT_FOUND",
+        "INVALID_ARGUMENT",
+        "STALE_REVISION",
+        "TEMPLATE_NOT_FOUND",
+        "TURN_NOT_FOUND",
+    }
+)
+"""What only those hear whose right was looked at, and found good."""
+
 _AGAIN = frozenset(
     {
         "DEADLINE_EXCEEDED",
@@ -127,7 +139,7 @@ class Caller:
             async with asyncio.timeout(_PATIENCE_SECONDS):
                 code = await ways[surface](name, row, setting)
             if code not in _AGAIN:
-                return _WORDS.get(code, MAY)
+                return MAY if code in _LET_IN else _WORDS.get(code, code)
             await asyncio.sleep(_PAUSE_SECONDS)
         return code
 
@@ -180,7 +192,7 @@ class Caller:
             "request_serializer": GetMessageClass(method.input_type).SerializeToString,
             "response_deserializer": GetMessageClass(method.output_type).FromString,
         }
-        calling = {"metadata": self._metadata, "timeout": _PATIENCE_SECONDS}
+        calling: dict[str, Any] = {"metadata": self._metadata, "timeout": _PATIENCE_SECONDS}
         try:
             if method.client_streaming:
                 await channel.stream_unary(path, **codecs)(_nothing(), **calling)
@@ -206,8 +218,12 @@ class Caller:
         )(metadata=self._metadata)
         try:
             return await self._say(_Heard(call), name, row, setting)
+        except asyncio.InvalidStateError:
+            return "UNAVAILABLE"
         except grpc.aio.AioRpcError as error:
-            return _reason(error)
+            # What is written while the call ends hides why it did: it is asked again, then.
+            reason = _reason(error)
+            return "UNAVAILABLE" if reason == "INTERNAL" else reason
         finally:
             call.cancel()
 
@@ -289,8 +305,9 @@ async def _first(call: Any) -> None:
 
 
 async def _nothing() -> AsyncIterator[Any]:
-    for nothing in ():
-        yield nothing
+    parts: tuple[Any, ...] = ()
+    for part in parts:
+        yield part
 
 
 def _reason(error: grpc.aio.AioRpcError) -> str:

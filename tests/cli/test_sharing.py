@@ -11,36 +11,43 @@ from tests.cli.running import Command
 from tests.e2e.system import System
 
 
+async def good(command: Command, *arguments: str) -> list[str]:
+    """Run a command that must do what it is asked; return the lines that it prints."""
+    done = await command.inside(*arguments)
+    assert (done.code, done.err) == (0, "")
+    return done.lines
+
+
 async def test_a_session_is_shared_joined_left_and_given_away(
     system: System, sessiond: Command, name: Callable[[str], str]
 ) -> None:
     """By three users; each sees in their list what is theirs to see."""
     chosen, bob, carol = name("plan"), Command(system, name("bob")), Command(system, name("carol"))
-    await sessiond.good("sessions", "new", "--id", chosen, "--title", "Plan", "--no-demo")
-    assert await sessiond.good("share", chosen, bob.user, "--role", "editor") == []
-    (listed,) = await bob.good("sessions", "list")
+    await good(sessiond, "sessions", "new", "--id", chosen, "--title", "Plan", "--no-demo")
+    assert await good(sessiond, "share", chosen, bob.user, "--role", "editor") == []
+    (listed,) = await good(bob, "sessions", "list")
     assert listed.split()[0] == chosen
     assert listed.endswith(f"Plan  (editor of {sessiond.user}'s)")
-    assert await bob.good("sessions", "list", "--scope", "own") == []
-    assert len(await bob.good("sessions", "list", "--scope", "shared")) == 1
-    (link,) = await sessiond.good("link", chosen, "--expires", "12h")
-    assert await carol.good("join", link) == [chosen]
-    owner, first, second, made = await carol.good("members", chosen)
+    assert await good(bob, "sessions", "list", "--scope", "own") == []
+    assert len(await good(bob, "sessions", "list", "--scope", "shared")) == 1
+    (link,) = await good(sessiond, "link", chosen, "--expires", "12h")
+    assert await good(carol, "join", link) == [chosen]
+    owner, first, second, made = await good(carol, "members", chosen)
     assert owner.split() == ["owner", sessiond.user]
     assert first.split()[:2] == ["editor", bob.user]
     assert second.split()[:2] == ["viewer", carol.user]
     assert made.split()[0] == "link"
-    (told,) = await carol.good("members", chosen, "--json")
+    (told,) = await good(carol, "members", chosen, "--json")
     link_id = json.loads(told)["links"][0]["linkId"]
     assert made.split()[1] == link_id
-    assert await sessiond.good("unlink", chosen, link_id) == []
-    late = await Command(system, name("dave"))("join", link)
+    assert await good(sessiond, "unlink", chosen, link_id) == []
+    late = await Command(system, name("dave")).inside("join", link)
     assert (late.code, late.err) == (1, "SESSION_NOT_FOUND: There is no such session.\n")
-    assert await bob.good("unshare", chosen, bob.user) == []
-    assert await bob.good("sessions", "list") == []
-    assert await sessiond.good("transfer", chosen, carol.user) == []
-    assert (await carol.good("sessions", "list"))[0].endswith("Plan")
-    (listed,) = await sessiond.good("sessions", "list")
+    assert await good(bob, "unshare", chosen, bob.user) == []
+    assert await good(bob, "sessions", "list") == []
+    assert await good(sessiond, "transfer", chosen, carol.user) == []
+    assert (await good(carol, "sessions", "list"))[0].endswith("Plan")
+    (listed,) = await good(sessiond, "sessions", "list")
     assert listed.endswith(f"(editor of {carol.user}'s)")
 
 

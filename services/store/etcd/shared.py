@@ -106,7 +106,7 @@ class _Changes(AsyncIterator[SharedChange]):
         self._etcd = etcd
         self._keys = keys
         self._line: asyncio.Queue[SharedChange | Exception] = asyncio.Queue(_QUEUED)
-        self._pointers: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
         self._heads: dict[str, asyncio.Task[None]] = {}
 
     async def __anext__(self) -> SharedChange:
@@ -117,23 +117,24 @@ class _Changes(AsyncIterator[SharedChange]):
 
     def follow_pointers(self, span: Span, after_revision: int) -> None:
         """Begin to follow which sessions there are."""
-        self._pointers = asyncio.create_task(
-            self._told(self._follow_pointers(span, after_revision)), name="watch-shared"
-        )
+        self._begin(self._follow_pointers(span, after_revision))
 
     def follow(self, session_id: str, after_revision: int) -> None:
         """Begin to follow the head of a session, if there is room for it."""
         if session_id not in self._heads and len(self._heads) < WATCHED_HEADS:
-            self._heads[session_id] = asyncio.create_task(
-                self._told(self._follow_head(session_id, after_revision)), name="watch-head"
-            )
+            self._heads[session_id] = self._begin(self._follow_head(session_id, after_revision))
 
     async def close(self) -> None:
         """Follow nothing any more, and leave no task behind."""
-        tasks = [*self._heads.values(), *([self._pointers] if self._pointers else ())]
-        for task in tasks:
+        for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _begin(self, following: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(self._told(following), name="watch-shared")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _follow_pointers(self, span: Span, after_revision: int) -> None:
         async with self._etcd.watch(*span, start_revision=after_revision + 1) as watch:
