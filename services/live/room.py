@@ -177,8 +177,9 @@ class Room:
             PermissionDenied: the caller may not do this.
             IdempotencyMismatch: its operation id was used for another change.
         """
-        self._check_access(request.identity, request.operation, self.session)
-        return self._operations.find(request.actor, request.op_id, request.hash) is None
+        if request.operation is not None:
+            self._check_access(request.identity, request.operation, self.session)
+        return self._answered(request) is None
 
     def form(self) -> Formed | None:
         """Decide what waits, and return what is to be written or confirmed; None when nothing is.

@@ -17,9 +17,11 @@ from services.live.room import Room
 from services.live.sharing import SharingServicer
 from services.live.streams import Streams
 from sessiond import wire
+from sessiond.errors import OutputNotFound
 from sessiond.session.apply import message_of
 from sessiond.session.changes import DeleteSession, PauseSession, ResumeSession
-from sessiond.session.events import OutputSubmitted
+from sessiond.session.events import OutputEdited, OutputSubmitted
+from sessiond.session.state import Output
 from sessiond.v1 import live_pb2, live_pb2_grpc, ownership_pb2, ownership_pb2_grpc, session_pb2
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -90,10 +92,12 @@ class LiveServicer(
         async def answered(room: Room, answer: Answer) -> live_pb2.SubmitOutputResponse:
             record = answer.record or await self._history.record(room, answer.seq)
             assert isinstance(record.event, OutputSubmitted)
-            output_id = record.event.output.id
+            body = record.event.output
+            # A rewind since may have undone it: then it is told as it was made.
+            output = room.session.outputs.get(body.id) or Output(body, record.seq)
             return live_pb2.SubmitOutputResponse(
-                output_id=output_id,
-                output=wire.output_to_wire(room.session.outputs[output_id]),
+                output_id=body.id,
+                output=wire.output_to_wire(output),
                 seq=answer.seq,
             )
 
@@ -106,9 +110,15 @@ class LiveServicer(
         """Edit a pending output."""
 
         async def answered(room: Room, answer: Answer) -> live_pb2.EditOutputResponse:
+            output = room.session.outputs.get(request.output_id)
+            if output is None:
+                record = answer.record or await self._history.record(room, answer.seq)
+                if not isinstance(record.event, OutputEdited):
+                    raise OutputNotFound
+                output = Output(record.event.output, record.seq)
             return live_pb2.EditOutputResponse(
                 output_id=request.output_id,
-                output=wire.output_to_wire(room.session.outputs[request.output_id]),
+                output=wire.output_to_wire(output),
                 seq=answer.seq,
             )
 

@@ -178,3 +178,32 @@ async def test_it_is_the_owners_to_go_back(
     agent = system.api(name("worker"), role="agent", sessions=[session_id])
     problem(await agent.put(f"{path}/rewind", json={"toSeq": 2}), 403, "PERMISSION_DENIED")
     assert good(await agent.get(path, params={"atSeq": 2}))["revision"] == 2
+
+
+async def test_what_was_undone_was_made_all_the_same(alice: httpx.AsyncClient) -> None:
+    """A change that is said again after a rewind gets the answer that it got."""
+    session = await created(alice)
+    path, chat = f"/api/sessions/{session['id']}", f"/api/chat/{session['id']}"
+    asked = [
+        ("POST", f"{chat}/messages", {"content": "first"}, 201),
+        ("POST", f"{chat}/outputs", {"content": "A plan", "outputId": "o-1"}, 201),
+        ("PUT", f"{chat}/outputs/o-1", {"content": "A better plan"}, 200),
+    ]
+
+    async def answers() -> list[Any]:
+        return [
+            good(
+                await alice.request(
+                    verb, where, json=body, headers={"Idempotency-Key": f"key-{number}"}
+                ),
+                status,
+            )
+            for number, (verb, where, body, status) in enumerate(asked)
+        ]
+
+    first = await answers()
+    good(await alice.put(f"{path}/rewind", json={"toSeq": 1}))
+    message, submitted, edited = await answers()
+    assert [message, edited] == [first[0], first[2]]
+    assert submitted == first[1]
+    assert good(await alice.get(path))["conversationHistory"] == []
