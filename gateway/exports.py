@@ -10,6 +10,7 @@ import asyncio
 import random
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
+from typing import Any
 
 import grpc
 import structlog
@@ -177,7 +178,7 @@ class _History:
             place += 1
             await self._sleep(pause(failures - 1, self._jitter()))
 
-    async def _next(self, call: grpc.aio.UnaryStreamCall[object, ReadHistoryResponse]) -> object:
+    async def _next(self, call: grpc.aio.UnaryStreamCall[Any, ReadHistoryResponse]) -> object:
         async with asyncio.timeout(self._seconds):
             return await call.read()
 
@@ -191,12 +192,12 @@ def _read(exchange: Exchange) -> tuple[str, Format]:
     else:
         check_session_id(session_id, "sessionId", found)
     query: bytes = exchange.request.scope["query_string"]
-    asked: list[str | None] = []
+    asked: list[str] = []
     for part in query.split(b"&") if query else ():
         raw_name, _, raw_value = part.replace(b"+", b" ").partition(b"=")
         name = unescape(raw_name)
         if name == "format":
-            asked.append(unescape(raw_value))
+            asked.append(unescape(raw_value) or "")
         else:
             found.add("query" if name is None else name, UNKNOWN)
     form = Format.JSON

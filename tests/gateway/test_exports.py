@@ -118,9 +118,10 @@ async def test_a_failure_that_comes_first_is_a_problem(
     """Whatever the format: nothing was sent yet."""
 
     def failing(error: SessiondError) -> Stream:
-        async def stream(request: Any) -> AsyncIterator[ReadHistoryResponse]:
-            raise error
-            yield
+        async def stream(request: ReadHistoryRequest) -> AsyncIterator[ReadHistoryResponse]:
+            if request.session_id:
+                raise error
+            yield ReadHistoryResponse()
 
         return stream
 

@@ -68,17 +68,17 @@ async def test_what_was_said_and_made_is_told_with_who_and_when() -> None:
 
 
 async def test_a_hostile_text_is_a_quotation_and_nothing_else() -> None:
-    """It forges no heading, ends no quotation, makes no tag and fetches no image."""
+    """Ten thousand times: it forges no heading, ends no quotation, makes no tag or image."""
     story = Story()
     story.make(UpdateSession(title="<b>[x](y)</b> *z*"))
     harmless = unquoted(await markdown(story))
-    said(story, HOSTILE)
+    said(story, *[HOSTILE] * 10_000)
     story.make(SubmitOutput(HOSTILE, "o-1"), CONSULTANT)
     text = await markdown(story)
     ours = unquoted(text)
     assert "# \\<b\\>\\[x\\](y)\\</b\\> \\*z\\*" in ours
     headings = [line for line in ours if line.startswith("#")]
-    assert len(headings) == len([line for line in harmless if line.startswith("#")]) + 3
+    assert len(headings) == len([line for line in harmless if line.startswith("#")]) + 10_002
     assert not re.search(r"(?<!\\)<[A-Za-z/!?]", text)
     assert not re.search(r"!\[", text)
     assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e]", text)
