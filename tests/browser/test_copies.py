@@ -53,7 +53,7 @@ async def test_one_imports_a_file_and_is_there(visit: Visits, system: System, na
     exported = answer.text.replace(json.dumps(session["id"]), json.dumps(copy)).encode()
     page = await visit(name("alice"), "/")
     await choose(page, "kept.json", exported)
-    await expect(page.get_by_role("heading", name="Kept")).to_be_visible()
+    await expect(page.get_by_role("heading", name="Kept", level=1)).to_be_visible()
     await expect(page.get_by_role("article").filter(has_text="hello")).to_have_count(1)
     assert good(await alice.get(f"/api/sessions/{copy}"))["revision"] == 2
     await page.get_by_role("link", name="To your sessions").click()
@@ -61,7 +61,7 @@ async def test_one_imports_a_file_and_is_there(visit: Visits, system: System, na
     await expect(page.get_by_text("This session is here already.")).to_be_visible()
     await page.get_by_role("link", name="To your sessions").click()
     await choose(page, "none.ndjson", b"hello")
-    await expect(page.get_by_role("status").filter(has_text="export")).to_be_visible()
+    await expect(page.locator(".toast.is-failure")).to_be_visible()
     assert await axe(page) == []
 
 
