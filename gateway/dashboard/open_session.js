@@ -12,6 +12,7 @@ import { toasts } from "./toasts.js";
 const TAIL = 100;
 const OLDER = 200;
 const TYPING_MS = 3000; // others see it for 6 s
+const UNDO_MS = 20_000;
 
 /** Frames that come together are drawn together, once for each frame of the screen. */
 export class OpenSession extends Model {
@@ -172,7 +173,7 @@ export class OpenSession extends Model {
     const owns = this.conversation.session?.userId === this.subject;
     const undo = { label: "Undo", run: () => this.goBack(seq - 1) };
     const text = `${isMine ? "You" : who} took the session back to how it was.`;
-    toasts.show({ text, action: owns ? undo : undefined });
+    toasts.show({ text, action: owns ? undo : undefined, ms: UNDO_MS });
   }
 
   async #answered(reply) {
