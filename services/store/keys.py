@@ -5,6 +5,7 @@
     session:{sid}:outputs                  table of outputs
     session:{sid}:draft:{turn}:{n}         a piece of the running turn's text; n has 10 digits
     user:{uid}:sessions:{~t}:{sid}         index entry; ~t has 13 digits and falls as t rises
+    user:{uid}:template:{name}             a template of the user's
     agent:{agent}:{sid}                    the session awaits this agent
     live:{instance}                        a registered instance of Live, in hex
     batch                                  rewritten by each batch of commits; it holds nothing
@@ -75,6 +76,13 @@ class EntryKey(NamedTuple):
     session_id: str
 
 
+class TemplateKey(NamedTuple):
+    """A template of a user's."""
+
+    user_id: str
+    name: str
+
+
 class AwaitedKey(NamedTuple):
     """A session among those that await an agent."""
 
@@ -88,7 +96,7 @@ class LiveKey(NamedTuple):
     instance: bytes
 
 
-Key = HeadKey | EventKey | OutputsKey | DraftKey | EntryKey | AwaitedKey | LiveKey
+Key = HeadKey | EventKey | OutputsKey | DraftKey | EntryKey | TemplateKey | AwaitedKey | LiveKey
 
 
 class Span(NamedTuple):
@@ -165,6 +173,14 @@ class Keys:
         """Return a user's list."""
         return self._under(b"user", escaped(user_id), b"sessions")
 
+    def template(self, user_id: str, name: str) -> bytes:
+        """Return the key of a user's template."""
+        return self._join(b"user", escaped(user_id), b"template", escaped(name))
+
+    def templates(self, user_id: str) -> Span:
+        """Return all templates of a user."""
+        return self._under(b"user", escaped(user_id), b"template")
+
     def awaited(self, agent: str, session_id: str) -> bytes:
         """Return the key of a session among those that await an agent."""
         return self._join(b"agent", escaped(agent), escaped(session_id))
@@ -199,6 +215,8 @@ class Keys:
                 case [b"user", user_id, b"sessions", inverted, session_id]:
                     position_ms = LAST_POSITION_MS - number_of(inverted, _POSITION_DIGITS)
                     return EntryKey(unescaped(user_id), position_ms, unescaped(session_id))
+                case [b"user", user_id, b"template", name]:
+                    return TemplateKey(unescaped(user_id), unescaped(name))
                 case [b"agent", agent, session_id]:
                     return AwaitedKey(unescaped(agent), unescaped(session_id))
                 case [b"live", instance]:

@@ -12,6 +12,7 @@ from services.store.keys import (
     Key,
     LiveKey,
     OutputsKey,
+    TemplateKey,
 )
 
 
@@ -28,6 +29,8 @@ def named(key: Key) -> history.Key:
             return "draft", session_id, turn_id, number
         case EntryKey(user_id, position_ms, session_id):
             return "entry", user_id, -position_ms, session_id
+        case TemplateKey(user_id, name):
+            return "template", user_id, name
         case AwaitedKey(agent, session_id):
             return "awaited", agent, session_id
         case LiveKey():

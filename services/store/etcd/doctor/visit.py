@@ -21,7 +21,7 @@ from services.store.doctor.findings import Finding, Kind
 from services.store.etcd.client import EtcdClient
 from services.store.etcd.reads import answered, read_all
 from services.store.etcd.transactions import read
-from services.store.keys import AwaitedKey, EntryKey, HeadKey, Key, Keys, Span
+from services.store.keys import AwaitedKey, EntryKey, HeadKey, Key, Keys, Span, TemplateKey
 from services.store.repository import RevisionCompacted
 from sessiond.store.codec import decode_head
 
@@ -68,6 +68,8 @@ class Visit:
                 yield finding
         async for at in self._lists():
             key = self._parsed(at)
+            if isinstance(key, TemplateKey):
+                continue  # it belongs to no session
             if not isinstance(key, EntryKey | AwaitedKey):
                 yield _strange(at)
                 continue
