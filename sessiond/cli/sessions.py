@@ -108,6 +108,9 @@ def new_session(
     metadata: Annotated[
         list[str] | None, typer.Option(help="A note to keep; may be repeated.", metavar="KEY=VALUE")
     ] = None,
+    template: Annotated[
+        str | None, typer.Option(help="Begin with this template, where nothing else is given.")
+    ] = None,
     demo: Demo = None,
     as_json: AsJson = False,
 ) -> None:
@@ -121,7 +124,8 @@ def new_session(
             user_inputs=None
             if inputs is None
             else json_form.object_of(inputs, "value of --inputs"),
-            metadata={**notes, **dict(map(_note, metadata or ()))},
+            metadata={**notes, **dict(map(note, metadata or ()))},
+            template=template,
         )
     sys.stdout.write((json_form.line(session) if as_json else session.id) + "\n")
 
@@ -216,7 +220,12 @@ def speaker(message: Message, user_id: str) -> tuple[str, str]:
     return plain(message.agent_id or sender.value), CYAN if sender is Sender.AGENT else YELLOW
 
 
-def _note(text: str) -> tuple[str, str]:
+def note(text: str) -> tuple[str, str]:
+    """Return the key and the value of a note to keep.
+
+    Raises:
+        CommandFailure: it is not KEY=VALUE.
+    """
     key, equals, value = text.partition("=")
     if not equals:
         raise CommandFailure(f"--metadata {text} must be KEY=VALUE")

@@ -22,6 +22,7 @@ from sessiond.client import requests
 from sessiond.client.calls import Attempts, Replicas
 from sessiond.client.channels import Tls, addresses_of, metadata_of, open_synchronous_channel
 from sessiond.client.requests import Json, new_op_id
+from sessiond.client.templates import SyncTemplateCalls
 from sessiond.client.tokens import SyncTokens, subject_of
 from sessiond.client.unary import HISTORY_PAGE
 from sessiond.errors import Unauthenticated
@@ -58,7 +59,7 @@ Request = TypeVar("Request")
 Response = TypeVar("Response")
 
 
-class SyncClient:
+class SyncClient(SyncTemplateCalls):
     """Calls that are answered once, from plain threads.
 
     Answers are the contract's messages, from `sessiond.v1`. A call that breaks is made again over
@@ -130,9 +131,10 @@ class SyncClient:
         title: str | None = None,
         metadata: Mapping[str, str] | None = None,
         id: str | None = None,  # noqa: A002
+        template: str | None = None,
         op_id: str | None = None,
     ) -> Session:
-        """Create a session owned by the caller."""
+        """Create a session owned by the caller; what is None comes from the template named."""
         request = requests.create(
             op_id=op_id or new_op_id(),
             workflow_id=workflow_id,
@@ -140,6 +142,7 @@ class SyncClient:
             title=title,
             metadata=metadata,
             session_id=id,
+            template=template,
         )
         response = self._ask(self._store, lambda stub: stub.CreateSession, request, changes=True)
         return response.session

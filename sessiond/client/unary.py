@@ -13,6 +13,7 @@ from sessiond.client import requests
 from sessiond.client.calls import Attempts, Replicas
 from sessiond.client.channels import metadata_of
 from sessiond.client.requests import Json
+from sessiond.client.templates import TemplateCalls
 from sessiond.client.tokens import Tokens, subject_of
 from sessiond.errors import Unauthenticated
 from sessiond.numbers import STATUS_NUMBER
@@ -65,7 +66,7 @@ class Caller:
     chance: Callable[[], float]
 
 
-class UnaryCalls:
+class UnaryCalls(TemplateCalls):
     """Calls that are answered once.
 
     Answers are the contract's messages, from `sessiond.v1`. A call that breaks is made again over
@@ -95,9 +96,10 @@ class UnaryCalls:
         title: str | None = None,
         metadata: Mapping[str, str] | None = None,
         id: str | None = None,  # noqa: A002
+        template: str | None = None,
         op_id: str | None = None,
     ) -> Session:
-        """Create a session owned by the caller."""
+        """Create a session owned by the caller; what is None comes from the template named."""
         request = requests.create(
             op_id=op_id or self._caller.new_op_id(),
             workflow_id=workflow_id,
@@ -105,6 +107,7 @@ class UnaryCalls:
             title=title,
             metadata=metadata,
             session_id=id,
+            template=template,
         )
         response = await self._ask(
             self._store, lambda stub: stub.CreateSession, request, changes=True
