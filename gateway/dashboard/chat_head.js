@@ -3,6 +3,7 @@
 import { html } from "./html.js";
 import { Link } from "./navigation.js";
 import { Avatar, Icon, IconButton, named, Status, Title, UNTITLED } from "./parts.js";
+import { SaveTemplate } from "./save_template.js";
 
 const SHOWN = 4;
 
@@ -38,6 +39,7 @@ export function ChatHead({ session }) {
           label=${isPaused ? "Resume the session" : "Pause the session"}
           onClick=${() => session.change(isPaused ? "resume" : "pause")}
         />`}
+      <${SaveTemplate} session=${session} />
     </div>
   </header>`;
 }

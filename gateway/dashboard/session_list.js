@@ -104,9 +104,20 @@ export class SessionList extends Model {
     this.changed();
   }
 
-  async create({ workflowId, title, userInputs, metadata }) {
-    const body = { workflowId, title, userInputs, metadata };
+  /** Make a session; what is undefined comes from the template, if one is named. */
+  async create({ workflowId, title, userInputs, metadata, template }) {
+    const body = { workflowId, title, userInputs, metadata, template };
     return this.#rest.change("POST", "/api/sessions", body, { wanted: true });
+  }
+
+  /** The user's own templates, without their inputs. */
+  async templates() {
+    const { templates } = await this.#rest.get(path`/api/users/${this.#subject}/templates`);
+    return templates.filter(({ builtIn }) => !builtIn);
+  }
+
+  async template(name) {
+    return this.#rest.get(path`/api/users/${this.#subject}/templates/${name}`);
   }
 
   async rename(id, title) {
