@@ -125,18 +125,20 @@ def _of_lines(path: Path, wanted: Wanted) -> Iterator[Value | Refused]:
         for number, line in enumerate(lines, 1):
             if not line.strip():
                 continue
-            found = _line(f"line {number}", line)
-            if isinstance(found, Refused) or wanted(found.key):
+            found = _line(f"line {number}", line, wanted)
+            if found is not None:
                 yield found
 
 
-def _line(where: str, line: bytes) -> Value | Refused:
+def _line(where: str, line: bytes, wanted: Wanted) -> Value | Refused | None:
     found = _object(where, line)
     if isinstance(found, Refused):
         return found
     key, value = found.value.get("key"), found.value.get("value")
     if not isinstance(key, str) or found.value.keys() != {"key", "value"}:
         return Refused(where, 'must be {"key": ..., "value": ...}')
+    if not wanted(key):
+        return None
     if isinstance(value, str):
         return _value(key, value.encode(errors="surrogatepass"))
     return Value(key, value)

@@ -258,7 +258,7 @@ def broken(change: Callable[[Json], Any]) -> Json:
         (old(id="s-2", conversationHistory=[]), "is the session s-2"),
         (old(userId="bob"), "belongs to bob, and stands in the list of alice"),
         (old(userId=None), "userId must be text"),
-        (old(id="a/b"), "conversationHistory.0.sessionId must"),
+        (old(id="a/b", conversationHistory=[]), "id must be 1 to 128 characters"),
         (old(status="lost"), "status must be one of: active, paused, completed"),
         (old(currentStep="1"), "currentStep must be a whole number from 0 on"),
         (old(currentStep=True), "currentStep must be a whole number from 0 on"),
