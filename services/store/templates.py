@@ -208,7 +208,8 @@ class TemplatesServicer(StoreServiceServicer):
         wire.workflow_id = template.workflow_id
         wire.user_inputs.text = template.user_inputs
         wire.title = template.title
-        wire.metadata.MergeFrom(template.metadata)
+        for key, value in template.metadata.items():
+            wire.metadata[key] = value
         wire.built_in = self._sessions.templates.is_built_in(name)
         if template.updated_ms:
             set_timestamp(wire.updated_at, template.updated_ms)
