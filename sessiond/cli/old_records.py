@@ -112,11 +112,11 @@ class DoneFile:
             return
         file.seek(0)
         whole, end, _ = file.read().rpartition("\n")
-        # The last line of an import that was killed may be half there: its record comes again.
-        file.truncate(len((whole + end).encode()))
-        keys = list(map(json.loads, whole.split("\n") if whole else ()))
+        keys = list(map(json.loads, whole.split("\n") if end else ()))
         if not all(isinstance(key, str) for key in keys):
             raise ValueError("a line holds no key")
+        # The last line of an import that was killed may be half there: its record comes again.
+        file.truncate(len((whole + end).encode()))
         self.keys = frozenset(keys)
 
     def add(self, key: str) -> None:

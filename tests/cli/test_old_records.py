@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
+from sessiond.cli.failures import CommandFailure
+from sessiond.cli.old_records import done_file, taken
+from sessiond.errors import IdTaken, SessiondError, Unauthenticated, Unavailable
 from sessiond.old.converting import Converted
 from sessiond.old.reading import Refused, Value, read, read_lists
 from sessiond.old.records import OldRecords
+from sessiond.v1.event_pb2 import Workflow
+from sessiond.v1.store_pb2 import HistoryEvent, ImportHeader, ImportSessionResponse
 
 
 def lines(path: Path, *values: object) -> Path:
@@ -147,3 +153,92 @@ def test_each_record_is_told_of_once(tmp_path: Path) -> None:
     done = {"session:a", "session:b"}
     left = [key for key, found in records.histories(done) if isinstance(found, Converted)]
     assert left == ["session:c"]
+
+
+class Store:
+    """Stores what it is given, and refuses or breaks as it is told."""
+
+    def __init__(self, **failures: SessiondError) -> None:
+        self.failures = failures
+        self.stored: dict[str, int] = {}
+
+    def workflows(self) -> list[Workflow]:
+        return []
+
+    def import_session(
+        self, header: ImportHeader, events: Iterable[HistoryEvent]
+    ) -> ImportSessionResponse:
+        if header.session_id in self.failures:
+            raise self.failures[header.session_id]
+        here = header.session_id in self.stored
+        self.stored[header.session_id] = len(list(events))
+        return ImportSessionResponse(imported=not here)
+
+
+def some(tmp_path: Path) -> OldRecords:
+    paused = {**session("c"), "status": "paused", "currentStep": 2}
+    return OldRecords(
+        lines(
+            tmp_path / "dump",
+            {"key": "session:a", "value": session("a")},
+            {"key": "session:b", "value": session("b")},
+            {"key": "session:c", "value": paused},
+            {"key": "session:d", "value": None},
+            {"key": "user:alice:sessions", "value": ["a", "b", "c", "d"]},
+        ),
+        {},
+    )
+
+
+def test_what_became_of_each_record_is_told(tmp_path: Path) -> None:
+    """A refusal is no reason to stop, and what is there is not stored again."""
+    store = Store(b=IdTaken())
+    with done_file(None) as done:
+        results = list(taken(store, some(tmp_path), done))
+        again = list(taken(store, some(tmp_path), done))
+    assert [(each.key, each.word) for each in results] == [
+        ("session:a", "imported"),
+        ("session:b", "refused"),
+        ("session:c", "imported"),
+        ("session:d", "refused"),
+    ]
+    assert results[1].why.startswith("ID_TAKEN: ")
+    assert results[2].why == (
+        "the workflow chat is made of its outputs' agents; it was at step 2, and is at 0"
+    )
+    assert [each.word for each in again] == ["present", "refused", "present", "refused"]
+
+
+def test_an_import_goes_on_where_it_ended(tmp_path: Path) -> None:
+    """What was done is in the file at once, and a line that was cut off is done again."""
+    store, path = Store(c=Unavailable()), tmp_path / "done"
+    with pytest.raises(Unavailable), done_file(path) as done:
+        list(taken(store, some(tmp_path), done))
+    assert path.read_text() == '"session:a"\n"session:b"\n'
+    path.write_text('"session:a"\n"session:')
+    store.failures = {}
+    with done_file(path) as done:
+        assert done.keys == {"session:a"}
+        results = list(taken(store, some(tmp_path), done))
+    assert [(each.key, each.word) for each in results] == [
+        ("session:b", "present"),
+        ("session:c", "imported"),
+        ("session:d", "refused"),
+    ]
+    assert path.read_text() == '"session:a"\n"session:b"\n"session:c"\n'
+
+
+def test_a_caller_who_is_unknown_ends_the_import(tmp_path: Path) -> None:
+    """No record is to blame for that."""
+    with pytest.raises(Unauthenticated), done_file(None) as done:
+        list(taken(Store(a=Unauthenticated()), some(tmp_path), done))
+
+
+@pytest.mark.parametrize("text", ["session:a\n", "[1]\n", "1\n", "{\n", "\n"])
+def test_a_file_of_something_else_is_not_written_to(tmp_path: Path, text: str) -> None:
+    """It may be dear to somebody."""
+    path = tmp_path / "notes"
+    path.write_text(text)
+    with pytest.raises(CommandFailure, match="is not what --resume"), done_file(path):
+        pytest.fail("it was opened")
+    assert path.read_text() == text
