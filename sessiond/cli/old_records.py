@@ -111,9 +111,9 @@ class DoneFile:
         if file is None:
             return
         file.seek(0)
-        whole, end, _ = file.read().rpartition("\n")
+        whole, end, rest = file.read().rpartition("\n")
         keys = list(map(json.loads, whole.split("\n") if end else ()))
-        if not all(isinstance(key, str) for key in keys):
+        if rest[:1] not in ("", '"') or not all(isinstance(key, str) for key in keys):
             raise ValueError("a line holds no key")
         # The last line of an import that was killed may be half there: its record comes again.
         file.truncate(len((whole + end).encode()))

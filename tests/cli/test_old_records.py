@@ -234,7 +234,7 @@ def test_a_caller_who_is_unknown_ends_the_import(tmp_path: Path) -> None:
         list(taken(Store(a=Unauthenticated()), some(tmp_path), done))
 
 
-@pytest.mark.parametrize("text", ["session:a\n", "[1]\n", "1\n", "{\n", "\n"])
+@pytest.mark.parametrize("text", ["notes", "session:a\n", "[1]\n", "1\n", "{\n", "\n"])
 def test_a_file_of_something_else_is_not_written_to(tmp_path: Path, text: str) -> None:
     """It may be dear to somebody."""
     path = tmp_path / "notes"
