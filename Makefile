@@ -104,7 +104,7 @@ bugs: $(DEV) ## each bug that the checker must name, put into the product: make 
 
 lock: $(DEV) ## compile both lock files anew from pyproject.toml
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade \
-		--extra server --extra cli pyproject.toml -o requirements.lock
+		--extra server --extra cli --extra pdf pyproject.toml -o requirements.lock
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 		--constraint requirements.lock --all-extras pyproject.toml -o requirements-dev.lock
 

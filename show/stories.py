@@ -13,7 +13,7 @@ from show.stage import Stage
 
 TEXTS: Sequence[str] = (
     "Where do we start?",
-    "# A plan\n\n1. <b onclick=alert(1)>Look</b>\n2. [Leap](javascript:alert(1))\n\n```\n#include <x>\n```",
+    "# A plan\n\n1. <b onclick=alert(1)>Look</b>\n2. [Leap](javascript:alert(1))\n\n```\n#x\n```",
     "![](https://example.com/pixel.png) <svg onload=alert(1)/> $$\\input{/etc/passwd}$$",
     "\x1b[31mred\x1b[0m, a bell \x07 and \u202eturned\u202c",
     "Привет, Καλημέρα, naïve café",
@@ -75,8 +75,8 @@ async def _answered(client: Client, agent: Client) -> str:
     made = await client.create(workflow_id="chat")
     await client.append(made.id, "What do you think?", type=MessageType.TEXT)
     async with agent.attach(made.id) as session, session.turn("assistant") as turn:
-        for word in "I think that this is a long answer.".split():
-            await turn.write(word + " ")
+        for word in ("I think ", "that this ", "is a long ", "answer."):
+            await turn.write(word)
     await agent.append(
         made.id, "Do you agree?", sender=Sender.AGENT, type=MessageType.USER_INPUT_REQUEST
     )
@@ -89,7 +89,7 @@ async def _shared(client: Client, other: Client) -> str:
     await client.share(made.id, "bob", MemberRole.EDITOR)
     await other.append(made.id, "Hello from Bob.")
     link = await client.make_link(made.id, MemberRole.VIEWER)
-    await client.revoke_link(made.id, link.link_id)
+    await client.revoke_link(made.id, link.link.id)
     await client.share(made.id, "carol", MemberRole.APPROVER)
     await client.unshare(made.id, "carol")
     await client.transfer(made.id, "bob")

@@ -1,9 +1,11 @@
 // The head of a conversation: its title, how it stands, who is here.
 
+import { ExportMenu } from "./exporting.js";
 import { html } from "./html.js";
 import { Link } from "./navigation.js";
 import { Avatar, Icon, IconButton, named, Status, Title, UNTITLED } from "./parts.js";
 import { SaveTemplate } from "./save_template.js";
+import { SharingButton } from "./sharing.js";
 
 const SHOWN = 4;
 
@@ -33,12 +35,14 @@ export function ChatHead({ session }) {
       <${Status} status=${status} />
       ${currentAgent && html`<span class="chat-agent">with ${named(currentAgent)}</span>`}
       <${Present} present=${conversation.present} subject=${session.subject} />
+      <${SharingButton} session=${session} />
       ${status !== "completed" && html`
         <${IconButton}
           icon=${isPaused ? "play" : "pause"}
           label=${isPaused ? "Resume the session" : "Pause the session"}
           onClick=${() => session.change(isPaused ? "resume" : "pause")}
         />`}
+      <${ExportMenu} session=${session} />
       <${SaveTemplate} session=${session} />
     </div>
   </header>`;

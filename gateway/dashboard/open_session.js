@@ -5,7 +5,7 @@ import { Connection } from "./connection.js";
 import { Conversation } from "./conversation.js";
 import { Model } from "./model.js";
 import { Outbox } from "./outbox.js";
-import { path } from "./rest.js";
+import { path, Problem } from "./rest.js";
 
 const TAIL = 100;
 const OLDER = 200;
@@ -16,7 +16,6 @@ export class OpenSession extends Model {
   conversation = new Conversation();
   older = { state: "idle", problem: null };
   isTyping = false;
-  #rest;
   #signIn;
   #path;
   #pageToken = "";
@@ -30,7 +29,7 @@ export class OpenSession extends Model {
     this.id = sessionId;
     this.subject = signIn.bearer.subject;
     this.outbox = new Outbox(sessionId, this.subject);
-    this.#rest = rest;
+    this.rest = rest;
     this.#signIn = signIn;
     this.#path = path`/api/sessions/${sessionId}`;
     this.connection = new Connection(sessionId, {
@@ -83,6 +82,16 @@ export class OpenSession extends Model {
     this.connection.say({ presence: { typing: isTyping } });
   }
 
+  /** Return the session as a file of this format. */
+  async exported(format) {
+    const answer = await this.#rest.open("GET", `${this.#path}/export?format=${format}`);
+    try {
+      return await answer.blob();
+    } catch {
+      throw new Problem({ code: "NETWORK", detail: "The export was cut off; try again." });
+    }
+  }
+
   /** Load messages that lie before those that are here. */
   async loadOlder() {
     const { conversation } = this;
@@ -109,7 +118,7 @@ export class OpenSession extends Model {
     const asked = new URLSearchParams({ order: "desc", pageSize: String(OLDER) });
     if (this.#pageToken) asked.set("pageToken", this.#pageToken);
     try {
-      return await this.#rest.get(`${path`/api/chat/${this.id}/messages`}?${asked}`);
+      return await this.rest.get(`${path`/api/chat/${this.id}/messages`}?${asked}`);
     } catch (problem) {
       if (problem.code !== "PAGE_TOKEN_EXPIRED") throw problem;
       this.#pageToken = "";
@@ -161,7 +170,7 @@ export class OpenSession extends Model {
     this.#loadingPosition = true;
     try {
       while (conversation.isPositionOld) {
-        conversation.takePosition(await this.#rest.get(`${this.#path}?tail=0`));
+        conversation.takePosition(await this.rest.get(`${this.#path}?tail=0`));
         this.#draw();
       }
     } catch {

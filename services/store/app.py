@@ -18,6 +18,7 @@ from services.serving.running import Drain, Running, nothing_to_drain
 from services.serving.server import GrpcServer
 from services.store.beside import beside
 from services.store.commit import Committer
+from services.store.copying import Copying
 from services.store.etcd.configured import client_of
 from services.store.etcd.repository import EtcdRepository
 from services.store.etcd.upkeep import Upkeep
@@ -114,9 +115,18 @@ async def serving(
             random_bytes=secrets.token_bytes,
             space=space,
         )
+        copying = Copying(
+            repository,
+            limits,
+            now_ms=now_ms,
+            random_bytes=secrets.token_bytes,
+            committer=committer,
+            space=space,
+        )
         watching = Watching(repository, running.health, clock=loop.time)
         add_StoreServiceServicer_to_server(
-            StoreServicer(sessions, repository, workflows, watching, limits), server.grpc
+            StoreServicer(sessions, repository, workflows, watching, limits, copying=copying),
+            server.grpc,
         )
         add_OwnershipServiceServicer_to_server(
             OwnershipServicer(

@@ -11,9 +11,12 @@ import grpc
 
 from services.serving.context import current_call, current_identity
 from services.store.copies import CopiesServicer
+from services.store.copying import Copying
 from services.store.erasures import ErasuresServicer
 from services.store.event_log import EventLogServicer
 from services.store.feed import FeedServicer
+from services.store.forking import Forks
+from services.store.importing import Imports
 from services.store.lists import ListQuery, check_own_list, list_sessions
 from services.store.members import MembersServicer
 from services.store.messages import list_messages
@@ -66,6 +69,7 @@ class StoreServicer(
         watching: Watching,
         limits: Limits,
         *,
+        copying: Copying,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._sessions = sessions
@@ -73,6 +77,8 @@ class StoreServicer(
         self._workflows = workflows
         self._watching = watching
         self._limits = limits
+        self._forks = Forks(copying, sessions)
+        self._imports = Imports(copying)
         self._wall_clock = wall_clock
 
     async def CreateSession(
@@ -106,6 +112,8 @@ class StoreServicer(
             request.page_size if request.HasField("page_size") else None, "page_size", found
         )
         status = status_from_wire(request.status, "status", found)
+        if request.scope not in pb.ListScope.values():
+            found.add("scope", "must be one of the known values")
         if len(request.q) > _MOST_QUERY_CHARACTERS:
             found.add("q", f"must be at most {_MOST_QUERY_CHARACTERS} characters")
         found.check()
@@ -115,6 +123,8 @@ class StoreServicer(
             status=status,
             workflow_id=request.workflow_id or None,
             q=request.q or None,
+            own=request.scope != pb.LIST_SCOPE_SHARED,
+            shared=request.scope != pb.LIST_SCOPE_OWN,
         )
         entries, token = await list_sessions(
             self._repository, query, page_size=page_size, page_token=request.page_token

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Callable
 from contextlib import aclosing
 
@@ -11,6 +10,7 @@ import structlog
 
 from services.store.acquisition import decoded_head
 from services.store.entering import entered
+from services.store.new_ids import new_session_id
 from services.store.repository import (
     Committed,
     Creation,
@@ -32,13 +32,12 @@ from sessiond.errors import (
     Unavailable,
     Violations,
 )
-from sessiond.session.access import Actor, Identity
+from sessiond.session.access import Identity
 from sessiond.session.apply import apply
 from sessiond.session.changes import CreateSession, fingerprint
 from sessiond.session.checks import check_op_id
 from sessiond.session.decide import check_room, create
 from sessiond.session.events import Record
-from sessiond.session.identifiers import uuid7, uuid8
 from sessiond.session.limits import Limits
 from sessiond.session.state import Session
 from sessiond.session.templates import overridden
@@ -101,7 +100,11 @@ class Sessions:
             TooManySessions: the user has as many as one may have.
             Unavailable: there is little space left; nothing was made.
         """
-        session_id = self._id_of(identity.actor, change, op_id)
+        session_id = change.id
+        if session_id is None:
+            session_id = new_session_id(
+                identity.actor, op_id, now_ms=self._now_ms(), random_bytes=self._random_bytes
+            )
         record = self._first_record(identity, change, op_id, session_id)
         if change.template is not None:
             # What this operation made stands, whatever has become of the template since.
@@ -148,15 +151,6 @@ class Sessions:
             except RevisionCompacted:
                 continue
         raise Unavailable
-
-    def _id_of(self, actor: Actor, change: CreateSession, op_id: str | None) -> str:
-        if change.id is not None:
-            return change.id
-        if op_id is None:
-            return uuid7(self._now_ms(), self._random_bytes(10))
-        # The same caller and operation id find the same session, through whichever replica.
-        scope = "\0".join((actor.subject, actor.role, actor.acting_for, op_id))
-        return uuid8(hashlib.sha256(scope.encode("utf-8", "surrogatepass")).digest())
 
     async def _filled(
         self, identity: Identity, change: CreateSession, template: str
@@ -227,7 +221,8 @@ class Sessions:
 
     def _check_same(self, session_id: str, existing: Existing, record: Record) -> None:
         """Return if what stands there was made by the same operation."""
-        if decoded_head(session_id, existing.head).tombstone is not None:
+        head = decoded_head(session_id, existing.head)
+        if head.tombstone is not None or head.meta.building is not None:
             raise IdTaken
         try:
             first = decode_record(existing.record)
@@ -259,7 +254,7 @@ class Sessions:
             needed = await self._repository.records_at(
                 session_id, needed_seqs(head, outputs), revision=snapshot.revision
             )
-            return load(head, outputs, map(decode_record, needed))
+            return load(head, outputs, map(decode_record, needed), snapshot.members)
         except ValueError:
             _log.exception("session cannot be loaded", session=session_id)
             raise Internal from None

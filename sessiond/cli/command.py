@@ -9,12 +9,15 @@ from typing import Annotated
 
 import typer
 
-from sessiond.cli import sessions, templates
+from sessiond.cli import sessions, sharing, templates
 from sessiond.cli.call import call
 from sessiond.cli.chat import chat
 from sessiond.cli.connection import DEFAULT_USER
 from sessiond.cli.development import development_token, keys_folder
+from sessiond.cli.export import export
 from sessiond.cli.failures import CommandFailure
+from sessiond.cli.fork import fork
+from sessiond.cli.importing import import_sessions
 from sessiond.cli.options import end
 from sessiond.cli.watch import watch
 from sessiond.cli.workflows import workflows
@@ -32,6 +35,16 @@ app.command("workflows")(workflows)
 app.command("chat")(chat)
 app.command("watch")(watch)
 app.command("call")(call)
+app.command("share")(sharing.share)
+app.command("unshare")(sharing.unshare)
+app.command("members")(sharing.members)
+app.command("link")(sharing.link)
+app.command("unlink")(sharing.unlink)
+app.command("join")(sharing.join)
+app.command("transfer")(sharing.transfer)
+app.command("export")(export)
+app.command("fork")(fork)
+app.command("import")(import_sessions)
 
 
 @app.command("token")

@@ -21,8 +21,12 @@ import grpc
 from sessiond.client import requests
 from sessiond.client.calls import Attempts, Replicas
 from sessiond.client.channels import Tls, addresses_of, metadata_of, open_synchronous_channel
+from sessiond.client.history import Reading
 from sessiond.client.requests import Json, new_op_id
-from sessiond.client.templates import SyncTemplateCalls
+from sessiond.client.sharing_requests import LIST_SCOPE, Scope
+from sessiond.client.sync_copies import SyncCopies
+from sessiond.client.sync_sharing import SyncSharing
+from sessiond.client.sync_templates import SyncTemplates
 from sessiond.client.tokens import SyncTokens, subject_of
 from sessiond.client.unary import HISTORY_PAGE
 from sessiond.errors import Unauthenticated
@@ -51,6 +55,7 @@ from sessiond.v1.store_pb2 import (
     ListMessagesRequest,
     ListSessionsRequest,
     ListWorkflowsRequest,
+    ReadHistoryResponse,
 )
 from sessiond.v1.store_pb2_grpc import StoreServiceStub
 
@@ -59,7 +64,7 @@ Request = TypeVar("Request")
 Response = TypeVar("Response")
 
 
-class SyncClient(SyncTemplateCalls):
+class SyncClient(SyncCopies, SyncSharing, SyncTemplates):
     """Calls that are answered once, from plain threads.
 
     Answers are the contract's messages, from `sessiond.v1`. A call that breaks is made again over
@@ -167,10 +172,12 @@ class SyncClient(SyncTemplateCalls):
         status: Status | None = None,
         workflow_id: str | None = None,
         q: str | None = None,
+        scope: Scope = "all",
         page_size: int = 50,
     ) -> Iterator[SessionSummary]:
-        """Yield a user's sessions, newest activity first; by default one's own.
+        """Yield a user's sessions, newest activity first; by default the caller's.
 
+        `scope` "own" leaves out those that others share with that user, "shared" the user's own.
         All are as of one revision. `q` is searched in titles and last messages. A listing that
         takes minutes may end in `PageTokenExpired`.
         """
@@ -180,6 +187,7 @@ class SyncClient(SyncTemplateCalls):
             status=None if status is None else STATUS_NUMBER[status],
             workflow_id=workflow_id,
             q=q,
+            scope=LIST_SCOPE[scope],
         )
         while True:
             page = self._ask(self._store, lambda stub: stub.ListSessions, request)
@@ -203,6 +211,35 @@ class SyncClient(SyncTemplateCalls):
             if not page.next_page_token:
                 return
             request.page_token = page.next_page_token
+
+    def history(self, session_id: str) -> Iterator[ReadHistoryResponse]:
+        """Yield a session as it now is, and then its events up to that, in order, in parts.
+
+        `sessiond.export` makes a document of them.
+        """
+        reading = Reading(session_id)
+        attempts, token = self._attempts(self._store), ""
+        while True:
+            token = token or self._tokens.current()
+            call = attempts.stub.ReadHistory(
+                reading.request, metadata=metadata_of(token, self._acting_for)
+            )
+            try:
+                for response in call:
+                    told = reading.came(response)
+                    if told is not None:
+                        yield told
+                    attempts = self._attempts(self._store)
+                return
+            except grpc.RpcError as error:
+                failed: Any = error
+                failure = from_rpc_error(failed, mutating=False)
+            finally:
+                call.cancel()
+            pause = attempts.failed(failure)
+            refused = isinstance(failure, Unauthenticated)
+            token = self._tokens.another(token) if refused else ""
+            self._sleep(pause)
 
     def workflows(self) -> Sequence[Workflow]:
         """Return the workflows that a new session may follow: the default one first."""
@@ -374,14 +411,7 @@ class SyncClient(SyncTemplateCalls):
         *,
         changes: bool = False,
     ) -> Response:
-        attempts = Attempts(
-            replicas,
-            deadline=self._deadline,
-            changes=changes,
-            renewable=self._tokens.renewable,
-            clock=time.monotonic,
-            chance=self._chance,
-        )
+        attempts = self._attempts(replicas, changes=changes)
         token = ""
         while True:
             token = token or self._tokens.current()
@@ -401,3 +431,13 @@ class SyncClient(SyncTemplateCalls):
             refused = isinstance(failure, Unauthenticated)
             token = self._tokens.another(token) if refused else ""
             self._sleep(pause)
+
+    def _attempts(self, replicas: Replicas[Stub], *, changes: bool = False) -> Attempts[Stub]:
+        return Attempts(
+            replicas,
+            deadline=self._deadline,
+            changes=changes,
+            renewable=self._tokens.renewable,
+            clock=time.monotonic,
+            chance=self._chance,
+        )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -12,7 +12,11 @@ import grpc
 from sessiond.client import requests
 from sessiond.client.calls import Attempts, Replicas
 from sessiond.client.channels import metadata_of
+from sessiond.client.copies import CopyCalls
+from sessiond.client.history import history
 from sessiond.client.requests import Json
+from sessiond.client.sharing import SharingCalls
+from sessiond.client.sharing_requests import LIST_SCOPE, Scope
 from sessiond.client.templates import TemplateCalls
 from sessiond.client.tokens import Tokens, subject_of
 from sessiond.errors import Unauthenticated
@@ -40,6 +44,7 @@ from sessiond.v1.store_pb2 import (
     ListMessagesRequest,
     ListSessionsRequest,
     ListWorkflowsRequest,
+    ReadHistoryResponse,
 )
 
 if TYPE_CHECKING:
@@ -66,7 +71,7 @@ class Caller:
     chance: Callable[[], float]
 
 
-class UnaryCalls(TemplateCalls):
+class UnaryCalls(CopyCalls, SharingCalls, TemplateCalls):
     """Calls that are answered once.
 
     Answers are the contract's messages, from `sessiond.v1`. A call that breaks is made again over
@@ -134,10 +139,12 @@ class UnaryCalls(TemplateCalls):
         status: Status | None = None,
         workflow_id: str | None = None,
         q: str | None = None,
+        scope: Scope = "all",
         page_size: int = 50,
     ) -> AsyncIterator[SessionSummary]:
-        """Yield a user's sessions, newest activity first; by default one's own.
+        """Yield a user's sessions, newest activity first; by default the caller's.
 
+        `scope` "own" leaves out those that others share with that user, "shared" the user's own.
         All are as of one revision. `q` is searched in titles and last messages. A listing that
         takes minutes may end in `PageTokenExpired`.
         """
@@ -147,6 +154,7 @@ class UnaryCalls(TemplateCalls):
             status=None if status is None else STATUS_NUMBER[status],
             workflow_id=workflow_id,
             q=q,
+            scope=LIST_SCOPE[scope],
         )
         while True:
             page = await self._ask(self._store, lambda stub: stub.ListSessions, request)
@@ -172,6 +180,18 @@ class UnaryCalls(TemplateCalls):
             if not page.next_page_token:
                 return
             request.page_token = page.next_page_token
+
+    async def history(self, session_id: str) -> AsyncGenerator[ReadHistoryResponse, None]:
+        """Yield a session as it now is, and then its events up to that, in order, in parts.
+
+        `sessiond.export` makes a document of them.
+        """
+        responses = history(self._caller, self._store, session_id)
+        try:
+            async for response in responses:
+                yield response
+        finally:
+            await responses.aclose()
 
     async def workflows(self) -> Sequence[Workflow]:
         """Return the workflows that a new session may follow: the default one first."""

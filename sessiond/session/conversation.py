@@ -33,8 +33,13 @@ class Conversation:
 
     def until(self, seq: int) -> tuple[Run, ...]:
         """Return all runs up to a seq, that one included, the one after the rewind too."""
-        everything = (*self.runs, Run(self.rewound_seq + 1, seq))
-        return tuple(Run(run.first, min(run.last, seq)) for run in everything if run.first <= seq)
+        return self.between(1, seq)
+
+    def between(self, first: int, last: int) -> tuple[Run, ...]:
+        """Return what of these seqs, both ends included, counts."""
+        everything = (*self.runs, Run(self.rewound_seq + 1, last))
+        clipped = (Run(max(run.first, first), min(run.last, last)) for run in everything)
+        return tuple(run for run in clipped if run.first <= run.last)
 
 
 WHOLE = Conversation()

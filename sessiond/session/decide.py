@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import assert_never
 
 from sessiond.errors import PermissionDenied, SessionCompleted, SessionFull, Violations
+from sessiond.session import sharing
 from sessiond.session.access import Identity
 from sessiond.session.changes import (
     AbandonTurn,
@@ -23,9 +24,16 @@ from sessiond.session.changes import (
     DeleteSession,
     EditOutput,
     EndTurn,
+    JoinSession,
+    MakeLink,
     PauseSession,
     ResumeSession,
+    RevokeLink,
+    RewindSession,
+    ShareSession,
     SubmitOutput,
+    TransferSession,
+    UnshareSession,
     UpdateSession,
 )
 from sessiond.session.checks import (
@@ -46,6 +54,7 @@ from sessiond.session.jsontext import check_object, merge_patch, same_object
 from sessiond.session.limits import Limits
 from sessiond.session.messages import append_message
 from sessiond.session.outputs import approve_output, edit_output, submit_output
+from sessiond.session.rewinding import rewind
 from sessiond.session.state import Session, Status, TurnOutcome
 from sessiond.session.templates import check_template_name
 from sessiond.session.turns import begin_turn, end_turn, stop_turn
@@ -103,24 +112,36 @@ def decide(
     new_id: Callable[[], str],
     limits: Limits,
     text: str = "",
+    secret_hash: bytes = b"",
+    past: Session | None = None,
 ) -> tuple[Event, ...]:
     """Return what the change does to the session; () when it leaves it as it is.
 
     Nothing changes when the same decision is repeated, a paused session is paused, one that is
-    not paused is resumed, or an update or an edit gives what is there already. A deletion ends
-    the log instead of lengthening it: it is always possible and gives no event, so its caller
-    writes the tombstone without asking here.
+    not paused is resumed, an update or an edit gives what is there already, or a rewind goes to
+    where the session stands. A deletion ends the log instead of lengthening it: it is always
+    possible and gives no event, so its caller writes the tombstone without asking here.
 
     Args:
         now_ms: when an output that the change makes was generated.
         new_id: gives the ids of messages, outputs and turns; not called for a refused change.
         text: everything written so far in the turn that runs; "" where none does.
+        secret_hash: the SHA-256 of the secret of a link that is made.
+        past: the session as it was where a rewind goes back to, whole; None for other changes.
 
     Raises:
         SessiondError: why not; the session stays as it is.
     """
     events = _decide(
-        session, change, identity=identity, now_ms=now_ms, new_id=new_id, limits=limits, text=text
+        session,
+        change,
+        identity=identity,
+        now_ms=now_ms,
+        new_id=new_id,
+        limits=limits,
+        text=text,
+        secret_hash=secret_hash,
+        past=past,
     )
     # A full session must not keep its turn running: each turn had room to begin, so one event at
     # most stands beyond the limit.
@@ -149,6 +170,8 @@ def _decide(
     new_id: Callable[[], str],
     limits: Limits,
     text: str,
+    secret_hash: bytes,
+    past: Session | None,
 ) -> tuple[Event, ...]:
     match change:
         case AppendMessage():
@@ -179,8 +202,29 @@ def _decide(
             return stop_turn(session, turn_id, TurnOutcome.CANCELLED, text=text, new_id=new_id)
         case AbandonTurn(turn_id, outcome):
             return stop_turn(session, turn_id, outcome, text=text, new_id=new_id)
+        case RewindSession(to_seq):
+            return rewind(session, to_seq, past=past)
         case DeleteSession():
             return ()
+        case ShareSession():
+            return sharing.share(session, change, now_ms=now_ms, limits=limits)
+        case UnshareSession():
+            return sharing.unshare(session, change, limits=limits)
+        case MakeLink():
+            return sharing.make_link(
+                session,
+                change,
+                secret_hash=secret_hash,
+                now_ms=now_ms,
+                new_id=new_id,
+                limits=limits,
+            )
+        case RevokeLink():
+            return sharing.revoke_link(session, change)
+        case JoinSession():
+            return sharing.join(session, change, identity=identity, now_ms=now_ms, limits=limits)
+        case TransferSession():
+            return sharing.transfer(session, change, limits=limits)
         case _:  # pragma: no cover
             assert_never(change)
 

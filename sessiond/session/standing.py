@@ -6,7 +6,7 @@ What each does to the session stands beside it, in `stand`; `apply` asks that fo
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeVar, assert_never
 
 from sessiond.session.access import MemberRole
@@ -19,6 +19,7 @@ from sessiond.session.state import (
     Output,
     OutputBody,
     OutputRow,
+    OutputStatus,
     Session,
     Status,
 )
@@ -131,8 +132,10 @@ def stand(session: Session, event: StandingEvent, *, seq: int, time_ms: int) -> 
         case MemberRevoked(user_id):
             return session._replace(members=_without(session.members, user_id))
         case LinkMade(link_id, role, expires_ms, secret_hash):
-            link = Link(role, time_ms, expires_ms, secret_hash)
-            return session._replace(links={**session.links, link_id: link})
+            # What has expired makes room, or the table would grow without a bound.
+            links = {key: each for key, each in session.links.items() if each.is_good_at(time_ms)}
+            links[link_id] = Link(role, time_ms, expires_ms, secret_hash)
+            return session._replace(links=links)
         case LinkRevoked(link_id):
             return session._replace(links=_without(session.links, link_id))
         case OwnerTransferred(user_id):
@@ -178,6 +181,7 @@ def _without(values: Mapping[str, Value], key: str) -> dict[str, Value]:
 def _rewound(session: Session, event: Rewound, seq: int) -> Session:
     same_inputs = event.inputs_seq == session.inputs_seq
     same_message = event.last_message_seq == session.last_message_seq
+    step_id = session.workflow.step_id_at(event.current_step)
     return session._replace(
         status=event.status,
         current_step=event.current_step,
@@ -186,7 +190,7 @@ def _rewound(session: Session, event: Rewound, seq: int) -> Session:
         metadata=event.metadata,
         user_inputs=session.user_inputs if same_inputs else "",
         inputs_seq=event.inputs_seq,
-        outputs={row.id: _output(session, row) for row in event.outputs},
+        outputs={row.id: _output(session, row, step_id) for row in event.outputs},
         message_count=event.message_count,
         last_message_seq=event.last_message_seq,
         last_message=session.last_message if same_message else "",
@@ -196,13 +200,19 @@ def _rewound(session: Session, event: Rewound, seq: int) -> Session:
     )
 
 
-def _output(session: Session, row: OutputRow) -> Output:
-    """Return the output as the row says; its body is empty where the session has another one."""
+def _output(session: Session, row: OutputRow, step_id: str) -> Output:
+    """Return the output as the row says; its body is empty where the session has another one.
+
+    Only its step is told, which is the current one while it waits: its approval moves the workflow.
+    """
     held = session.outputs.get(row.id)
-    if held is not None and held.body_seq == row.body_seq:
+    if held is not None and held.body.agent_id and held.body_seq == row.body_seq:
         if held.decision_seq == row.decision_seq:
             return held
         if not row.decision_seq:
             return Output(held.body, row.body_seq)
-    body = OutputBody(row.id, agent_id="", step_id="", content="", generated_ms=0)
-    return replace(Output(body, row.body_seq), status=row.status, decision_seq=row.decision_seq)
+    pending = row.status is OutputStatus.PENDING
+    body = OutputBody(
+        row.id, agent_id="", step_id=step_id if pending else "", content="", generated_ms=0
+    )
+    return Output(body, row.body_seq, row.status, row.decision_seq)

@@ -131,10 +131,16 @@ def encode_head(session: Session, meta: HeadMeta) -> bytes:
     stored.member_count = len(session.members)
     stored.copied_seq = meta.copied_seq
     if meta.building is not None:
-        actor_to_stored(meta.building.actor, stored.building.actor)
-        stored.building.op_id = meta.building.op_id
-        stored.building.hash = meta.building.hash
-        stored.building.touched_ms = meta.building.touched_ms
+        _building_to_stored(meta.building, stored.building)
+    return stored.SerializeToString()
+
+
+def encode_building_head(log_id: int, building: Building, *, seq: int = 0, size: int = 0) -> bytes:
+    """Return the bytes of the head of a copy of which `seq` records, of `size` bytes, are there."""
+    stored = pb.Head(
+        format=FORMAT, log_id=log_id, status=STATUS_NUMBER[Status.ACTIVE], seq=seq, size=size
+    )
+    _building_to_stored(building, stored.building)
     return stored.SerializeToString()
 
 
@@ -236,6 +242,13 @@ def _turn(stored: pb.RunningTurn) -> Turn:
         agent_id=stored.agent_id if stored.HasField("agent_id") else None,
         seq=stored.seq,
     )
+
+
+def _building_to_stored(building: Building, stored: pb.Building) -> None:
+    actor_to_stored(building.actor, stored.actor)
+    stored.op_id = building.op_id
+    stored.hash = building.hash
+    stored.touched_ms = building.touched_ms
 
 
 def _building(stored: pb.Building) -> Building:

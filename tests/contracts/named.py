@@ -11,7 +11,9 @@ from services.store.keys import (
     HeadKey,
     Key,
     LiveKey,
+    MembersKey,
     OutputsKey,
+    SharedKey,
     TemplateKey,
 )
 
@@ -25,10 +27,14 @@ def named(key: Key) -> history.Key:
             return "record", session_id, seq
         case OutputsKey(session_id):
             return "outputs", session_id
+        case MembersKey(session_id):
+            return "members", session_id
         case DraftKey(session_id, turn_id, number):
             return "draft", session_id, turn_id, number
         case EntryKey(user_id, position_ms, session_id):
             return "entry", user_id, -position_ms, session_id
+        case SharedKey(user_id, session_id):
+            return "shared", user_id, session_id
         case TemplateKey(user_id, name):
             return "template", user_id, name
         case AwaitedKey(agent, session_id):

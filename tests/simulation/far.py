@@ -12,6 +12,8 @@ from services.store.repository import (
     AwaitedPage,
     Commit,
     Committed,
+    CopyEnd,
+    CopyPiece,
     Creation,
     Deletion,
     EntryPage,
@@ -20,6 +22,7 @@ from services.store.repository import (
     NotRegistered,
     Outcome,
     Owned,
+    Refused,
     Repository,
     Scope,
     ScopeChange,
@@ -175,6 +178,31 @@ class FarRepository(Repository):
             return await self._write(lambda: self._kept.delete(deletion))
         except Lost:
             return Unknown()
+
+    # --- copies ----------------------------------------------------------------------------------
+
+    async def begin_copy(self, session_id: str, head: bytes) -> Committed | Existing:
+        return await self._settled(lambda: self._kept.begin_copy(session_id, head))
+
+    async def write_copy(self, piece: CopyPiece) -> Committed | Refused:
+        return await self._settled(lambda: self._kept.write_copy(piece))
+
+    async def finish_copy(self, end: CopyEnd) -> Committed | Refused:
+        try:
+            return await self._settled(lambda: self._kept.finish_copy(end))
+        except Unavailable:
+            raise OutcomeUnknown from None
+
+    async def drop_copy(self, session_id: str, head: bytes) -> Committed | Refused:
+        return await self._settled(lambda: self._kept.drop_copy(session_id, head))
+
+    async def _settled(self, call: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        for _ in range(2):
+            try:
+                return await self._write(call)
+            except Lost:
+                continue
+        raise Unavailable
 
     async def _late(self, changes: AsyncIterator[T]) -> AsyncIterator[T]:
         async for change in changes:

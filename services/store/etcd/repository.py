@@ -15,17 +15,21 @@ from typing import Self
 from services.store.etcd.acquisition import Acquisition
 from services.store.etcd.client import EtcdClient
 from services.store.etcd.commit import Commits
+from services.store.etcd.copying import Copies
 from services.store.etcd.deletion import Deletions
 from services.store.etcd.lists import Lists
 from services.store.etcd.reads import ConsensusReads
 from services.store.etcd.registrations import Registrations
 from services.store.etcd.sessions import Sessions
+from services.store.etcd.shared import Shared
 from services.store.etcd.templates import Templates
 from services.store.keys import Keys
 from services.store.repository import (
     AwaitedPage,
     Commit,
     Committed,
+    CopyEnd,
+    CopyPiece,
     Creation,
     Deletion,
     EntryPage,
@@ -34,9 +38,13 @@ from services.store.repository import (
     NotRegistered,
     Outcome,
     Owned,
+    Refused,
     Repository,
     Scope,
     ScopeChange,
+    SharedChange,
+    SharedPage,
+    SharedSession,
     Snapshot,
 )
 
@@ -60,11 +68,13 @@ class EtcdRepository(Repository):
         self._reads = reads = ConsensusReads(etcd)
         self._sessions = Sessions(etcd, reads, keys, settle_seconds=settle_seconds)
         self._lists = Lists(etcd, reads, keys)
+        self._shared = Shared(etcd, reads, keys)
         self._templates = Templates(etcd, reads, keys, settle_seconds=settle_seconds)
         self._registrations = Registrations(etcd, reads, keys, settle_seconds=settle_seconds)
         self._acquisition = Acquisition(etcd, reads, keys, settle_seconds=settle_seconds)
         self._commits = Commits(etcd, keys, self._registrations)
         self._deletions = Deletions(etcd, keys, clock=clock)
+        self._copies = Copies(etcd, keys, settle_seconds=settle_seconds)
 
     async def __aenter__(self) -> Self:
         """Return the repository."""
@@ -85,7 +95,7 @@ class EtcdRepository(Repository):
         return await self._sessions.create(creation)
 
     async def snapshot(self, session_id: str) -> Snapshot | None:
-        """Read head and outputs as they are now."""
+        """Read head and tables as they are now."""
         return await self._sessions.snapshot(session_id)
 
     async def records(
@@ -113,6 +123,28 @@ class EtcdRepository(Repository):
     ) -> EntryPage:
         """Return a page of a user's entries."""
         return await self._lists.entries(user_id, after=after, limit=limit, revision=revision)
+
+    async def shared(self, user_id: str, *, revision: int | None) -> SharedPage:
+        """Return which sessions are shared with a user."""
+        return await self._shared.pointers(user_id, revision=revision)
+
+    async def shared_sessions(
+        self, session_ids: Sequence[str], *, revision: int
+    ) -> list[SharedSession]:
+        """Return heads and members of these sessions."""
+        return await self._shared.sessions(session_ids, revision=revision)
+
+    async def entries_of(
+        self, places: Sequence[tuple[str, int, str]], *, revision: int
+    ) -> list[bytes]:
+        """Return the entries that stand at these places."""
+        return await self._shared.entries(places, revision=revision)
+
+    def watch_shared(
+        self, user_id: str, *, after_revision: int
+    ) -> AbstractAsyncContextManager[AsyncIterator[SharedChange]]:
+        """Follow what is shared with a user from a revision on."""
+        return self._shared.watch(user_id, after_revision=after_revision)
 
     async def awaited(self, agent: str) -> AwaitedPage:
         """Return all sessions that await an agent now."""
@@ -179,3 +211,19 @@ class EtcdRepository(Repository):
     async def delete(self, deletion: Deletion) -> Outcome:
         """Replace a session by its tombstone."""
         return await self._deletions.delete(deletion)
+
+    async def begin_copy(self, session_id: str, head: bytes) -> Committed | Existing:
+        """Put a copy's head, or say what stands in its place."""
+        return await self._copies.begin(session_id, head)
+
+    async def write_copy(self, piece: CopyPiece) -> Committed | Refused:
+        """Store a piece of a copy."""
+        return await self._copies.write(piece)
+
+    async def finish_copy(self, end: CopyEnd) -> Committed | Refused:
+        """Make a copy visible."""
+        return await self._copies.finish(end)
+
+    async def drop_copy(self, session_id: str, head: bytes) -> Committed | Refused:
+        """Remove a copy."""
+        return await self._copies.drop(session_id, head)
