@@ -89,7 +89,7 @@ async def _shared(client: Client, other: Client) -> str:
     await client.share(made.id, "bob", MemberRole.EDITOR)
     await other.append(made.id, "Hello from Bob.")
     link = await client.make_link(made.id, MemberRole.VIEWER)
-    await client.revoke_link(made.id, link.link.id)
+    await client.revoke_link(made.id, link.link.link_id)
     await client.share(made.id, "carol", MemberRole.APPROVER)
     await client.unshare(made.id, "carol")
     await client.transfer(made.id, "bob")
