@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from services.store.keys import DraftKey, EventKey, Key, Keys, OutputsKey
+from services.store.keys import DraftKey, EventKey, Key, Keys, MembersKey, OutputsKey
 
 
 @dataclass(frozen=True)
@@ -15,6 +15,7 @@ class Chart:
 
     `head` is None where none stands; `children` are all other keys of the session. `entry` and
     `awaited` are the values under the two keys that the head speaks of; None where none stands.
+    `shared` are the users of the members table in whose lists of shared sessions it stands.
     """
 
     session_id: str
@@ -22,6 +23,7 @@ class Chart:
     children: Mapping[bytes, bytes] = field(default_factory=dict)
     entry: bytes | None = None
     awaited: bytes | None = None
+    shared: frozenset[str] = frozenset()
 
 
 class Children:
@@ -31,6 +33,7 @@ class Children:
         self.records: dict[int, bytes] = {}
         self.drafts: dict[str, list[bytes]] = {}
         self.outputs = b""
+        self.members = b""
         self.unknown: list[bytes] = []
         for key, value in chart.children.items():
             match _parsed(keys, key):
@@ -40,6 +43,8 @@ class Children:
                     self.drafts.setdefault(turn_id, []).append(key)
                 case OutputsKey():
                     self.outputs = value
+                case MembersKey():
+                    self.members = value
                 case _:
                     self.unknown.append(key)
 

@@ -7,24 +7,34 @@ well as one that rests.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from services.store.doctor.chart import Chart, Children
 from services.store.doctor.findings import Finding, Kind, Repair
 from services.store.doctor.log import compare_head, read_log
-from services.store.keys import AwaitedKey, EntryKey, Keys, Span
+from services.store.keys import AwaitedKey, EntryKey, Keys, SharedKey, Span
 from sessiond.session.state import Session
 from sessiond.store.codec import (
+    Building,
     StoredHead,
     decode_entry,
     decode_head,
+    decode_members,
     decode_outputs,
     encode_entry,
     load,
 )
 
+ABANDONED_MS: Final = 60 * 60 * 1000
+"""How long a copy may rest before it counts as abandoned."""
 
-def examine(chart: Chart, keys: Keys) -> Iterator[Finding]:
-    """Yield what is wrong with a session: its head, log, outputs, drafts and places in lists."""
+
+def examine(chart: Chart, keys: Keys, *, now_ms: int) -> Iterator[Finding]:
+    """Yield what is wrong with a session: its head, log, tables, drafts and places in lists.
+
+    A copy that is still being written is no session yet: all that can be wrong with it is that
+    nobody goes on with it.
+    """
     session_id = chart.session_id
     children = Children(chart, keys)
     for key in children.unknown:
@@ -45,13 +55,20 @@ def examine(chart: Chart, keys: Keys) -> Iterator[Finding]:
             detail = f"{len(chart.children)} keys of a deleted session"
             yield Finding(Kind.LEFTOVER, session_id, detail, repair)
         return
+    if head.meta.building is not None:
+        if now_ms - head.meta.building.touched_ms > ABANDONED_MS:
+            yield _abandoned(chart, head.seq, head.meta.building, keys)
+        return
     yield from _orphans(chart, head, children, keys)
     records, found = read_log(session_id, head, children.records)
     yield from found
     try:
-        session = load(head, decode_outputs(children.outputs), records)
+        session = load(head, decode_outputs(children.outputs), records, children.members)
     except ValueError as error:
-        kind = Kind.OUTPUTS_DISAGREE if not found else Kind.HEAD_DISAGREES
+        kind = Kind.HEAD_DISAGREES
+        if not found:
+            readable = _readable(children.members)
+            kind = Kind.OUTPUTS_DISAGREE if readable else Kind.MEMBERS_DISAGREE
         yield Finding(kind, session_id, f"it cannot be loaded: {error}")
         return
     if not found:
@@ -60,15 +77,22 @@ def examine(chart: Chart, keys: Keys) -> Iterator[Finding]:
         yield from found
     # A summary of a state that is in doubt would be a guess.
     yield from _places(chart, head, session, keys, sure=not found)
+    yield from _shares(chart, session, keys)
 
 
 def examine_listed(
-    key: EntryKey | AwaitedKey, head: bytes | None, keys: Keys, *, remains: bool
+    key: EntryKey | SharedKey | AwaitedKey,
+    head: bytes | None,
+    keys: Keys,
+    *,
+    members: bytes,
+    remains: bool,
 ) -> Finding | None:
     """Return what is wrong with a place in a list, as far as its session's head tells.
 
-    `remains` says that other keys of the session stand: without its head, the place is then a
-    trace of what was lost, and is left alone.
+    `members` is the session's table of them, which alone says with whom it is shared. `remains`
+    says that other keys of the session stand: without its head, the place is then a trace of what
+    was lost, and is left alone.
     """
     session_id = key.session_id
     if head is None:
@@ -80,10 +104,16 @@ def examine_listed(
             return None  # the session's own examination says so
         if stored.tombstone is not None:
             stray = "the session was deleted"
+        elif stored.meta.building is not None:
+            stray = "the session is a copy that is still being written"
         elif isinstance(key, EntryKey):
             if (stored.user_id, stored.meta.index_ms) == (key.user_id, key.position_ms):
                 return None
             stray = "the head names another place"
+        elif isinstance(key, SharedKey):
+            if _shares_with(members, key.user_id):
+                return None
+            stray = "that user is no member"
         else:
             if stored.meta.awaited_agent == key.agent:
                 return None
@@ -91,6 +121,9 @@ def examine_listed(
     if isinstance(key, EntryKey):
         at = keys.entry(*key)
         kind, where = Kind.ENTRY_STRAY, f"in the list of {key.user_id} at {key.position_ms}"
+    elif isinstance(key, SharedKey):
+        at = keys.shared(*key)
+        kind, where = Kind.SHARED_STRAY, f"shared with {key.user_id}"
     else:
         at = keys.awaited(*key)
         kind, where = Kind.AWAITED_STRAY, f"under the agent {key.agent}"
@@ -107,6 +140,36 @@ def _orphans(chart: Chart, head: StoredHead, children: Children, keys: Keys) -> 
             repair = Repair(chart.session_id, chart.head, deletes=deletes)
             detail = f"{len(drafts)} drafts of the turn {turn_id}, which does not run"
             yield Finding(Kind.DRAFT_ORPHANED, chart.session_id, detail, repair)
+
+
+def _abandoned(chart: Chart, seq: int, building: Building, keys: Keys) -> Finding:
+    session_id, at = chart.session_id, keys.head(chart.session_id)
+    deletes = (keys.children(session_id), Span(at, at + b"\0"))
+    detail = f"a copy by {building.actor.subject} rests at {seq} records"
+    repair = Repair(session_id, chart.head, deletes=deletes)
+    return Finding(Kind.COPY_ABANDONED, session_id, detail, repair)
+
+
+def _shares(chart: Chart, session: Session, keys: Keys) -> Iterator[Finding]:
+    for user_id in session.members:
+        if user_id not in chart.shared:
+            key = keys.shared(user_id, chart.session_id)
+            repair = Repair(chart.session_id, chart.head, puts={key: b""})
+            detail = f"not in the list of what is shared with {user_id}, a member"
+            yield Finding(Kind.SHARED_MISSING, chart.session_id, detail, repair)
+
+
+def _shares_with(members: bytes, user_id: str) -> bool:
+    # The session's own examination says that a table cannot be read.
+    return not _readable(members) or user_id in decode_members(members)[0]
+
+
+def _readable(members: bytes) -> bool:
+    try:
+        decode_members(members)
+    except ValueError:
+        return False
+    return True
 
 
 def _places(

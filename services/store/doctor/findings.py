@@ -28,7 +28,11 @@ class Kind(StrEnum):
     AWAITED_MISSING = "awaited-missing"
     AWAITED_WRONG = "awaited-wrong"
     AWAITED_STRAY = "awaited-stray"
+    MEMBERS_DISAGREE = "members-disagree"
+    SHARED_MISSING = "shared-missing"
+    SHARED_STRAY = "shared-stray"
     DRAFT_ORPHANED = "draft-orphaned"
+    COPY_ABANDONED = "copy-abandoned"
     LEFTOVER = "leftover"
 
 
@@ -36,7 +40,8 @@ class Kind(StrEnum):
 class Repair:
     """What puts a finding right, while the session's head is, to the bit, `head`; None for none.
 
-    It never touches the head: its owner compares the very bytes that it wrote.
+    It never touches the head, whose owner compares the very bytes that it wrote; but for that of an
+    abandoned copy, which nobody owns.
     """
 
     session_id: str

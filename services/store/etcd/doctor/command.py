@@ -79,7 +79,7 @@ async def examine_all(visit: Visit, treatment: Treatment | None, say: Say) -> En
     seen = visit.seen
     say(
         f"{seen.sessions} sessions, {seen.records} records, {seen.entries} entries, "
-        f"{seen.awaited} awaited, up to revision {seen.revision}: "
+        f"{seen.awaited} awaited, {seen.shared} shared, up to revision {seen.revision}: "
         + (f"{found} findings, {repaired} repaired" if found else "all is well")
     )
     return Ending.ILL if found > repaired else Ending.WELL

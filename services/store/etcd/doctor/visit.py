@@ -10,6 +10,7 @@ revision for all, since no law of ours binds two sessions.
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
@@ -21,9 +22,9 @@ from services.store.doctor.findings import Finding, Kind
 from services.store.etcd.client import EtcdClient
 from services.store.etcd.reads import answered, read_all
 from services.store.etcd.transactions import read
-from services.store.keys import AwaitedKey, EntryKey, HeadKey, Key, Keys, Span, TemplateKey
+from services.store.keys import AwaitedKey, EntryKey, HeadKey, Key, Keys, SharedKey, Span
 from services.store.repository import RevisionCompacted
-from sessiond.store.codec import decode_head
+from sessiond.store.codec import decode_head, decode_members
 
 T = TypeVar("T")
 
@@ -37,17 +38,28 @@ class Seen:
     sessions: int = 0
     records: int = 0
     entries: int = 0
+    shared: int = 0
     awaited: int = 0
     revision: int = 0
     renewals: int = 0
 
 
 class Visit:
-    """One look at everything behind a namespace. `seen` counts while it goes on."""
+    """One look at everything behind a namespace. `seen` counts while it goes on.
 
-    def __init__(self, etcd: EtcdClient, namespace: str = "") -> None:
+    `now_ms` gives milliseconds since 1970, by which copies are found abandoned.
+    """
+
+    def __init__(
+        self,
+        etcd: EtcdClient,
+        namespace: str = "",
+        *,
+        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    ) -> None:
         self._etcd = etcd
         self._keys = Keys(namespace)
+        self._now_ms = now_ms
         self._namespace = namespace.encode()
         self.seen = Seen()
 
@@ -64,16 +76,16 @@ class Visit:
                 continue
             chart = await self._steadily(partial(self._chart, session_id))
             self.seen.sessions += chart.head is not None
-            for finding in examine(chart, self._keys):
+            for finding in examine(chart, self._keys, now_ms=self._now_ms()):
                 yield finding
         async for at in self._lists():
             key = self._parsed(at)
-            if isinstance(key, TemplateKey):
-                continue  # it belongs to no session
-            if not isinstance(key, EntryKey | AwaitedKey):
+            if key is None:
                 yield _strange(at)
+            if not isinstance(key, EntryKey | SharedKey | AwaitedKey):
                 continue
             self.seen.entries += isinstance(key, EntryKey)
+            self.seen.shared += isinstance(key, SharedKey)
             self.seen.awaited += isinstance(key, AwaitedKey)
             if (stray := await self._steadily(partial(self._examined, key, at))) is not None:
                 yield stray
@@ -130,14 +142,17 @@ class Visit:
         page = [kv.key for kv in answer.kvs]
         return page, span.after(page[-1]) if answer.more else None
 
-    async def _examined(self, key: EntryKey | AwaitedKey, at: bytes) -> Finding | None:
+    async def _examined(self, key: EntryKey | SharedKey | AwaitedKey, at: bytes) -> Finding | None:
         head = await self._value(self._keys.head(key.session_id))
-        finding = examine_listed(key, head, self._keys, remains=False)
+        members = b""
+        if isinstance(key, SharedKey):
+            members = await self._value(self._keys.members(key.session_id)) or b""
+        finding = examine_listed(key, head, self._keys, members=members, remains=False)
         if finding is None or await self._value(at) is None:
             return None  # it was there when its page was read, at an older revision perhaps
         children = self._keys.children(key.session_id)
         remains = await read_all(self._etcd, children, revision=self.seen.revision, limit=1)
-        return examine_listed(key, head, self._keys, remains=bool(remains))
+        return examine_listed(key, head, self._keys, members=members, remains=bool(remains))
 
     async def _chart(self, session_id: str) -> Chart:
         keys, revision = self._keys, self.seen.revision
@@ -148,13 +163,28 @@ class Visit:
             stored = decode_head(head) if head is not None else None
         except ValueError:
             stored = None
-        if stored is not None and stored.tombstone is None:
+        shared: frozenset[str] = frozenset()
+        is_session = stored is not None and stored.tombstone is None
+        if stored is not None and is_session and stored.meta.building is None:
             at = keys.entry(stored.user_id, stored.meta.index_ms, session_id)
             entry = await self._value(at)
             if stored.meta.awaited_agent:
                 awaited = await self._value(keys.awaited(stored.meta.awaited_agent, session_id))
+            if stored.member_count:
+                shared = await self._shared(session_id)
             self.seen.records += stored.seq
-        return Chart(session_id, head, {kv.key: kv.value for kv in children}, entry, awaited)
+        values = {kv.key: kv.value for kv in children}
+        return Chart(session_id, head, values, entry, awaited, shared)
+
+    async def _shared(self, session_id: str) -> frozenset[str]:
+        """Return the members in whose lists of shared sessions the session stands."""
+        try:
+            members, _ = decode_members(await self._value(self._keys.members(session_id)) or b"")
+        except ValueError:
+            return frozenset()  # the examination says so
+        keys = {user_id: self._keys.shared(user_id, session_id) for user_id in members}
+        found = [user_id for user_id, key in keys.items() if await self._value(key) is not None]
+        return frozenset(found)
 
     async def _steadily(self, look: Callable[[], Awaitable[T]]) -> T:
         """Look, at a newer revision when that of now is gone."""
