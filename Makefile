@@ -17,7 +17,7 @@ ifneq ($(origin USER),command line)
 override USER := alice
 endif
 
-SHOWS := show-kill show-term show-stop show-turn show-idle
+SHOWS := show-kill show-term show-stop show-turn show-idle show-roundtrip
 
 .PHONY: help setup run test test-browser check protos token bench bench-page clean fuzz simulate bugs lock $(SHOWS) \
 	check-lint check-format check-types check-imports check-stubs
@@ -85,6 +85,7 @@ show-term: ## the same while Lives are asked to leave
 show-stop: ## the same while Lives stand still for twice their time
 show-turn: ## an agent's answer while its owner, and then its worker, is killed
 show-idle: ## 5,000 streams on one Live, and what they cost those who work
+show-roundtrip: ## exports imported elsewhere, byte for byte, and 1,000 old records taken over
 $(SHOWS): show-%: $(RUN)
 	@exec $(BIN)/python -m show $* $(if $(DURATION),--duration "$(DURATION)") $(if $(SEED),--seed "$(SEED)")
 

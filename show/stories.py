@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from sessiond import Client
 from sessiond.session.access import MemberRole
@@ -21,22 +22,28 @@ TEXTS: Sequence[str] = (
 )
 
 
-async def tell(stage: Stage, *, messages: int, chance: random.Random) -> list[tuple[str, str]]:
-    """Make sessions with all that can happen; return each one's user and id."""
+class Told(NamedTuple):
+    """A session, and whose it is."""
+
+    user: str
+    session_id: str
+
+
+async def tell(stage: Stage, *, messages: int, chance: random.Random) -> list[Told]:
+    """Make sessions with all that can happen."""
     owner, guest = "alice", "bob"
     alice = await stage.client(stage.token(owner))
     bob = await stage.client(stage.token(guest))
     agents = ["gtm-consultant", "persona-strategist", "assistant"]
     agent = await stage.client(stage.token("worker", role="agent", agents=agents))
-    told = [
-        (owner, await _talked(alice, messages, chance)),
-        (owner, await _worked(alice, agent)),
-        (owner, await _answered(alice, agent)),
-    ]
     shared = await _shared(alice, bob)
-    told.append((guest, shared))
-    told.append((guest, (await bob.fork(shared, at_seq=3)).id))
-    return told
+    return [
+        Told(owner, await _talked(alice, messages, chance)),
+        Told(owner, await _worked(alice, agent)),
+        Told(owner, await _answered(alice, agent)),
+        Told(guest, shared),
+        Told(guest, (await bob.fork(shared, at_seq=3)).id),
+    ]
 
 
 async def _talked(client: Client, messages: int, chance: random.Random) -> str:
