@@ -8,7 +8,6 @@ import os
 import random
 import sys
 import time
-from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -29,11 +28,11 @@ async def take_over(stage: Stage, path: Path, sample: Sample, outcome: Outcome) 
     second = await _command(stage, path, "--resume", str(done_path(path)))
     seconds = time.monotonic() - begin
     third = await _command(stage, path)
-    outcome.tell(records=len(keys) + len(sample.damaged), damaged=len(sample.damaged))
-    outcome.tell(imported=sum(_words(first + second)[word] for word in ("imported", "present")))
-    outcome.tell(refused=_words(second)["refused"], seconds=round(seconds, 1))
-    there = {each["key"] for each in first + second if each["outcome"] != "refused"}
+    # What was done between its last line and its death, the first one did not tell.
+    there = {each["key"] for each in first + second + third if each["outcome"] != "refused"}
     refused = {each["key"]: each["reason"] for each in second if each["outcome"] == "refused"}
+    outcome.tell(records=len(keys) + len(sample.damaged), damaged=len(sample.damaged))
+    outcome.tell(imported=len(there), refused=len(refused), seconds=round(seconds, 1))
     _complain_of(outcome, "was not imported", keys - there)
     _complain_of(outcome, "was refused", keys & refused.keys())
     _complain_of(outcome, "is damaged and was not refused", sample.damaged.keys() - refused.keys())
@@ -82,10 +81,6 @@ async def _command(
 def done_path(path: Path) -> Path:
     """Return the file in which the command keeps what is done."""
     return path.with_suffix(".done")
-
-
-def _words(told: list[dict[str, Any]]) -> Counter[str]:
-    return Counter(each["outcome"] for each in told)
 
 
 def _complain_of(outcome: Outcome, what: str, keys: set[str]) -> None:
