@@ -82,7 +82,7 @@ def _session(session_id: str, user_id: str, chance: random.Random) -> Json:
     messages: list[Json] = []
 
     def say(sender: str, agent: str | None = None, kind: str = "text") -> None:
-        message = {
+        message: Json = {
             "id": f"{session_id}-m{len(messages)}",
             "sessionId": session_id,
             "sender": sender,
