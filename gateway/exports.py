@@ -37,8 +37,8 @@ READ = f"/{DESCRIPTOR.services_by_name['StoreService'].full_name}/ReadHistory"
 
 _FORMATS = "must be one of: " + ", ".join(Format)
 _ATTEMPTS = 5
-_PDFS = 4
-"""How many may be asked for at once: one is made, the others wait."""
+_PDFS = 2
+"""How many are made at once: each takes a core, and memory by the message."""
 
 _log = structlog.get_logger(__name__)
 
@@ -160,9 +160,9 @@ class _History:
             )(self._reading.request, metadata=self._call.metadata())
             try:
                 while isinstance(response := await self._next(call), ReadHistoryResponse):
-                    failures = 0
                     told = self._reading.came(response)
                     if told is not None:
+                        failures = 0
                         yield told
                 return
             except grpc.aio.AioRpcError as error:

@@ -26,6 +26,7 @@ from sessiond.session.changes import (
     JoinSession,
     MakeLink,
     RevokeLink,
+    RewindSession,
     ShareSession,
     TransferSession,
     UnshareSession,
@@ -224,6 +225,11 @@ def runs_to_wire(runs: Iterable[Run]) -> list[event_pb2.Run]:
 def runs_from_wire(runs: Iterable[event_pb2.Run]) -> tuple[Run, ...]:
     """Return runs of seqs."""
     return tuple(Run(run.first_seq, run.last_seq) for run in runs)
+
+
+def rewind_from_wire(request: live_pb2.RewindSessionRequest) -> RewindSession:
+    """Return what the request asks for."""
+    return RewindSession(request.to_seq)
 
 
 def _rewound_to_wire(event: Rewound) -> event_pb2.Rewound:

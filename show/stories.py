@@ -47,12 +47,14 @@ async def tell(stage: Stage, *, messages: int, chance: random.Random) -> list[To
 
 
 async def _talked(client: Client, messages: int, chance: random.Random) -> str:
-    """A long conversation, and a long message."""
+    """A long conversation, of which the second half was taken back."""
     made = await client.create(workflow_id="chat", metadata={"kind": "talk", "ü": "\u200d"})
     for start in range(0, messages, 50):
         count = min(50, messages - start)
         await asyncio.gather(*(client.append(made.id, chance.choice(TEXTS)) for _ in range(count)))
     await client.append(made.id, "x" * 300_000, metadata={"n": 12345678901234567890, "d": [{}]})
+    await client.rewind(made.id, messages // 2)
+    await client.append(made.id, "From here again.")
     return made.id
 
 

@@ -2,7 +2,7 @@
 
 import { ExportMenu } from "./exporting.js";
 import { html } from "./html.js";
-import { Link } from "./navigation.js";
+import { chatPath, Link } from "./navigation.js";
 import { Avatar, Icon, IconButton, named, Status, Title, UNTITLED } from "./parts.js";
 import { SaveTemplate } from "./save_template.js";
 import { SharingButton } from "./sharing.js";
@@ -11,7 +11,7 @@ const SHOWN = 4;
 
 export function ChatHead({ session }) {
   const { conversation, outbox } = session;
-  const { title, status, currentAgent } = conversation.session;
+  const { title, status, currentAgent, lineage } = conversation.session;
   const isPaused = status === "paused";
   const failed = outbox.items.find(({ kind, state }) => CHANGES.includes(kind) && state === "failed");
   return html`<header class="chat-head">
@@ -34,6 +34,8 @@ export function ChatHead({ session }) {
     <div class="chat-facts">
       <${Status} status=${status} />
       ${currentAgent && html`<span class="chat-agent">with ${named(currentAgent)}</span>`}
+      ${lineage && html`
+        <${Link} class="chat-agent" href=${chatPath(lineage.sessionId)}>forked from another session<//>`}
       <${Present} present=${conversation.present} subject=${session.subject} />
       <${SharingButton} session=${session} />
       ${status !== "completed" && html`
@@ -48,7 +50,7 @@ export function ChatHead({ session }) {
   </header>`;
 }
 
-const CHANGES = ["update", "pause", "resume"];
+const CHANGES = ["update", "pause", "resume", "rewind"];
 
 /** Who else is here. */
 function Present({ present: { members, count }, subject }) {

@@ -2,7 +2,7 @@
 
 import { html, useMemo, useState } from "./html.js";
 import { markdown } from "./markdown.js";
-import { Avatar, Icon, named } from "./parts.js";
+import { Avatar, Icon, IconButton, named } from "./parts.js";
 import { exactTime, timeOfDay } from "./relative_time.js";
 
 const LONG = 20_000; // characters
@@ -32,7 +32,8 @@ export function voiceOf({ sender, agentId }, owner, subject) {
   return owner === subject ? "You" : owner;
 }
 
-export function Message({ message, voice, goesOn }) {
+/** `lookBack` shows the session as it was after this message; null where that is shown already. */
+export function Message({ message, voice, goesOn, lookBack }) {
   const { sender, type, content, timestamp } = message;
   return html`<article
     class="message is-${sender} ${goesOn ? "goes-on" : ""}" data-seq=${message.seq}
@@ -48,6 +49,8 @@ export function Message({ message, voice, goesOn }) {
           <span class="sent" title="Stored"><${Icon} name="check" />Sent</span>`}
       </p>
       <div class="bubble"><${Markdown} text=${content} /></div>
+      ${lookBack && html`
+        <${IconButton} icon="clock" label="As it was after this message" onClick=${lookBack} />`}
     </div>
   </article>`;
 }

@@ -70,6 +70,7 @@ class Chunk extends Component {
           ? html`<${Message}
               key=${item.key} message=${item.message} goesOn=${item.goesOn}
               voice=${voiceOf(item.message, owner, subject)}
+              lookBack=${session.isPast ? null : () => session.lookBack(item.seq)}
             />`
           : html`<${Output}
               key=${item.key} outputId=${item.outputId} output=${item.output} session=${session}

@@ -5,7 +5,9 @@ import { Connection } from "./connection.js";
 import { Conversation } from "./conversation.js";
 import { Model } from "./model.js";
 import { Outbox } from "./outbox.js";
+import { Past } from "./past.js";
 import { path, Problem } from "./rest.js";
+import { toasts } from "./toasts.js";
 
 const TAIL = 100;
 const OLDER = 200;
@@ -16,6 +18,8 @@ export class OpenSession extends Model {
   conversation = new Conversation();
   older = { state: "idle", problem: null };
   isTyping = false;
+  /** How the session was, while that is looked at; null for the present. */
+  past = null;
   #signIn;
   #path;
   #pageToken = "";
@@ -71,6 +75,27 @@ export class OpenSession extends Model {
     this.changed();
   }
 
+  /** Look at the session as it was after an event. */
+  async lookBack(seq) {
+    const past = new Past(this, seq);
+    this.past = past;
+    this.changed();
+    await past.load(this.rest);
+    if (this.past === past) this.changed();
+  }
+
+  /** Look at the present again. */
+  lookAway() {
+    this.past = null;
+    this.changed();
+  }
+
+  /** Take the session back to how it was after an event. */
+  goBack(seq) {
+    this.past = null;
+    this.change("rewind", { toSeq: seq });
+  }
+
   /** Tell others whether this person types. */
   typing(isTyping) {
     const now = Date.now();
@@ -84,7 +109,7 @@ export class OpenSession extends Model {
 
   /** Return the session as a file of this format. */
   async exported(format) {
-    const answer = await this.#rest.open("GET", `${this.#path}/export?format=${format}`);
+    const answer = await this.rest.open("GET", `${this.#path}/export?format=${format}`);
     try {
       return await answer.blob();
     } catch {
@@ -138,12 +163,22 @@ export class OpenSession extends Model {
       const { event, reply, snapshot } = frame;
       conversation.take(frame);
       if (event) outbox.happened(event);
+      if (event?.rewound) this.#wentBack(event);
       if (reply) this.#answered(reply);
       if (snapshot?.last) this.#pageToken = "";
     }
     outbox.shown(conversation.seq);
     this.#loadPosition();
     this.#draw();
+  }
+
+  #wentBack({ seq, actor }) {
+    const who = actor.actingFor || actor.subject;
+    const isMine = who === this.subject;
+    const owns = this.conversation.session?.userId === this.subject;
+    const undo = { label: "Undo", run: () => this.goBack(seq - 1) };
+    const text = `${isMine ? "You" : who} took the session back to how it was.`;
+    toasts.show({ text, action: owns ? undo : undefined });
   }
 
   async #answered(reply) {

@@ -30,7 +30,7 @@ export async function showOutput(session, outputId) {
 export function Output({ outputId, output, session }) {
   const { agentId, stepId, status, content, qualityScore, generatedAt } = output;
   const step = session.conversation.workflow.steps.find(({ id }) => id === stepId);
-  const isPending = status === "pending";
+  const isPending = status === "pending" && !session.isPast;
   const body = html`<${Markdown} text=${content} />`;
   const heading = `${elementId(outputId)}-heading`;
   return html`<section

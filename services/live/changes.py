@@ -14,6 +14,7 @@ from google.protobuf.message import Message
 
 from services.live.hops import Context, Hops, hops_of, name_owner
 from services.live.looking_back import recall
+from services.live.past import past_of
 from services.live.rates import Rates
 from services.live.relay import Lost, NotSent, Relay
 from services.live.request import Answer, Request, RoomClosed, Unsettled
@@ -60,7 +61,6 @@ class ChangeRequest(Protocol):
     DESCRIPTOR: Descriptor
     session_id: str
     op_id: str
-    expected_revision: int
 
     def HasField(self, field_name: Any) -> bool:
         """Return whether an optional field is there."""
@@ -193,7 +193,8 @@ class Changes:
                             return await forward(place, ends_at - loop.time())
                         if place.room.forgotten:
                             await recall(self._router.store, place.room)
-                        again = replace(asked, reply=loop.create_future())
+                        past = await past_of(self._router.store, place.room, asked)
+                        again = replace(asked, reply=loop.create_future(), past=past)
                         answer = await self._router.rooms.submit(session_id, place, again)
                         return place.room, answer
                     except RoomClosed:
@@ -236,7 +237,7 @@ class Changes:
         )
 
 
-def _expected_revision(request: ChangeRequest) -> int | None:
+def _expected_revision(request: Any) -> int | None:
     if "expected_revision" not in request.DESCRIPTOR.fields_by_name:
         return None  # who joins has seen no revision
     return request.expected_revision if request.HasField("expected_revision") else None

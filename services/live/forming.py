@@ -20,12 +20,14 @@ from sessiond.session.events import (
     TurnEnded,
 )
 from sessiond.session.limits import MIB, Limits
+from sessiond.session.rewinding import filled_from
 from sessiond.session.standing import (
     LinkMade,
     LinkRevoked,
     MemberGranted,
     MemberRevoked,
     OwnerTransferred,
+    Rewound,
 )
 from sessiond.session.state import Session
 from sessiond.store.codec import (
@@ -55,7 +57,7 @@ members, and two users with whom the session is shared or no longer."""
 COMMIT_BYTES = MIB
 """Bytes of one commit's records, far under etcd's 1.5 MiB for a transaction."""
 
-_OF_OUTPUTS = (OutputSubmitted, OutputEdited, OutputDecided)
+_OF_OUTPUTS = (OutputSubmitted, OutputEdited, OutputDecided, Rewound)
 _OF_MEMBERS = (MemberGranted, MemberRevoked, LinkMade, LinkRevoked, OwnerTransferred)
 
 INDEX_MOVES_AFTER_MS = 250
@@ -119,8 +121,10 @@ class Forming:
         self._members_changed = False
         self._shared: tuple[SharedWrite, ...] = ()
 
-    def add(self, record: Record, limits: Limits) -> bool:
+    def add(self, record: Record, limits: Limits, past: Session | None = None) -> bool:
         """Take the next record; False when the commit is full, and the record is for the next one.
+
+        `past` is the session as it was where a rewind goes back to: what is large comes from there.
 
         Raises:
             SessionFull: the session has no room for it.
@@ -138,6 +142,8 @@ class Forming:
         else:
             check_room(self._meta.size, size, limits)
         self.session = apply(self.session, record)
+        if isinstance(event, Rewound) and past is not None:
+            self.session = filled_from(self.session, past)
         self.records.append(record)
         self._encoded.append(value)
         self.size = size

@@ -119,6 +119,7 @@ _CHANGES: dict[str, Any] = {
     "begin_turn": event_wire.begin_turn_from_wire,
     "end_turn": event_wire.end_turn_from_wire,
     "cancel": event_wire.cancel_turn_from_wire,
+    "rewind": standing_wire.rewind_from_wire,
     "share": standing_wire.share_from_wire,
     "unshare": standing_wire.unshare_from_wire,
     "make_link": standing_wire.make_link_from_wire,

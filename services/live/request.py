@@ -23,6 +23,7 @@ from sessiond.session.changes import (
     PauseSession,
     ResumeSession,
     RevokeLink,
+    RewindSession,
     ShareSession,
     SubmitOutput,
     TransferSession,
@@ -31,6 +32,7 @@ from sessiond.session.changes import (
     fingerprint,
 )
 from sessiond.session.events import Record
+from sessiond.session.state import Session
 
 OPERATIONS: dict[type[Change], Operation | None] = {
     AppendMessage: Operation.APPEND_MESSAGE,
@@ -45,6 +47,7 @@ OPERATIONS: dict[type[Change], Operation | None] = {
     EndTurn: Operation.TURN,
     CancelTurn: Operation.CANCEL_TURN,
     AbandonTurn: Operation.ABANDON_TURN,
+    RewindSession: Operation.REWIND,
     ShareSession: Operation.SHARE,
     UnshareSession: Operation.SHARE,
     MakeLink: Operation.SHARE,
@@ -77,7 +80,8 @@ class Answer(NamedTuple):
 class Asked:
     """A change that is asked for, by whom, and under which operation id.
 
-    `secret` is that of the link that it makes, where it makes one.
+    `past` is the session as it was where a rewind goes back to; `past.past_of` finds it. `secret`
+    is that of the link that it makes, where it makes one.
     """
 
     change: Change
@@ -85,6 +89,7 @@ class Asked:
     op_id: str
     expected_revision: int | None = None
     hash: bytes = field(default=b"", kw_only=True)
+    past: Session | None = field(default=None, kw_only=True)
     secret: str = field(default="", kw_only=True)
     key: tuple[Actor, str] = field(init=False)
     """What names the change: operation ids belong to their actor."""

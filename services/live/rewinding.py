@@ -8,7 +8,9 @@ import grpc
 
 from services.live.changes import Changes
 from services.live.history import History
-from sessiond.errors import RouteNotFound
+from services.live.request import Answer
+from services.live.room import Room
+from sessiond import standing_wire, wire
 from sessiond.v1 import live_pb2, live_pb2_grpc
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -24,4 +26,11 @@ class RewindServicer(live_pb2_grpc.LiveServiceServicer):
         self, request: live_pb2.RewindSessionRequest, context: Context
     ) -> live_pb2.RewindSessionResponse:
         """Rewind."""
-        raise RouteNotFound
+
+        async def answered(room: Room, answer: Answer) -> live_pb2.RewindSessionResponse:
+            session, messages = await self._history.whole(room)
+            shown = wire.session_to_wire(session, messages)
+            return live_pb2.RewindSessionResponse(session=shown, seq=answer.seq)
+
+        change = standing_wire.rewind_from_wire(request)
+        return await self._changes.carry(request, change, context, answered)

@@ -167,6 +167,19 @@ class Room:
         """Remember the operation ids of changes that were forgotten."""
         self._operations.remember_older(records)
 
+    def check(self, request: Asked) -> bool:
+        """Return whether the caller may ask for this, and has not been answered before.
+
+        It is looked at again when the change is decided: this spares what only a new one needs.
+
+        Raises:
+            SessionNotFound: the caller has nothing to do with the session.
+            PermissionDenied: the caller may not do this.
+            IdempotencyMismatch: its operation id was used for another change.
+        """
+        self._check_access(request.identity, request.operation, self.session)
+        return self._operations.find(request.actor, request.op_id, request.hash) is None
+
     def form(self) -> Formed | None:
         """Decide what waits, and return what is to be written or confirmed; None when nothing is.
 
@@ -301,7 +314,7 @@ class Room:
                     self._waiting.popleft()
                     return forming.deletion(request, self._time(forming.session))
                 record = self._decide(request, forming)
-                if record is not None and not forming.add(record, self._limits):
+                if record is not None and not forming.add(record, self._limits, request.past):
                     break  # the next commit begins with it
                 taken.add(request.key)
                 told: Answer | SessiondError = Answer(forming.session.seq, record)
@@ -351,6 +364,7 @@ class Room:
             new_id=self._new_id,
             limits=self._limits,
             text=self._text_of(session),
+            past=request.past,
             secret_hash=hashlib.sha256(request.secret.encode()).digest() if request.secret else b"",
         )
         if not events:

@@ -20,6 +20,7 @@ from services.live.frames import goaway, refusal, reply
 from services.live.joins import new_secret
 from services.live.looking_back import look_back, recall
 from services.live.outbox import PATIENCE_SECONDS, Outbox
+from services.live.past import past_of
 from services.live.places import Places, Whereabouts
 from services.live.protocol import (
     Action,
@@ -278,6 +279,7 @@ class Stream:
                 if found is not None:
                     change.give(found)
                     return
+            change.past = await past_of(self._around.whereabouts.store, room, change)
             room.submit(change)
             self._around.whereabouts.rooms.wake(place.held)
         except RoomClosed:

@@ -25,6 +25,7 @@ from sessiond.errors import (
     PermissionDenied,
     SessionFull,
     SessionNotFound,
+    TooManySessions,
     Unavailable,
     Violations,
 )
@@ -123,7 +124,7 @@ class Imports:
             session = await self._add_all(copy, change, events)
             if session is not None and session.seq == change.last_seq:
                 await self._check_may_keep(identity, session)
-        except (InvalidArgument, PermissionDenied, SessionFull):
+        except (InvalidArgument, PermissionDenied, SessionFull, TooManySessions):
             # What was refused once is refused for ever: nobody goes on with it.
             await copy.drop()
             raise

@@ -2,7 +2,7 @@
 
 Records never change, so a page need not be read at the revision of the first one: it is enough
 that no page looks beyond the message that was newest then. Such pages never expire, except with
-the session itself.
+the session itself, and where it was rewound since.
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ async def list_messages(
     Raises:
         SessionNotFound: no such session, or not the caller's.
         InvalidArgument: the page token is not one of this query.
-        PageTokenExpired: the session was deleted, and another one made under its id.
+        PageTokenExpired: the session was rewound since, or deleted and another one made under its
+            id.
     """
     for _ in range(_TRIES):
         snapshot, head = await entered(repository, identity, session_id)
@@ -60,10 +61,11 @@ class _Span:
     """What is left to page through: the seqs `first` to `last`, from one end or the other."""
 
     def __init__(
-        self, session_id: str, log_id: int, first: int, last: int, *, newest_first: bool
+        self, session_id: str, head: StoredHead, first: int, last: int, *, newest_first: bool
     ) -> None:
         self.session_id = session_id
-        self.log_id = log_id
+        self.log_id = head.meta.log_id
+        self.rewound_seq = head.conversation.rewound_seq
         self.first = first
         self.last = last
         self.newest_first = newest_first
@@ -76,19 +78,19 @@ class _Span:
         first, last = _FIRST_SEQ, head.last_message_seq
         if page_token:
             query = _query(session_id, newest_first=newest_first)
-            kinds = (int, int, int)
-            log_id, first, last = map(_int, unseal(page_token, query, kinds, field="page_token"))
-            if log_id != head.meta.log_id:
+            facts = unseal(page_token, query, (int, int, int, int), field="page_token")
+            log_id, rewound_seq, first, last = map(_int, facts)
+            if (log_id, rewound_seq) != (head.meta.log_id, head.conversation.rewound_seq):
                 raise PageTokenExpired
             if not _FIRST_SEQ <= first <= last <= head.last_message_seq:
                 raise InvalidArgument.of("page_token", "must be one that this query was given")
-        return cls(session_id, head.meta.log_id, first, last, newest_first=newest_first)
+        return cls(session_id, head, first, last, newest_first=newest_first)
 
     def token_from(self, seq: int) -> str:
         """Return the token of the page that begins with this message."""
         first, last = (self.first, seq) if self.newest_first else (seq, self.last)
         query = _query(self.session_id, newest_first=self.newest_first)
-        return seal(query, [self.log_id, first, last])
+        return seal(query, [self.log_id, self.rewound_seq, first, last])
 
 
 async def _page(

@@ -20,6 +20,7 @@ from services.store.importing import Imports
 from services.store.lists import ListQuery, check_own_list, list_sessions
 from services.store.members import MembersServicer
 from services.store.messages import list_messages
+from services.store.moments import moment_from_wire
 from services.store.repository import Repository
 from services.store.scanning import ScanServicer
 from services.store.sessions import Sessions
@@ -99,8 +100,11 @@ class StoreServicer(
         found = Violations()
         check_session_id(request.session_id, "session_id", found)
         check_tail(tail, "tail", found)
+        moment = moment_from_wire(request, found)
         found.check()
-        return await self._sessions.get(current_identity(), request.session_id, tail=tail)
+        return await self._sessions.get(
+            current_identity(), request.session_id, tail=tail, moment=moment
+        )
 
     async def ListSessions(
         self, request: pb.ListSessionsRequest, context: Context

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
-from contextlib import aclosing
 
 import structlog
 
 from services.store.acquisition import decoded_head
 from services.store.entering import entered
+from services.store.moments import Moment
 from services.store.new_ids import new_session_id
+from services.store.reading import read_session
 from services.store.repository import (
     Committed,
     Creation,
     Existing,
     Repository,
     RevisionCompacted,
-    Snapshot,
 )
 from services.store.space import Space
 from services.store.templates import Templates
-from services.store.transcript import Transcript, add_message
 from services.store.workflows import Workflows
 from sessiond.errors import (
     IdempotencyMismatch,
@@ -43,14 +41,10 @@ from sessiond.session.state import Session
 from sessiond.session.templates import overridden
 from sessiond.store.codec import (
     HeadMeta,
-    StoredHead,
-    decode_outputs,
     decode_record,
     encode_entry,
     encode_head,
     encode_record,
-    load,
-    needed_seqs,
 )
 from sessiond.v1 import session_pb2, store_pb2
 from sessiond.wire import session_to_wire
@@ -137,17 +131,27 @@ class Sessions:
         return (await self.get(identity, session_id, tail=tail)).session
 
     async def get(
-        self, identity: Identity, session_id: str, *, tail: int | None = None
+        self,
+        identity: Identity,
+        session_id: str,
+        *,
+        tail: int | None = None,
+        moment: Moment | None = None,
     ) -> store_pb2.GetSessionResponse:
         """Return the answer with a session and its newest `tail` messages, or all of them.
 
+        At a `moment` of its past it is as it was then. Who may see it, is who may see it now.
+
         Raises:
             SessionNotFound: no such session, or not the caller's.
+            InvalidArgument: it has no such moment.
         """
         for _ in range(_TRIES):
             snapshot, head = await entered(self._repository, identity, session_id)
             try:
-                return await self._read(session_id, snapshot, head, tail)
+                return await read_session(
+                    self._repository, session_id, snapshot, head, tail=tail, moment=moment
+                )
             except RevisionCompacted:
                 continue
         raise Unavailable
@@ -233,52 +237,3 @@ class Sessions:
             raise IdTaken
         if first.hash != record.hash:
             raise IdempotencyMismatch
-
-    async def _read(
-        self, session_id: str, snapshot: Snapshot, head: StoredHead, tail: int | None
-    ) -> store_pb2.GetSessionResponse:
-        wanted = head.message_count if tail is None else min(tail, head.message_count)
-        # Filled where it travels: a session made beside its answer would be copied into it whole.
-        response = store_pb2.GetSessionResponse()
-        session = response.session
-        state, _ = await asyncio.gather(
-            self._state(session_id, snapshot, head),
-            self._add_newest(session, session_id, snapshot, head, wanted),
-        )
-        session.MergeFrom(session_to_wire(state, ()))
-        return response
-
-    async def _state(self, session_id: str, snapshot: Snapshot, head: StoredHead) -> Session:
-        try:
-            outputs = decode_outputs(snapshot.outputs)
-            needed = await self._repository.records_at(
-                session_id, needed_seqs(head, outputs), revision=snapshot.revision
-            )
-            return load(head, outputs, map(decode_record, needed), snapshot.members)
-        except ValueError:
-            _log.exception("session cannot be loaded", session=session_id)
-            raise Internal from None
-
-    async def _add_newest(
-        self,
-        session: session_pb2.Session,
-        session_id: str,
-        snapshot: Snapshot,
-        head: StoredHead,
-        wanted: int,
-    ) -> None:
-        """Add the `wanted` newest messages, oldest first."""
-        messages = session.conversation_history
-        last = head.last_message_seq if wanted else 0
-        transcript = Transcript(self._repository, session_id, snapshot, head)
-        async with aclosing(transcript.backward(1, last, messages=wanted)) as runs:
-            async for run in runs:
-                for record in run:
-                    add_message(messages, record, session_id)
-                if len(messages) >= wanted:
-                    break
-        if len(messages) < wanted:
-            _log.error("messages are missing", session=session_id, found=len(messages))
-            raise Internal
-        del messages[wanted:]
-        messages.reverse()

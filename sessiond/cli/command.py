@@ -19,6 +19,7 @@ from sessiond.cli.failures import CommandFailure
 from sessiond.cli.fork import fork
 from sessiond.cli.importing import import_sessions
 from sessiond.cli.options import end
+from sessiond.cli.rewind import rewind
 from sessiond.cli.watch import watch
 from sessiond.cli.workflows import workflows
 
@@ -33,6 +34,7 @@ app.add_typer(sessions.app, name="sessions")
 app.add_typer(templates.app, name="templates")
 app.command("workflows")(workflows)
 app.command("chat")(chat)
+app.command("rewind")(rewind)
 app.command("watch")(watch)
 app.command("call")(call)
 app.command("share")(sharing.share)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from datetime import UTC, datetime
 from enum import StrEnum
 from itertools import islice
 from typing import Annotated
@@ -103,14 +104,20 @@ def list_sessions(
 def show_session(
     connection: Connection,
     session_id: Annotated[str, typer.Argument(metavar="ID")],
+    *,
     tail: Annotated[
         int | None, typer.Option(min=0, help="So many of the newest messages. Default: all.")
     ] = None,
+    at_seq: Annotated[int | None, typer.Option(min=1, help="As it was after this event.")] = None,
+    at_time: Annotated[
+        str | None, typer.Option(help="As it was at this time, as in 2026-11-29T14:30:00Z.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show one session, with its outputs and messages."""
+    """Show one session, with its outputs and messages; as it is, or as it once was."""
+    moment = None if at_time is None else _time(at_time)
     with connection.sync_client() as client:
-        session = client.get(session_id, tail=tail)
+        session = client.get(session_id, tail=tail, at_seq=at_seq, at_time=moment)
     if as_json:
         sys.stdout.write(json_form.line(session) + "\n")
     else:
@@ -218,6 +225,8 @@ def _show(session: Session) -> None:
     else:
         say(f"  workflow  {session.workflow_id}, with {session.current_agent}\n")
     say(f"  active    {time_text(session.last_active)}\n")
+    if session.HasField("lineage"):
+        say(f"  forked    from {session.lineage.session_id} after {session.lineage.seq}\n")
     if session.user_inputs.text not in ("", "{}"):
         say(f"  inputs    {plain(session.user_inputs.text)}\n")
     if session.metadata:
@@ -244,6 +253,14 @@ def speaker(message: Message, user_id: str) -> tuple[str, str]:
     if sender is Sender.USER:
         return plain(user_id), GREEN
     return plain(message.agent_id or sender.value), CYAN if sender is Sender.AGENT else YELLOW
+
+
+def _time(text: str) -> datetime:
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise CommandFailure(f"--at-time {text} must be a time, as 2026-11-29T14:30:00Z") from None
+    return time.astimezone(UTC)
 
 
 def note(text: str) -> tuple[str, str]:

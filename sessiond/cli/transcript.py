@@ -18,6 +18,7 @@ from sessiond.session.events import (
     TurnBegun,
     TurnEnded,
 )
+from sessiond.session.standing import Rewound
 from sessiond.session.state import (
     Decision,
     Message,
@@ -87,6 +88,8 @@ class Transcript:
                 await self._note(f"{who} paused the session")
             case SessionResumed():
                 await self._note(f"{who} resumed the session")
+            case Rewound(to_seq):
+                await self._note(f"{who} took the session back to {to_seq}")
             case SessionUpdated(title) if title is not None:
                 await self._note(f"the title is now: {one_line(title, 200)}")
             case _:

@@ -151,3 +151,18 @@ class Changes(ABC):
         """Resume the session."""
         request = ResumeSessionRequest(session_id=self.id, op_id=op_id or self.new_op_id())
         return await self._done(ClientFrame(resume=request))
+
+    async def rewind(
+        self, to_seq: int, *, expected_revision: int | None = None, op_id: str | None = None
+    ) -> int:
+        """Go back to how the session was after the event `to_seq`.
+
+        Nothing is lost: a rewind to the revision before takes it back.
+        """
+        request = requests.rewind(
+            self.id,
+            to_seq,
+            op_id=op_id or self.new_op_id(),
+            expected_revision=expected_revision,
+        )
+        return await self._done(ClientFrame(rewind=request))

@@ -88,7 +88,7 @@ async def history(
                 told = reading.came(response)
                 if told is not None:
                     yield told
-                course = attempts()
+                    course = attempts()  # what is told anew is no progress
         except grpc.aio.AioRpcError as error:
             failure: SessiondError = from_rpc_error(error, mutating=False)
         except TimeoutError:

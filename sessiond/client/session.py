@@ -328,7 +328,7 @@ class AttachedSession(Changes, AttachedSharing):
         if self._readers:
             self._show(record, event.ByteSize())
         if self._awaited:
-            self._let_go(record.seq)
+            self._let_go(self.state.seq)
 
     def _end_abandoned(self, progress: TurnProgress) -> None:
         """End a turn whose worker is gone: it gave up while it was begun, or was cancelled."""

@@ -12,7 +12,8 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -28,8 +29,8 @@ from sessiond.client.sync_copies import SyncCopies
 from sessiond.client.sync_sharing import SyncSharing
 from sessiond.client.sync_templates import SyncTemplates
 from sessiond.client.tokens import SyncTokens, subject_of
-from sessiond.client.unary import HISTORY_PAGE
-from sessiond.errors import Unauthenticated
+from sessiond.client.unary import HISTORY_PAGE, HISTORY_TRIES
+from sessiond.errors import PageTokenExpired, Unauthenticated, Unavailable
 from sessiond.numbers import STATUS_NUMBER
 from sessiond.session.state import Decision, MessageType, Sender, Status
 from sessiond.status import from_rpc_error
@@ -43,6 +44,7 @@ from sessiond.v1.live_pb2 import (
     PauseSessionResponse,
     ResumeSessionRequest,
     ResumeSessionResponse,
+    RewindSessionResponse,
     SubmitOutputResponse,
     UpdateSessionResponse,
 )
@@ -51,7 +53,6 @@ from sessiond.v1.session_pb2 import Message, Session, SessionSummary
 from sessiond.v1.store_pb2 import (
     ORDER_ASC,
     ORDER_DESC,
-    GetSessionRequest,
     ListMessagesRequest,
     ListSessionsRequest,
     ListWorkflowsRequest,
@@ -152,18 +153,36 @@ class SyncClient(SyncCopies, SyncSharing, SyncTemplates):
         response = self._ask(self._store, lambda stub: stub.CreateSession, request, changes=True)
         return response.session
 
-    def get(self, session_id: str, *, tail: int | None = None) -> Session:
-        """Load a session with its whole history, read in pages, or its newest `tail` messages."""
-        whole = tail is None
-        request = GetSessionRequest(session_id=session_id, tail=0 if tail is None else tail)
-        response = self._ask(self._store, lambda stub: stub.GetSession, request)
-        session = response.session
-        if whole:
-            for message in self.messages(session_id, page_size=HISTORY_PAGE):
-                if message.seq > session.revision:
-                    break
-                session.conversation_history.append(message)
-        return session
+    def get(
+        self,
+        session_id: str,
+        *,
+        tail: int | None = None,
+        at_seq: int | None = None,
+        at_time: datetime | None = None,
+    ) -> Session:
+        """Load a session with its whole history, or its newest `tail` messages.
+
+        It is as it was after the event `at_seq`, or at the time `at_time`, where one is given. The
+        history of the present is read in pages.
+        """
+        if tail is not None or at_seq is not None or at_time is not None:
+            request = requests.get(session_id, tail=tail, at_seq=at_seq, at_time=at_time)
+            return (self._ask(self._store, lambda stub: stub.GetSession, request)).session
+        for _ in range(HISTORY_TRIES):
+            request = requests.get(session_id, tail=1, at_seq=None, at_time=None)
+            response = self._ask(self._store, lambda stub: stub.GetSession, request)
+            session, history = response.session, response.session.conversation_history
+            newest = [message.seq for message in history]
+            del history[:]
+            with suppress(PageTokenExpired):
+                for message in self.messages(session_id, page_size=HISTORY_PAGE):
+                    if message.seq > session.revision:
+                        break
+                    history.append(message)
+                if [message.seq for message in history[-1:]] == newest:
+                    return session  # otherwise it was rewound meanwhile
+        raise Unavailable("The session goes back and forth; try again.")
 
     def list(
         self,
@@ -229,7 +248,7 @@ class SyncClient(SyncCopies, SyncSharing, SyncTemplates):
                     told = reading.came(response)
                     if told is not None:
                         yield told
-                    attempts = self._attempts(self._store)
+                        attempts = self._attempts(self._store)
                 return
             except grpc.RpcError as error:
                 failed: Any = error
@@ -372,6 +391,26 @@ class SyncClient(SyncCopies, SyncSharing, SyncTemplates):
         """Resume a session."""
         request = ResumeSessionRequest(session_id=session_id, op_id=op_id or new_op_id())
         return self._change(lambda stub: stub.ResumeSession, request)
+
+    def rewind(
+        self,
+        session_id: str,
+        to_seq: int,
+        *,
+        expected_revision: int | None = None,
+        op_id: str | None = None,
+    ) -> RewindSessionResponse:
+        """Go back to how a session was after the event `to_seq`.
+
+        Nothing is lost: a rewind to the revision before takes it back.
+        """
+        request = requests.rewind(
+            session_id,
+            to_seq,
+            op_id=op_id or new_op_id(),
+            expected_revision=expected_revision,
+        )
+        return self._change(lambda stub: stub.RewindSession, request)
 
     def delete(
         self,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import grpc
@@ -19,7 +21,7 @@ from sessiond.client.sharing import SharingCalls
 from sessiond.client.sharing_requests import LIST_SCOPE, Scope
 from sessiond.client.templates import TemplateCalls
 from sessiond.client.tokens import Tokens, subject_of
-from sessiond.errors import Unauthenticated
+from sessiond.errors import PageTokenExpired, Unauthenticated, Unavailable
 from sessiond.numbers import STATUS_NUMBER
 from sessiond.session.state import Decision, MessageType, Sender, Status
 from sessiond.status import from_rpc_error
@@ -33,6 +35,7 @@ from sessiond.v1.live_pb2 import (
     PauseSessionResponse,
     ResumeSessionRequest,
     ResumeSessionResponse,
+    RewindSessionResponse,
     SubmitOutputResponse,
     UpdateSessionResponse,
 )
@@ -40,7 +43,6 @@ from sessiond.v1.session_pb2 import Message, Session, SessionSummary
 from sessiond.v1.store_pb2 import (
     ORDER_ASC,
     ORDER_DESC,
-    GetSessionRequest,
     ListMessagesRequest,
     ListSessionsRequest,
     ListWorkflowsRequest,
@@ -57,6 +59,9 @@ Response = TypeVar("Response")
 
 HISTORY_PAGE = 1000
 """Messages of one page; a page also ends at 4 MiB."""
+
+HISTORY_TRIES = 3
+"""How often a history is begun that is rewound while it is read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,18 +124,36 @@ class UnaryCalls(CopyCalls, SharingCalls, TemplateCalls):
         )
         return response.session
 
-    async def get(self, session_id: str, *, tail: int | None = None) -> Session:
-        """Load a session with its whole history, read in pages, or its newest `tail` messages."""
-        whole = tail is None
-        request = GetSessionRequest(session_id=session_id, tail=0 if tail is None else tail)
-        response = await self._ask(self._store, lambda stub: stub.GetSession, request)
-        session = response.session
-        if whole:
-            async for message in self.messages(session_id, page_size=HISTORY_PAGE):
-                if message.seq > session.revision:
-                    break
-                session.conversation_history.append(message)
-        return session
+    async def get(
+        self,
+        session_id: str,
+        *,
+        tail: int | None = None,
+        at_seq: int | None = None,
+        at_time: datetime | None = None,
+    ) -> Session:
+        """Load a session with its whole history, or its newest `tail` messages.
+
+        It is as it was after the event `at_seq`, or at the time `at_time`, where one is given. The
+        history of the present is read in pages.
+        """
+        if tail is not None or at_seq is not None or at_time is not None:
+            request = requests.get(session_id, tail=tail, at_seq=at_seq, at_time=at_time)
+            return (await self._ask(self._store, lambda stub: stub.GetSession, request)).session
+        for _ in range(HISTORY_TRIES):
+            request = requests.get(session_id, tail=1, at_seq=None, at_time=None)
+            response = await self._ask(self._store, lambda stub: stub.GetSession, request)
+            session, history = response.session, response.session.conversation_history
+            newest = [message.seq for message in history]
+            del history[:]
+            with suppress(PageTokenExpired):
+                async for message in self.messages(session_id, page_size=HISTORY_PAGE):
+                    if message.seq > session.revision:
+                        break
+                    history.append(message)
+                if [message.seq for message in history[-1:]] == newest:
+                    return session  # otherwise it was rewound meanwhile
+        raise Unavailable("The session goes back and forth; try again.")
 
     async def list(
         self,
@@ -330,6 +353,26 @@ class UnaryCalls(CopyCalls, SharingCalls, TemplateCalls):
             session_id=session_id, op_id=op_id or self._caller.new_op_id()
         )
         return await self._change(lambda stub: stub.ResumeSession, request)
+
+    async def rewind(
+        self,
+        session_id: str,
+        to_seq: int,
+        *,
+        expected_revision: int | None = None,
+        op_id: str | None = None,
+    ) -> RewindSessionResponse:
+        """Go back to how a session was after the event `to_seq`.
+
+        Nothing is lost: a rewind to the revision before takes it back.
+        """
+        request = requests.rewind(
+            session_id,
+            to_seq,
+            op_id=op_id or self._caller.new_op_id(),
+            expected_revision=expected_revision,
+        )
+        return await self._change(lambda stub: stub.RewindSession, request)
 
     async def delete(
         self,

@@ -183,9 +183,6 @@ def read_export(stream: BinaryIO) -> Iterator[SessionSummary | HistoryEvent]:
     reader.finish()
 
 
-read_json = read_ndjson = read_export
-
-
 def _session(data: bytes) -> SessionSummary:
     found = parse(data, depth=_DEPTH, what="header")
     violations = Violations()

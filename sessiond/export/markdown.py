@@ -20,8 +20,10 @@ _ACTIVE = re.compile(r"([\\`*_\[\]<>&~|$#])")
 # A space without width says nothing to a reader, in running text as in code, and no parser takes
 # what follows it for a tag or an image. To escape it would need one that knows code from text.
 _TAG_OR_IMAGE = re.compile(r"<(?=[A-Za-z/!?])|!(?=\[)")
-# JSON may hold these as they are, YAML may not.
-_NOT_IN_YAML = re.compile("[\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\ufffe\uffff]")
+# JSON may hold these as they are, YAML may not; and not all who show Markdown know front matter.
+_ESCAPED = re.compile(
+    "[<\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\ufffe\uffff]|!(?=\\[)"
+)
 
 _DECIDED = {OutputStatus.APPROVED: "Approved", OutputStatus.REJECTED: "Rejected"}
 
@@ -48,9 +50,7 @@ def _front_matter(story: Story) -> str:
     # YAML holds JSON: each fact is spelled as REST spells it.
     facts = orjson.loads(to_json(story.session))
     spelled = (f"{name}: {json.dumps(fact, ensure_ascii=False)}" for name, fact in facts.items())
-    lines = "\n".join(
-        _NOT_IN_YAML.sub(lambda bad: f"\\u{ord(bad[0]):04x}", each) for each in spelled
-    )
+    lines = "\n".join(_ESCAPED.sub(lambda bad: f"\\u{ord(bad[0]):04x}", each) for each in spelled)
     return f"---\n{lines}\n---\n"
 
 

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from enum import StrEnum
 
-from sessiond.errors import FormatUnavailable, Internal
+from sessiond.errors import FormatUnavailable, Internal, Unavailable
 from sessiond.export.format import JsonWriter, NdjsonWriter, Writer
 from sessiond.export.markdown import markdown
 from sessiond.export.story import Story
 from sessiond.v1.session_pb2 import SessionSummary
-from sessiond.v1.store_pb2 import ReadHistoryResponse
+from sessiond.v1.store_pb2 import HistoryEvent, ReadHistoryResponse
 
 History = AsyncGenerator[ReadHistoryResponse, None]
 """A session, and then its events in order: what `ReadHistory` answers."""
+
+_Events = AsyncGenerator[Sequence[HistoryEvent], None]
 
 MOST_MESSAGES = 10_000
 """Of a session that becomes a PDF, unless another number is given."""
@@ -60,32 +61,47 @@ async def chunks(
         first = await anext(parts, None)
         if first is None or not first.HasField("session"):
             raise Internal
+        session, events = first.session, _events(first, parts)
         match form:
             case Format.JSON:
-                document = _as_it_comes(JsonWriter(), first, parts)
+                document = _as_it_comes(JsonWriter(), session, events)
             case Format.NDJSON:
-                document = _as_it_comes(NdjsonWriter(), first, parts)
+                document = _as_it_comes(NdjsonWriter(), session, events)
             case Format.MARKDOWN:
-                document = _markdown(first, parts)
+                document = _markdown(session, events)
             case Format.PDF:
-                document = _pdf(first, parts, most_messages)
+                document = _pdf(session, events, most_messages)
         async with aclosing(document) as pieces:
             async for piece in pieces:
                 yield piece
 
 
-async def _as_it_comes(
-    writer: Writer, first: ReadHistoryResponse, parts: History
-) -> AsyncGenerator[bytes, None]:
-    yield writer.begin(first.session) + b"".join(map(writer.event, first.events))
+async def _events(first: ReadHistoryResponse, parts: History) -> _Events:
+    """Yield the events as they come, and raise where they are not all."""
+    seq = 0
+    if first.events:
+        seq = first.events[-1].event.seq
+        yield first.events
     async for part in parts:
-        yield b"".join(map(writer.event, part.events))
+        if part.events:
+            seq = part.events[-1].event.seq
+            yield part.events
+    if seq != first.session.revision:
+        raise Unavailable("The history ended too early.")
+
+
+async def _as_it_comes(
+    writer: Writer, session: SessionSummary, events: _Events
+) -> AsyncGenerator[bytes, None]:
+    yield writer.begin(session)
+    async for run in events:
+        yield b"".join(map(writer.event, run))
     yield writer.end()
 
 
-async def _markdown(first: ReadHistoryResponse, parts: History) -> AsyncGenerator[bytes, None]:
-    with Story(first.session) as story:
-        await _told(story, first, parts)
+async def _markdown(session: SessionSummary, events: _Events) -> AsyncGenerator[bytes, None]:
+    with Story(session) as story:
+        await _told(story, events)
         waits: list[bytes] = []
         size = 0
         for part in markdown(story):
@@ -99,7 +115,7 @@ async def _markdown(first: ReadHistoryResponse, parts: History) -> AsyncGenerato
 
 
 async def _pdf(
-    first: ReadHistoryResponse, parts: History, most_messages: int
+    session: SessionSummary, events: _Events, most_messages: int
 ) -> AsyncGenerator[bytes, None]:
     try:
         from sessiond.export.pdf import render
@@ -107,20 +123,18 @@ async def _pdf(
         raise FormatUnavailable(
             "This installation makes no PDF: the extra `pdf` is not installed."
         ) from None
-    _check_length(first.session, most_messages)
-    with Story(first.session) as story:
-        await _told(story, first, parts)
-        made = await asyncio.to_thread(render, story)
+    _check_length(session, most_messages)
+    with Story(session) as story:
+        await _told(story, events)
+        made = await render(story)
     with made as pdf:
         while piece := pdf.read(_CHUNK):
             yield piece
 
 
-async def _told(story: Story, first: ReadHistoryResponse, parts: History) -> None:
-    for event in first.events:
-        story.add(event)
-    async for part in parts:
-        for event in part.events:
+async def _told(story: Story, events: _Events) -> None:
+    async for run in events:
+        for event in run:
             story.add(event)
 
 

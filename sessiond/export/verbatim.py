@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from typing import Any
 
 from google.protobuf.message import Message
 
@@ -27,7 +28,8 @@ def keep_texts(message: Message, text: str) -> None:
 
 def _walk(message: Message, text: str, at: int) -> int:
     """Go through the object that begins here; return where it ends."""
-    fields = {field.json_name: field for field in message.DESCRIPTOR.fields}
+    kind: Any = message.DESCRIPTOR
+    fields = {field.json_name: field for field in kind.fields}
     at = _after_space(text, at + 1)
     while text[at] != "}":
         key, at = _decode(text, at)

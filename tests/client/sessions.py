@@ -41,7 +41,10 @@ class Attachment:
 
 @dataclass(eq=False)
 class StoredSession:
-    """One session. A cursor before `oldest` is not served."""
+    """One session. A cursor before `oldest` is not served.
+
+    `undone` are the seqs of messages that rewinds took away; none comes back.
+    """
 
     id: str
     log_id: str = LOG_ID
@@ -51,6 +54,7 @@ class StoredSession:
     attachments: list[Attachment] = field(default_factory=list)
     turn: RunningTurn | None = None
     oldest: int = 0
+    undone: set[int] = field(default_factory=set)
     owner: str | None = None
     refuse: dict[str, list[SessiondError]] = field(default_factory=dict)
     presence: list[bool] = field(default_factory=list)
@@ -133,6 +137,23 @@ class StoredSession:
             ended.message.timestamp.FromMilliseconds(1_700_000_000_000 + self.head + 1)
         return self.happen(event_pb2.Event(turn_ended=ended), op_id)
 
+    def rewind(self, to_seq: int, op_id: str = "") -> int:
+        """Undo the messages after an event, and show everyone what is left, anew."""
+        self.undone |= set(range(to_seq + 1, self.head + 1))
+        rewound = event_pb2.Rewound(
+            to_seq=to_seq, status=session_pb2.SESSION_STATUS_ACTIVE, inputs_seq=1
+        )
+        seq = self.happen(event_pb2.Event(rewound=rewound), op_id)
+        self.oldest = seq + 1
+        for attachment in self.attachments:
+            reset = live_pb2.Reset(session_id=self.id, reason="REWOUND")
+            attachment.say(ServerFrame(reset=reset))
+            for part in self.snapshot(50):
+                attachment.say(part)
+            caught_up = live_pb2.CaughtUp(session_id=self.id, seq=seq)
+            attachment.say(ServerFrame(caught_up=caught_up))
+        return seq
+
     def move(self) -> None:
         """Let the owner die: what is not stored is gone, and everyone is told to come back."""
         if self.turn is not None:
@@ -171,6 +192,7 @@ class StoredSession:
             else event.message_appended.message
             for event in self.events
             if event.HasField("message_appended") or event.turn_ended.HasField("message")
+            if event.seq not in self.undone
         ]
         state.state.message_count = len(messages)
         if messages:
@@ -354,6 +376,8 @@ class Conversation:
         elif kind == "update":
             updated = event_pb2.SessionUpdated(title=frame.update.title, title_given=True)
             reply.seq = session.happen(event_pb2.Event(session_updated=updated), reply.op_id)
+        elif kind == "rewind":
+            reply.seq = session.rewind(frame.rewind.to_seq, reply.op_id)
         elif kind == "pause":
             paused = event_pb2.Event(session_paused=event_pb2.SessionPaused())
             reply.seq = session.happen(paused, reply.op_id)

@@ -20,6 +20,7 @@ from sessiond.errors import (
     Unavailable,
 )
 from sessiond.session.events import MessageAppended, Record, SessionPaused, SessionUpdated
+from sessiond.session.standing import Rewound
 from sessiond.session.state import Status
 from sessiond.v1 import live_pb2
 from sessiond.v1.live_pb2 import Goaway, ServerFrame
@@ -329,3 +330,57 @@ async def test_readers_are_independent(client: Client) -> None:
         seen = [await anext(later), await anext(later)]
         assert [each.seq for each in seen if isinstance(each, Record)] == [2, 3]
         assert (await anext(third)).seq == 3
+
+
+async def test_a_rewind_loads_the_session_anew(client: Client, sessions: Sessions) -> None:
+    """Who asks finds it done; who reads sees it happen, and then that all was loaded."""
+    for content in ("one", "two", "three"):
+        sessions["s"].append(content)
+    async with client.attach("s") as session:
+        events = session.events()
+        assert await session.rewind(2) == 5
+        assert session.state.seq == 5
+        assert [message.content for message in session.messages] == ["one"]
+        happened = await anext(events)
+        assert isinstance(happened, Record)
+        assert isinstance(happened.event, Rewound)
+        assert happened.event.to_seq == 2
+        assert await anext(events) == Reset("REWOUND", 5)
+        await session.append("another way")
+        happened = await anext(events)
+        assert isinstance(happened, Record)
+        assert happened.seq == 6
+        assert [message.content for message in session.messages] == ["one", "another way"]
+        assert session.state.message_count == 2
+
+
+async def test_a_rewind_that_is_told_twice_is_done_once(client: Client, sessions: Sessions) -> None:
+    """By its operation id."""
+    sessions["s"].append("one")
+    async with client.attach("s") as session:
+        assert await session.rewind(1, op_id="r") == 3
+        assert await session.rewind(1, op_id="r") == 3
+    assert sessions["s"].head == 3
+
+
+async def test_a_connection_that_breaks_at_a_rewind_leaves_nothing_half_done(
+    client: Client, sessions: Sessions
+) -> None:
+    """The event came and the snapshot did not: it comes on the next attachment."""
+    stored = sessions["s"]
+    stored.append("one")
+    stored.append("two")
+    async with client.attach("s") as session:
+        events = session.events()
+        attachments, stored.attachments = stored.attachments, []
+        stored.rewind(2)
+        for attachment in attachments:
+            attachment.say(ServerFrame(event=stored.events[-1]))
+        stored.attachments = attachments
+        assert isinstance((await anext(events)), Record)
+        assert [message.content for message in session.messages] == ["one", "two"]
+        stored.move()
+        reset = await anext(events)
+        assert isinstance(reset, Reset)
+        assert reset.seq == 4
+        assert [message.content for message in session.messages] == ["one"]

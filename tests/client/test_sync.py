@@ -19,6 +19,7 @@ from sessiond.errors import (
     Unauthenticated,
     Unavailable,
 )
+from sessiond.session.access import MemberRole
 from sessiond.session.state import Decision, Status
 from sessiond.status import DETAILS_KEY, to_status
 from sessiond.v1 import event_pb2, live_pb2, session_pb2, store_pb2
@@ -142,12 +143,24 @@ def test_each_change_has_a_method(pool: ThreadPoolExecutor, channels: dict[str, 
         )
         ask(pool.submit(client.pause, "s"), "PauseSession", live_pb2.PauseSessionResponse())
         ask(pool.submit(client.resume, "s"), "ResumeSession", live_pb2.ResumeSessionResponse())
+        rewinding = pool.submit(client.rewind, "s", 3, expected_revision=9)
+        request = ask(rewinding, "RewindSession", live_pb2.RewindSessionResponse())
+        assert (request.to_seq, request.expected_revision) == (3, 9)
         ask(pool.submit(client.delete, "s"), "DeleteSession", live_pb2.DeleteSessionResponse())
+        sharing = pool.submit(client.share, "s", "bob", MemberRole.EDITOR)
+        request = ask(sharing, "ShareSession", live_pb2.ShareSessionResponse())
+        assert request.role == session_pb2.MEMBER_ROLE_EDITOR
+        linking = pool.submit(client.make_link, "s", MemberRole.VIEWER)
+        request = ask(linking, "MakeLink", live_pb2.MakeLinkResponse())
+        assert (len(request.secret), request.HasField("expires_at")) == (43, False)
+        ask(pool.submit(client.join, "s", "x"), "JoinSession", live_pb2.JoinSessionResponse())
+        giving = pool.submit(client.transfer, "s", "bob")
+        ask(giving, "TransferSession", live_pb2.TransferSessionResponse())
         created = store_pb2.CreateSessionResponse(session=session_pb2.Session(id="new"))
         ask(pool.submit(client.create, id="new"), "CreateSession", created, STORE)
         assert asked[-1][0].result(10).id == "new"
-        for future, request, _, response in asked[:-2]:
-            assert future.result(10) == response
+        for future, request, method, response in asked[:-1]:
+            assert future.result(10) == (None if method == "DeleteSession" else response)
             assert request.session_id == "s"
             assert len(request.op_id) == 32
 
@@ -208,9 +221,9 @@ def test_lists_and_histories_go_on_over_pages(
         assert listing.result(10) == ["a", "b"]
 
         loading = pool.submit(client.get, "s")
-        session = session_pb2.Session(id="s", revision=3)
-        one.answer(STORE, "GetSession", store_pb2.GetSessionResponse(session=session))
         messages = [session_pb2.Message(seq=seq) for seq in (2, 3, 4)]
+        session = session_pb2.Session(id="s", revision=3, conversation_history=messages[1:2])
+        one.answer(STORE, "GetSession", store_pb2.GetSessionResponse(session=session))
         one.answer(STORE, "ListMessages", store_pb2.ListMessagesResponse(messages=messages))
         loaded = loading.result(10)
         assert [message.seq for message in loaded.conversation_history] == [2, 3]

@@ -24,6 +24,7 @@ ROUTES = [
     ("PATCH", "/api/sessions/s1", "UpdateSession", {"title": "t"}, 200),
     ("PUT", "/api/sessions/s1/pause", "PauseSession", None, 200),
     ("PUT", "/api/sessions/s1/resume", "ResumeSession", None, 200),
+    ("PUT", "/api/sessions/s1/rewind", "RewindSession", {"toSeq": 3}, 200),
     ("PUT", "/api/chat/s1/approve", "ApproveOutput", None, 200),
     ("POST", "/api/chat/s1/messages", "AppendMessage", {"content": "hi"}, 201),
     ("POST", "/api/chat/s1/outputs", "SubmitOutput", {"content": "hi"}, 201),

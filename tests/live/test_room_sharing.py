@@ -16,7 +16,7 @@ from sessiond.errors import (
     SessionNotFound,
     TurnNotFound,
 )
-from sessiond.session.access import Identity, MemberRole
+from sessiond.session.access import Identity, MemberRole, Role
 from sessiond.session.changes import (
     AppendMessage,
     BeginTurn,
@@ -39,6 +39,7 @@ from tests.live.rooms import ALICE, BOB, House, commit, confirmed, formed
 
 EDITOR, VIEWER = MemberRole.EDITOR, MemberRole.VIEWER
 CAROL = Identity("carol")
+FOR_BOB = Identity("crm", Role.SERVICE, acting_for="bob")
 
 
 def refusal(room: Room, change: Change, op_id: str, identity: Identity) -> Exception:
@@ -163,8 +164,8 @@ async def test_a_worker_that_may_no_longer_write_is_away() -> None:
     house = House()
     room = house.room()
     made(room, ShareSession("bob", EDITOR), "1")
-    bob = Reader(room, BOB)
-    turn = room.take_up(made(room, BeginTurn(), "2", BOB), bob.attachment)
+    bob = Reader(room, FOR_BOB)
+    turn = room.take_up(made(room, BeginTurn(), "2", FOR_BOB), bob.attachment)
     room.write(bob.attachment, turn.turn_id, 0, "So far")
     made(room, ShareSession("bob", VIEWER), "3")
     with pytest.raises(TurnNotFound):

@@ -535,3 +535,28 @@ async def test_a_deleted_session_ends_for_readers_everywhere_once(
                 assert (goaway.reason, goaway.reconnect) == ("SESSION_NOT_FOUND", False)
                 await each.client.say(pb.ClientFrame(ping=pb.Ping(payload="p")))
                 assert (await each.client.hear("pong")).payload == "p"
+
+
+async def test_a_rewind_reaches_those_who_follow_through_other_lives(
+    house: House, ports: Iterator[int]
+) -> None:
+    """The owner reads the past, whoever was asked; what it shows anew is passed on as it comes."""
+    await house.kept.make()
+    async with replicas(house, ports, 2) as started:
+        owner, (asking,) = await elsewhere(started)
+        await filled(owner, 3)
+        async with client(owner) as one, client(asking) as two:
+            readers = [Follower(each) for each in (one, two)]
+            for reader in readers:
+                await reader.begin()
+                await reader.caught_up()
+            request = pb.RewindSessionRequest(session_id="s1", to_seq=2, op_id="r")
+            answer = await asking.stub.RewindSession(request, metadata=calling())
+            assert answer.seq == answer.session.revision == 5
+            assert len(answer.session.conversation_history) == 1
+            again = await owner.stub.RewindSession(request, metadata=calling())
+            assert again == answer
+            await owner.say("then")
+            for reader in readers:
+                await reader.upto(6)
+                assert (reader.resets, reader.goaways) == (["REWOUND"], [])

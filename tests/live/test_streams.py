@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
 from collections.abc import AsyncIterator
+from typing import Any
 
 import grpc
 import pytest
@@ -17,7 +19,7 @@ from sessiond.store.codec import decode_draft
 from sessiond.v1 import live_pb2 as pb
 from tests.live.kept import PATIENCE, Gate, Losses
 from tests.live.standing import House
-from tests.live.streaming import serving, token
+from tests.live.streaming import Client, serving, token
 
 
 async def log_of(house: House) -> str:
@@ -551,3 +553,62 @@ async def test_a_thousand_attaches_and_no_more(house: House) -> None:
             reasons[goaway.reason] = reasons.get(goaway.reason, 0) + 1
         assert set(reasons) <= {"SESSION_NOT_FOUND", "TOO_MANY_ATTACHED"}
         assert reasons["SESSION_NOT_FOUND"] >= 5
+
+
+async def test_a_rewind_shows_everybody_the_session_anew(house: House) -> None:
+    """Who asked gets the seq of it; all see it happen, then the session, and what follows."""
+    async with serving(house) as live, live.client() as reader, live.client() as writer:
+        await house.kept.make()
+        for content in ("one", "two", "three"):
+            await live.live.append(content)
+        await reader.follow()
+        await writer.follow()
+        rewind = pb.RewindSessionRequest(session_id="s1", to_seq=2, op_id="r")
+        await writer.say(pb.ClientFrame(rewind=rewind))
+        assert (await writer.until("reply")).seq == 5
+        for client in (reader, writer):
+            if client is reader:
+                assert (await client.hear("event")).rewound.to_seq == 2
+            assert (await client.hear("reset")).reason == "REWOUND"
+            state = await client.hear("snapshot")
+            assert (state.seq, state.state.message_count, state.state.rewound_seq) == (5, 1, 5)
+            messages = await client.hear("snapshot")
+            assert [each.content for each in messages.messages.messages] == ["one"]
+            assert messages.last
+            assert (await client.hear("caught_up")).seq == 5
+        await live.live.append("another way")
+        for client in (reader, writer):
+            assert (await client.hear("event")).seq == 6
+        # Said again, it was done already, however far the session is by now.
+        await writer.say(pb.ClientFrame(rewind=rewind, since=4))
+        assert (await writer.hear("reply")).seq == 5
+
+
+async def test_a_rewind_that_the_rules_refuse_changes_nothing(house: House) -> None:
+    """No such event, a running turn, another revision, another's session: each has its name."""
+    async with (
+        serving(house) as live,
+        live.client() as owner,
+        live.client("w", role="agent", agents=["writer"]) as agent,
+    ):
+        await house.kept.make()
+        await live.live.append("one")
+        await owner.follow()
+        await agent.follow()
+
+        async def refused(client: Client, **fields: Any) -> str:
+            asked = {"session_id": "s1", "to_seq": 1, "op_id": secrets.token_hex(8)} | fields
+            await client.say(pb.ClientFrame(rewind=pb.RewindSessionRequest(**asked)))
+            reply = await client.until("reply")
+            return str(reply.error.code)
+
+        for to_seq in (-1, 0, 3, 1 << 60):
+            assert await refused(owner, to_seq=to_seq) == "INVALID_ARGUMENT"
+        assert await refused(owner, expected_revision=1) == "STALE_REVISION"
+        assert await refused(agent) == "PERMISSION_DENIED"
+        begin = pb.BeginTurn(session_id="s1", op_id="t")
+        await agent.say(pb.ClientFrame(begin_turn=begin))
+        assert (await agent.until("reply")).turn.turn_id
+        assert await refused(owner) == "TURN_ACTIVE"
+        assert live.live.rooms.held("s1") is not None
+        assert (await house.kept.head()).seq == 3

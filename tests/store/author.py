@@ -19,10 +19,11 @@ from services.store.repository import (
 )
 from sessiond.session.access import Identity, Role
 from sessiond.session.apply import apply
-from sessiond.session.changes import AppendMessage, BeginTurn, Change
+from sessiond.session.changes import AppendMessage, BeginTurn, Change, RewindSession
 from sessiond.session.decide import decide
 from sessiond.session.events import Record, TurnEnded
 from sessiond.session.limits import DEFAULT_LIMITS
+from sessiond.session.rewinding import fill, filled_from, fold
 from sessiond.session.state import Session
 from sessiond.store.codec import (
     Tombstone,
@@ -109,6 +110,7 @@ class Author:
         ended_turn = ""
         for change in changes:
             self.now_ms += apart_ms
+            past = await self._past(session_id, snapshot, change)
             events = decide(
                 session,
                 change,
@@ -117,6 +119,7 @@ class Author:
                 new_id=lambda: f"id-{next(self._ids)}",
                 limits=DEFAULT_LIMITS,
                 text=text,
+                past=past,
                 secret_hash=hashlib.sha256(SECRET.encode()).digest(),
             )
             for event in events:
@@ -129,6 +132,8 @@ class Author:
                     instance=self.instance,
                 )
                 session = apply(session, record)
+                if past is not None:
+                    session = filled_from(session, past)
                 records.append(encode_record(record))
                 if isinstance(event, TurnEnded):
                     ended_turn = event.turn_id
@@ -167,6 +172,16 @@ class Author:
             ),
         )
         return commit, session
+
+    async def _past(self, session_id: str, snapshot: Snapshot, change: Change) -> Session | None:
+        """Return the session as it was where a rewind goes back to."""
+        if not isinstance(change, RewindSession):
+            return None
+        stored = await self.repository.records(
+            session_id, 1, change.to_seq, revision=snapshot.revision
+        )
+        records = [*map(decode_record, stored)]
+        return fill(fold(None, records), records)
 
     async def begin_turn(self, session_id: str) -> str:
         """Begin a turn as a service, and return its id."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import pytest
 from cluster.etcd import Place, etcd_parts
 from cluster.etcd_binary import EtcdBinary
 from cluster.supervisor import Cluster
+from services.store.doctor.examination import ABANDONED_MS
 from services.store.doctor.findings import Kind
 from services.store.etcd.client import EtcdClient
 from services.store.etcd.doctor.command import Ending, examine_all, renew_logs
@@ -23,19 +25,22 @@ from services.store.etcd.errors import Compacted
 from services.store.etcd.repository import EtcdRepository
 from services.store.etcd.transactions import read
 from services.store.keys import Keys
-from services.store.repository import Committed
-from sessiond.session.access import Identity
+from services.store.repository import Committed, CopyPiece
+from sessiond.session.access import Identity, MemberRole
 from sessiond.session.changes import (
     AppendMessage,
     ApproveOutput,
     CreateSession,
     EndTurn,
+    ShareSession,
     SubmitOutput,
     UpdateSession,
 )
+from sessiond.store.codec import Building, encode_building_head
 from sessiond.store.v1 import records_pb2 as pb
 from tests.store.author import CRM, Author
 from tests.store.conftest import Clock, sessions_of
+from tests.store.copying import Copier, history_of
 
 
 @dataclass
@@ -108,6 +113,7 @@ async def ward(etcd: Cluster, namespace: str) -> AsyncIterator[Ward]:
         assert await repository.commit([await author.draft_of("turn", "Once", " upon")]) == [
             Committed()
         ]
+        await author.change("chat.2", ShareSession("bob", MemberRole.VIEWER))
         await author.say("gone", "soon")
         assert await author.delete("gone") == Committed()
         yield ward
@@ -179,6 +185,29 @@ async def _leave_draft(ward: Ward) -> None:
     await ward.etcd.put(ward.keys.draft("chat", "t-9", 2), b"")
 
 
+async def _share_with_a_stranger(ward: Ward) -> None:
+    await ward.etcd.put(ward.keys.shared("carol", "chat.2"), b"")
+
+
+async def _share_nothing(ward: Ward) -> None:
+    await ward.etcd.put(ward.keys.shared("bob", "never"), b"")
+
+
+async def _lose_share(ward: Ward) -> None:
+    await ward.etcd.delete(ward.keys.shared("bob", "chat.2"))
+
+
+async def _abandon_copy(ward: Ward, *, rested_ms: int = ABANDONED_MS + 60_000) -> None:
+    now_ms = time.time_ns() // 1_000_000
+    building = Building(Identity("alice").actor, "op", b"", now_ms - rested_ms)
+    repository = ward.author.repository
+    first = encode_building_head(9, building)
+    assert await repository.begin_copy("copy", first) == Committed()
+    head = encode_building_head(9, building, seq=2, size=6)
+    piece = CopyPiece("copy", first, head, 1, (b"one", b"two"))
+    assert await repository.write_copy(piece) == Committed()
+
+
 async def _leave_record(ward: Ward) -> None:
     await ward.etcd.put(ward.keys.event("gone", 1), await ward.value(ward.keys.event("chat", 1)))
 
@@ -198,6 +227,10 @@ async def _leave_record(ward: Ward) -> None:
         (_await_another, Kind.AWAITED_STRAY),
         (_leave_draft, Kind.DRAFT_ORPHANED),
         (_leave_record, Kind.LEFTOVER),
+        (_share_with_a_stranger, Kind.SHARED_STRAY),
+        (_share_nothing, Kind.SHARED_STRAY),
+        (_lose_share, Kind.SHARED_MISSING),
+        (_abandon_copy, Kind.COPY_ABANDONED),
     ],
 )
 async def test_what_follows_from_the_rest_is_named_and_repaired(
@@ -265,6 +298,14 @@ async def _misname_output(ward: Ward) -> None:
     await ward.etcd.put(ward.keys.outputs("flow"), table.SerializeToString())
 
 
+async def _lose_members(ward: Ward) -> None:
+    await ward.etcd.delete(ward.keys.members("chat.2"))
+
+
+async def _spoil_members(ward: Ward) -> None:
+    await ward.etcd.put(ward.keys.members("chat.2"), b"\xff")
+
+
 async def _spoil_head(ward: Ward) -> None:
     await ward.etcd.put(ward.keys.head("chat"), b"\xff")
 
@@ -298,6 +339,8 @@ async def _write_beside_us(ward: Ward) -> None:
         (_change_history, Kind.HEAD_DISAGREES),
         (_lose_outputs, Kind.OUTPUTS_DISAGREE),
         (_misname_output, Kind.OUTPUTS_DISAGREE),
+        (_lose_members, Kind.MEMBERS_DISAGREE),
+        (_spoil_members, Kind.MEMBERS_DISAGREE),
         (_spoil_head, Kind.HEAD_UNREADABLE),
         (_head_of_a_later_format, Kind.HEAD_UNREADABLE),
         (_await_against_the_rule, Kind.HEAD_DISAGREES),
@@ -315,6 +358,29 @@ async def test_what_only_a_guess_could_repair_is_named_and_left(
     assert ending is Ending.ILL
     assert all(line.endswith("only a guess could repair it)") for line in said[:-1]), said
     assert await ward.everything() == before
+
+
+async def test_a_copy_that_is_being_written_is_left_alone(ward: Ward) -> None:
+    """For an hour after its last piece; its records are no session's yet."""
+    await _abandon_copy(ward, rested_ms=ABANDONED_MS - 60_000)
+    before = await ward.everything()
+    assert (await ward.look(fix=True))[0] is Ending.WELL
+    assert await ward.everything() == before
+    await ward.etcd.put(ward.keys.entry("alice", 1, "copy"), b"")
+    assert await ward.kinds() == [Kind.ENTRY_STRAY]
+
+
+async def test_forks_and_imports_are_sessions_like_any_other(ward: Ward) -> None:
+    """With members, a rewind and a lineage there is nothing to say of them."""
+    repository, clock = ward.author.repository, Clock()
+    copier = Copier(repository, clock)
+    await copier.fork("flow", new_id="fork")
+    events = await history_of(repository, "chat.2")
+    await ward.author.delete("chat.2")
+    await ward.etcd.delete(ward.keys.head("chat.2"))  # the day is over
+    imported = await copier.store("chat.2", events, identity=Identity("al:ice"))
+    assert imported.imported
+    assert (await ward.look())[0] is Ending.WELL, await ward.look()
 
 
 async def test_a_lost_head_is_no_reason_to_forget_the_rest(ward: Ward) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import orjson
 import pytest
 
-from sessiond.errors import InvalidArgument
-from sessiond.event_wire import event_to_wire
+from sessiond.errors import InvalidArgument, PayloadTooLarge, Unavailable
 from sessiond.export import splitting
 from sessiond.export.format import (
     ExportReader,
@@ -19,6 +19,7 @@ from sessiond.export.format import (
     ndjson_chunks,
     read_export,
 )
+from sessiond.export.rendering import Format, chunks
 from sessiond.session.changes import (
     AppendMessage,
     ApproveOutput,
@@ -28,27 +29,15 @@ from sessiond.session.changes import (
 )
 from sessiond.session.events import Record
 from sessiond.session.standing import Rewound
-from sessiond.session.state import LastWord, Session, Status
-from sessiond.store.codec import decode_entry, encode_entry
+from sessiond.session.state import LastWord, Status
 from sessiond.v1.session_pb2 import SessionSummary
-from sessiond.v1.store_pb2 import HistoryEvent
-from sessiond.wire import summary_to_wire
+from sessiond.v1.store_pb2 import HistoryEvent, ReadHistoryResponse
 from tests.unit.stories import CONSULTANT, Story
+from tests.unit.telling import history, history_of, summary_of
 from tests.unit.test_standing import EVENTS, FORKED
 
-HOSTILE = '"}],\\u0000{[ <script> \x1b[31m \u202e ‮שלום 漢字 😀 \r\n "events":['
+HOSTILE = '"}],\\u0000{[ <script> \x1b[31m \u202e שלום 漢字 😀 \r\n "events":['
 METADATA = '{ "events" : [1.10, {"a":\n"]}"}],  "big": 12345678901234567890123 }'
-
-
-def summary_of(session: Session) -> SessionSummary:
-    return summary_to_wire(decode_entry(encode_entry(session)))
-
-
-def history_of(records: list[Record], session_id: str) -> list[HistoryEvent]:
-    return [
-        HistoryEvent(event=event_to_wire(record, session_id), hash=record.hash.hex())
-        for record in records
-    ]
 
 
 @pytest.fixture
@@ -134,8 +123,8 @@ def test_a_part_of_an_export_is_known_as_one(
     exported: tuple[SessionSummary, list[HistoryEvent]],
 ) -> None:
     """Wherever it was cut off, also between two lines."""
-    for chunks in (json_chunks, ndjson_chunks):
-        written = b"".join(chunks(*exported))
+    for form in (json_chunks, ndjson_chunks):
+        written = b"".join(form(*exported))
         cuts = {0, 1, 30, written.index(b"\n"), written.index(b"\n") + 1, len(written) // 2}
         cuts.add(written.rstrip(b"\n]}").rindex(b"\n"))
         for cut in cuts:
@@ -217,8 +206,21 @@ def test_what_is_no_export_is_refused(data: bytes) -> None:
 
 def test_an_event_without_an_end_is_not_kept_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     """Memory has a bound."""
-    from sessiond.errors import PayloadTooLarge
-
     monkeypatch.setattr(splitting, "MOST_BYTES", 100_000)
     with pytest.raises(PayloadTooLarge):
         list(read_export(io.BytesIO(b'{"format":"' + b"x" * 300_000)))
+
+
+async def test_a_history_that_ends_too_early_makes_no_document() -> None:
+    """A part is not to pass for the whole."""
+    story = Story()
+    story.make(AppendMessage("one"))
+
+    async def cut() -> AsyncGenerator[ReadHistoryResponse, None]:
+        async for part in history(story, run=1):
+            if not part.events or part.events[0].event.seq == 1:
+                yield part
+
+    for form in (Format.JSON, Format.NDJSON, Format.MARKDOWN):
+        with pytest.raises(Unavailable):
+            [piece async for piece in chunks(cut(), form)]
