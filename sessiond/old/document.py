@@ -5,26 +5,16 @@ Fields that are not known here are left out, and so is `progress`, which we comp
 
 from __future__ import annotations
 
-import json
-import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import Any, Final, TypeVar
+from typing import Any
 
 from sessiond.errors import Violations
-from sessiond.mapping.spelling import time_of
+from sessiond.old.fields import Fields
 from sessiond.session.checks import check_name, check_session_id, check_text, check_user_id
-from sessiond.session.jsontext import check_object
 from sessiond.session.limits import DEFAULT_LIMITS
 from sessiond.session.state import MessageType, OutputStatus, Sender, Status
-from sessiond.wire import timestamp_from_wire
-
-LAST_MS: Final = 10**13 - 1
-"""The latest time that a session may have: in the year 2286."""
-
-Word = TypeVar("Word", bound=StrEnum)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +70,7 @@ def document_of(value: Mapping[str, Any]) -> OldSession:
         InvalidArgument: with every bad field.
     """
     found = Violations()
-    fields = _Fields(value, "", found)
+    fields = Fields(value, "", found)
     messages = fields.listed("conversationHistory")
     session = OldSession(
         id=fields.text("id"),
@@ -107,7 +97,7 @@ def document_of(value: Mapping[str, Any]) -> OldSession:
     return session
 
 
-def _output(fields: _Fields) -> OldOutput:
+def _output(fields: Fields) -> OldOutput:
     content, agent_id = fields.text("content"), fields.text("agentId")
     feedback, approved_by = fields.maybe("userFeedback"), fields.maybe("approvedBy")
     check_session_id(fields.name, fields.path.rstrip("."), fields.found)
@@ -132,7 +122,7 @@ def _output(fields: _Fields) -> OldOutput:
     )
 
 
-def _message(fields: _Fields, *, session_id: object) -> OldMessage:
+def _message(fields: Fields, *, session_id: object) -> OldMessage:
     content, message_id = fields.text("content"), fields.text("id")
     agent_id = fields.maybe("agentId")
     check_session_id(message_id, fields.path + "id", fields.found)
@@ -150,111 +140,3 @@ def _message(fields: _Fields, *, session_id: object) -> OldMessage:
         agent_id=agent_id,
         metadata=fields.object("metadata", limit=DEFAULT_LIMITS.message_metadata),
     )
-
-
-class _Fields:
-    """The fields of one object. What is wrong with one is noted, and something plausible given.
-
-    null is as good as nothing.
-    """
-
-    def __init__(
-        self, value: Mapping[str, Any], path: str, found: Violations, name: str = ""
-    ) -> None:
-        self.path = path
-        self.found = found
-        self.name = name
-        self._value = value
-
-    def has(self, name: str) -> bool:
-        return self._value.get(name) is not None
-
-    def text(self, name: str, *, default: str | None = None) -> str:
-        value = self._value.get(name)
-        if isinstance(value, str):
-            return value
-        if value is not None or default is None:
-            self._bad(name, "must be text")
-        return default or "x"  # it spares the caller other complaints
-
-    def maybe(self, name: str) -> str | None:
-        return self.text(name) if self.has(name) else None
-
-    def word(self, name: str, words: type[Word], default: Word) -> Word:
-        value = self._value.get(name)
-        if isinstance(value, str) and value in set(words):
-            return words(value)
-        self._bad(name, "must be one of: " + ", ".join(words))
-        return default
-
-    def time(self, name: str) -> int:
-        value = self._value.get(name)
-        time = time_of(value) if isinstance(value, str) else None
-        time_ms = -1 if time is None else timestamp_from_wire(time)
-        if 0 <= time_ms <= LAST_MS:
-            return time_ms
-        self._bad(name, "must be a time as RFC 3339 spells it, from 1970 to 2286")
-        return 0
-
-    def count(self, name: str) -> int:
-        value = self._value.get(name)
-        if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-            return value
-        self._bad(name, "must be a whole number from 0 on")
-        return 0
-
-    def number(self, name: str) -> float | None:
-        value = self._value.get(name)
-        if value is None:
-            return None
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            try:
-                number = float(value)
-            except OverflowError:
-                number = math.inf
-            if math.isfinite(number):
-                return number
-        self._bad(name, "must be a finite number")
-        return None
-
-    def object(self, name: str, *, limit: int) -> str | None:
-        """Return the text of an object, of at most so many bytes; None for nothing."""
-        if not self.has(name):
-            return None
-        text = json.dumps(self._value[name], ensure_ascii=False, separators=(",", ":"))
-        where, depth = self.path + name, DEFAULT_LIMITS.json_depth
-        check_object(text, where, self.found, limit=limit, depth=depth)
-        return text
-
-    def listed(self, name: str) -> list[_Fields]:
-        """Return the objects of a list."""
-        value = self._value.get(name)
-        if value is None:
-            return []
-        if not isinstance(value, list):
-            self._bad(name, "must be a list")
-            return []
-        return self._inner(name, {str(place): each for place, each in enumerate(value)})
-
-    def named(self, name: str) -> list[_Fields]:
-        """Return the objects of an object, by their names."""
-        value = self._value.get(name)
-        if value is None:
-            return []
-        if not isinstance(value, dict):
-            self._bad(name, "must be an object")
-            return []
-        return self._inner(name, value)
-
-    def _inner(self, name: str, values: Mapping[str, Any]) -> list[_Fields]:
-        inner = []
-        for key, value in values.items():
-            where = f"{name}.{key}"
-            if isinstance(value, dict):
-                inner.append(_Fields(value, f"{self.path}{where}.", self.found, key))
-            else:
-                self._bad(where, "must be an object")
-        return inner
-
-    def _bad(self, name: str, why: str) -> None:
-        self.found.add(self.path + name, why)

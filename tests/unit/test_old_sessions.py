@@ -168,6 +168,20 @@ def test_a_completed_session_stays_completed() -> None:
     assert notes == ()
 
 
+def test_what_is_null_is_not_there() -> None:
+    """Some wrote it so."""
+    nothing = {"metadata": None, "agentId": None, "sessionId": None}
+    history = [{**said(1, "Hello", 1), **nothing}]
+    outputs = {"o-1": output("gtm-consultant", "pending", 3, qualityScore=None, approvedAt=None)}
+    value = old(conversationHistory=history, agentOutputs=outputs, currentAgent=None, currentStep=0)
+    session, (message,), notes = folded(value | {"userInputs": None})
+    assert (message.metadata, message.agent_id) == (None, None)
+    assert (session.user_inputs, session.outputs["o-1"].body.quality_score) == ("{}", None)
+    assert notes == ()
+    value |= {"workflowId": "gone", "agentOutputs": None}
+    assert folded(value)[0].current_agent == "assistant"
+
+
 def test_times_never_go_back() -> None:
     """Messages stay in the order in which people saw them."""
     history = [said(1, "one", 20), said(2, "two", 5), said(3, "three", 25)]
