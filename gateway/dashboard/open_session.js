@@ -62,7 +62,7 @@ export class OpenSession extends Model {
   /** Save what this session began with under a name of the user's; `title` is a pattern. */
   async saveTemplate(name, title) {
     const at = path`/api/users/${this.subject}/templates/${name}`;
-    await this.#rest.change("PUT", at, { sessionId: this.id, title });
+    await this.rest.change("PUT", at, { sessionId: this.id, title });
   }
 
   again(item) {
