@@ -78,13 +78,13 @@ def test_a_session_that_is_not_as_it_was_is_seen(tmp_path: Path, name: str) -> N
 async def test_the_round_trip_on_real_parts(etcd_binary: EtcdBinary, tmp_path: Path) -> None:
     """Few messages and records; all is well, and the import was interrupted."""
     outcome = Outcome("roundtrip", 1)
-    size = roundtrip.Size(messages=60, records=60, users=3)
+    size = roundtrip.Size(messages=20, records=40, users=3)
     await roundtrip.run(
         etcd_binary, outcome, seconds=1, told=lambda _: None, data=tmp_path, size=size
     )
     told = json.loads(outcome.line())
     assert outcome.ok, told
     assert (told["exports"], told["same"]) == (5, 5)
-    assert told["records"] == 60 == told["imported"] + told["damaged"]
+    assert told["records"] == 40 == told["imported"] + told["damaged"]
     assert told["refused"] == told["damaged"]
     assert files(tmp_path) <= {"roundtrip.pdf"}
