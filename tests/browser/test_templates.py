@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from playwright.async_api import expect
@@ -13,6 +14,7 @@ from tests.e2e.system import System
 from tests.e2e.talking import created
 
 Names = Callable[[str], str]
+NAME, TITLE = re.compile("^Name"), re.compile("^Title")
 
 
 async def test_a_session_is_saved_as_a_template_and_begun_again(
@@ -25,8 +27,8 @@ async def test_a_session_is_saved_as_a_template_and_begun_again(
     page = await visit(name("alice"), f"/chat/{made['id']}")
     await page.get_by_role("button", name="Save as a template").click()
     dialog = page.get_by_role("dialog", name="Save as a template")
-    await dialog.get_by_role("textbox", name="Name").fill("launch")
-    await dialog.get_by_role("textbox", name="Title").fill("Launch in {input.market}")
+    await dialog.get_by_role("textbox", name=NAME).fill("launch")
+    await dialog.get_by_role("textbox", name=TITLE).fill("Launch in {input.market}")
     assert await axe(page) == []
     await dialog.get_by_role("button", name="Save template").click()
     await expect(page.get_by_text("“launch” is saved.")).to_be_visible()
@@ -54,7 +56,7 @@ async def test_a_name_that_is_taken_by_a_workflow_is_refused_in_the_dialogue(
     page = await visit(name("alice"), f"/chat/{made['id']}")
     await page.get_by_role("button", name="Save as a template").click()
     dialog = page.get_by_role("dialog")
-    await dialog.get_by_role("textbox", name="Name").fill("chat")
+    await dialog.get_by_role("textbox", name=NAME).fill("chat")
     await dialog.get_by_role("button", name="Save template").click()
     await expect(dialog.get_by_role("alert")).to_contain_text("must not be the id of a workflow")
-    await expect(dialog.get_by_role("textbox", name="Name")).to_have_value("chat")
+    await expect(dialog.get_by_role("textbox", name=NAME)).to_have_value("chat")
