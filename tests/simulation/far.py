@@ -142,14 +142,6 @@ class FarRepository(Repository):
     async def delete_template(self, user_id: str, name: str) -> None:
         await self._settled(lambda: self._kept.delete_template(user_id, name))
 
-    async def _settled(self, call: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        for _ in range(2):
-            try:
-                return await self._write(call)
-            except Lost:
-                continue
-        raise OutcomeUnknown
-
     # --- ownership -------------------------------------------------------------------------------
 
     async def register(self, instance: bytes, *, address: str, ttl_seconds: int) -> int:

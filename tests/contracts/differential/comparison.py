@@ -237,7 +237,10 @@ class Comparison(RuleBasedStateMachine):
         self.ask(lambda side: side.repository.templates(user_id))
         self.ask(lambda side: side.repository.count_templates(user_id))
         for name in NAMES:
-            self.ask(lambda side, name=name: side.repository.template(user_id, name))
+            self.compare_template(user_id, name)
+
+    def compare_template(self, user_id: str, name: str) -> None:
+        self.ask(lambda side: side.repository.template(user_id, name))
 
     def compare_awaited(self, agent: str) -> None:
         self.ask(lambda side: side.repository.awaited(agent))
