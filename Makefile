@@ -17,7 +17,7 @@ ifneq ($(origin USER),command line)
 override USER := alice
 endif
 
-SHOWS := show-kill show-term show-stop show-turn show-idle show-authz show-fork
+SHOWS := show-kill show-term show-stop show-turn show-idle show-authz show-fork show-roundtrip
 
 .PHONY: help setup run test test-browser check protos token bench bench-page clean fuzz simulate bugs lock $(SHOWS) \
 	check-lint check-format check-types check-imports check-stubs
@@ -87,6 +87,7 @@ show-turn: ## an agent's answer while its owner, and then its worker, is killed
 show-idle: ## 5,000 streams on one Live, and what they cost those who work
 show-authz: ## who may do what: every route, RPC and frame, by everybody
 show-fork: ## a session of 10,000 messages, forked while it is written, and while a Store is killed
+show-roundtrip: ## exports imported elsewhere, byte for byte, and 1,000 old records taken over
 $(SHOWS): show-%: $(RUN)
 	@exec $(BIN)/python -m show $* $(if $(DURATION),--duration "$(DURATION)") $(if $(SEED),--seed "$(SEED)")
 

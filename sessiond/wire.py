@@ -211,6 +211,7 @@ def create_session_from_wire(request: store_pb2.CreateSessionRequest) -> CreateS
         title=request.title if request.HasField("title") else None,
         metadata=dict(request.metadata),
         id=request.id if request.HasField("id") else None,
+        template=request.template if request.HasField("template") else None,
     )
 
 

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import uvloop
 
 from cluster.etcd_binary import EtcdNotFound, find_etcd, in_package
-from show import authz, fork, idle, kill, stop, term, turn, upheaval
+from show import authz, fork, idle, kill, roundtrip, stop, term, turn, upheaval
 from show.outcome import Outcome
 
 
@@ -33,6 +33,7 @@ SCENARIOS: Mapping[str, _Scenario] = {
     "idle": _Scenario(idle.run, idle.SECONDS),
     "authz": _Scenario(authz.run, authz.SECONDS),
     "fork": _Scenario(fork.run, fork.SECONDS),
+    "roundtrip": _Scenario(roundtrip.run, roundtrip.SECONDS),
 }
 
 

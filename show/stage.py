@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import random
 import shutil
@@ -19,7 +20,6 @@ from typing import Any
 
 import grpc
 import httpx
-import orjson
 
 from cluster.etcd_binary import EtcdBinary
 from cluster.keys import DevelopmentKeys
@@ -117,7 +117,7 @@ class Stage:
             headers={"Authorization": f"Bearer {token}"},
         )
         answer.raise_for_status()
-        session: dict[str, Any] = orjson.loads(answer.content)
+        session: dict[str, Any] = json.loads(answer.content)  # integers of any size
         return session
 
     def push(self, close: Callable[[], Any]) -> None:

@@ -4,6 +4,7 @@ import { ExportMenu } from "./exporting.js";
 import { html } from "./html.js";
 import { chatPath, Link } from "./navigation.js";
 import { Avatar, Icon, IconButton, named, Status, Title, UNTITLED } from "./parts.js";
+import { SaveTemplate } from "./save_template.js";
 import { SharingButton } from "./sharing.js";
 
 const SHOWN = 4;
@@ -44,6 +45,7 @@ export function ChatHead({ session }) {
           onClick=${() => session.change(isPaused ? "resume" : "pause")}
         />`}
       <${ExportMenu} session=${session} />
+      <${SaveTemplate} session=${session} />
     </div>
   </header>`;
 }

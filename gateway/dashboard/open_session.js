@@ -60,6 +60,12 @@ export class OpenSession extends Model {
     this.changed();
   }
 
+  /** Save what this session began with under a name of the user's; `title` is a pattern. */
+  async saveTemplate(name, title) {
+    const at = path`/api/users/${this.subject}/templates/${name}`;
+    await this.rest.change("PUT", at, { sessionId: this.id, title });
+  }
+
   again(item) {
     this.connection.say(this.outbox.frame(this.outbox.again(item)));
     this.changed();

@@ -6,6 +6,7 @@ export const UNTITLED = "Untitled session";
 
 const PATHS = {
   back: "M12 4 6 10l6 6",
+  bookmark: "M6 3.5h8v13l-4-3.2-4 3.2v-13Z",
   check: "m4 10.5 4 4 8-9",
   clock: "M10 5.5V10l3 2M10 2.5a7.5 7.5 0 1 0 0 15 7.5 7.5 0 0 0 0-15Z",
   close: "m5 5 10 10M15 5 5 15",

@@ -104,8 +104,9 @@ export class SessionList extends Model {
     this.changed();
   }
 
-  async create({ workflowId, title, userInputs, metadata }) {
-    const body = { workflowId, title, userInputs, metadata };
+  /** Make a session; what is undefined comes from the template, if one is named. */
+  async create({ workflowId, title, userInputs, metadata, template }) {
+    const body = { workflowId, title, userInputs, metadata, template };
     return this.#rest.change("POST", "/api/sessions", body, { wanted: true });
   }
 
@@ -114,6 +115,16 @@ export class SessionList extends Model {
     const type = file.name.endsWith(".ndjson") ? "application/x-ndjson" : "application/json";
     const options = { headers: { "Content-Type": type }, body: file };
     return (await this.#rest.open("POST", "/api/import", options)).json();
+  }
+
+  /** The user's own templates, without their inputs. */
+  async templates() {
+    const { templates } = await this.#rest.get(path`/api/users/${this.#subject}/templates`);
+    return templates.filter(({ builtIn }) => !builtIn);
+  }
+
+  async template(name) {
+    return this.#rest.get(path`/api/users/${this.#subject}/templates/${name}`);
   }
 
   async rename(id, title) {

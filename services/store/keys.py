@@ -7,6 +7,7 @@
     session:{sid}:draft:{turn}:{n}         a piece of the running turn's text; n has 10 digits
     user:{uid}:sessions:{~t}:{sid}         index entry; ~t has 13 digits and falls as t rises
     user:{uid}:shared:{sid}                the session is shared with this user; it holds nothing
+    user:{uid}:template:{name}             a template of the user's
     agent:{agent}:{sid}                    the session awaits this agent
     live:{instance}                        a registered instance of Live, in hex
     batch                                  rewritten by each batch of commits; it holds nothing
@@ -90,6 +91,13 @@ class SharedKey(NamedTuple):
     session_id: str
 
 
+class TemplateKey(NamedTuple):
+    """A template of a user's."""
+
+    user_id: str
+    name: str
+
+
 class AwaitedKey(NamedTuple):
     """A session among those that await an agent."""
 
@@ -111,6 +119,7 @@ Key = (
     | DraftKey
     | EntryKey
     | SharedKey
+    | TemplateKey
     | AwaitedKey
     | LiveKey
 )
@@ -202,6 +211,14 @@ class Keys:
         """Return all sessions that are shared with a user."""
         return self._under(b"user", escaped(user_id), b"shared")
 
+    def template(self, user_id: str, name: str) -> bytes:
+        """Return the key of a user's template."""
+        return self._join(b"user", escaped(user_id), b"template", escaped(name))
+
+    def templates(self, user_id: str) -> Span:
+        """Return all templates of a user."""
+        return self._under(b"user", escaped(user_id), b"template")
+
     def awaited(self, agent: str, session_id: str) -> bytes:
         """Return the key of a session among those that await an agent."""
         return self._join(b"agent", escaped(agent), escaped(session_id))
@@ -240,6 +257,8 @@ class Keys:
                     return EntryKey(unescaped(user_id), position_ms, unescaped(session_id))
                 case [b"user", user_id, b"shared", session_id]:
                     return SharedKey(unescaped(user_id), unescaped(session_id))
+                case [b"user", user_id, b"template", name]:
+                    return TemplateKey(unescaped(user_id), unescaped(name))
                 case [b"agent", agent, session_id]:
                     return AwaitedKey(unescaped(agent), unescaped(session_id))
                 case [b"live", instance]:

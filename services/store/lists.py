@@ -89,16 +89,17 @@ class Matcher:
         )
 
 
-def check_own_list(identity: Identity, user_id: str) -> None:
+def check_own_list(identity: Identity, user_id: str, what: str = "list your own sessions") -> None:
     """Return if the caller may see all sessions of this user.
 
     Raises:
-        PermissionDenied: it is another user's list, and the caller no administrator.
+        PermissionDenied: it is another user's list, and the caller no administrator. `what` says
+            what they may do to their own.
     """
     if identity.role is Role.ADMIN:
         return
     if identity.role not in (Role.USER, Role.SERVICE) or identity.user_id != user_id:
-        raise PermissionDenied("You may list your own sessions only.")
+        raise PermissionDenied(f"You may {what} only.")
 
 
 async def list_sessions(

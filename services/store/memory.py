@@ -189,6 +189,32 @@ class MemoryRepository(Repository):
         """Follow a scope from a revision on."""
         yield _Changes(self._kept, _prefix(scope), after_revision)
 
+    # --- templates -------------------------------------------------------------------------------
+
+    async def put_template(self, user_id: str, name: str, template: bytes) -> None:
+        """Store a template."""
+        if len(template) > LARGEST:
+            raise InvalidArgument.of("user_inputs", "must be shorter")
+        self._kept.write({("template", user_id, name): template})
+
+    async def template(self, user_id: str, name: str) -> bytes | None:
+        """Return a template."""
+        return self._kept.get(("template", user_id, name))
+
+    async def templates(self, user_id: str) -> tuple[tuple[str, bytes], ...]:
+        """Return all templates of a user by name."""
+        found = self._kept.range(("template", user_id))
+        return tuple((str(key[2]), value) for key, value in found)
+
+    async def count_templates(self, user_id: str) -> int:
+        """Return how many templates the user has."""
+        return len(self._kept.range(("template", user_id)))
+
+    async def delete_template(self, user_id: str, name: str) -> None:
+        """Delete a template."""
+        if await self.template(user_id, name) is not None:
+            self._kept.write({("template", user_id, name): None})
+
     # --- ownership -------------------------------------------------------------------------------
 
     async def register(self, instance: bytes, *, address: str, ttl_seconds: int) -> int:

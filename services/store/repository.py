@@ -527,6 +527,39 @@ class Repository(ABC):
         the last one given and the present are no longer kept.
         """
 
+    # --- templates -------------------------------------------------------------------------------
+
+    @abstractmethod
+    async def put_template(self, user_id: str, name: str, template: bytes) -> None:
+        """Store a template of a user's, over whatever stands under this name.
+
+        A try whose fate is unknown is repeated here until it is settled.
+
+        Raises:
+            OutcomeUnknown: it could not be settled in time.
+            InvalidArgument: it can never be stored as it is (too large).
+        """
+
+    @abstractmethod
+    async def template(self, user_id: str, name: str) -> bytes | None:
+        """Return a template, read through consensus; None where there is none."""
+
+    @abstractmethod
+    async def templates(self, user_id: str) -> tuple[tuple[str, bytes], ...]:
+        """Return all templates of a user by name, at one revision, read through consensus."""
+
+    @abstractmethod
+    async def count_templates(self, user_id: str) -> int:
+        """Return how many templates the user has, no older than the call's beginning."""
+
+    @abstractmethod
+    async def delete_template(self, user_id: str, name: str) -> None:
+        """Delete a template; where there is none, nothing happens. Settled as `put_template` is.
+
+        Raises:
+            OutcomeUnknown: it could not be settled in time.
+        """
+
     # --- ownership -------------------------------------------------------------------------------
 
     @abstractmethod

@@ -19,6 +19,7 @@ from services.store.repository import (
     RevisionCompacted,
 )
 from services.store.space import Space
+from services.store.templates import Templates
 from services.store.workflows import Workflows
 from sessiond.errors import (
     IdempotencyMismatch,
@@ -37,6 +38,7 @@ from sessiond.session.decide import check_room, create
 from sessiond.session.events import Record
 from sessiond.session.limits import Limits
 from sessiond.session.state import Session
+from sessiond.session.templates import overridden
 from sessiond.store.codec import (
     HeadMeta,
     decode_record,
@@ -53,7 +55,11 @@ _TRIES = 3
 
 
 class Sessions:
-    """The sessions of a repository, for callers who are checked here."""
+    """The sessions of a repository, for callers who are checked here.
+
+    Attributes:
+        templates: what they may begin with.
+    """
 
     def __init__(
         self,
@@ -72,6 +78,7 @@ class Sessions:
         self._now_ms = now_ms
         self._random_bytes = random_bytes
         self._space = space or Space()
+        self.templates = Templates(repository, workflows, limits, now_ms=now_ms, space=self._space)
 
     async def create(
         self, identity: Identity, change: CreateSession, op_id: str | None
@@ -83,6 +90,7 @@ class Sessions:
             PermissionDenied: the caller owns no sessions.
             IdTaken: the id is in use, or was deleted within a day.
             IdempotencyMismatch: the operation id made another session.
+            TemplateNotFound: the user has no such template.
             TooManySessions: the user has as many as one may have.
             Unavailable: there is little space left; nothing was made.
         """
@@ -92,6 +100,14 @@ class Sessions:
                 identity.actor, op_id, now_ms=self._now_ms(), random_bytes=self._random_bytes
             )
         record = self._first_record(identity, change, op_id, session_id)
+        if change.template is not None:
+            # What this operation made stands, whatever has become of the template since.
+            if op_id is not None and await self._made_before(record, session_id):
+                return await self.load(identity, session_id)
+            filled = await self._filled(identity, change, change.template)
+            filled_record = self._first_record(identity, filled, op_id, session_id)
+            # A repetition asks for the same, and so has the same hash.
+            record = filled_record._replace(hash=record.hash)
         count = await self._repository.count(identity.user_id)
         full = count >= self._limits.sessions_per_user
         if full or self._space.is_short:
@@ -139,6 +155,14 @@ class Sessions:
             except RevisionCompacted:
                 continue
         raise Unavailable
+
+    async def _filled(
+        self, identity: Identity, change: CreateSession, template: str
+    ) -> CreateSession:
+        found = await self.templates.find(identity.user_id, template)
+        workflow_id = found.workflow_id if change.workflow_id is None else change.workflow_id
+        workflow = self._workflows.find(workflow_id)
+        return overridden(change, found, workflow, now_ms=self._now_ms(), limits=self._limits)
 
     def _first_record(
         self, identity: Identity, change: CreateSession, op_id: str | None, session_id: str

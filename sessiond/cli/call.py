@@ -69,7 +69,8 @@ def method_named(name: str) -> MethodDescriptor:
 
 def _answer(connection: Connection, method: MethodDescriptor, request: Any) -> Any:
     is_read = method.name.startswith(_READS)
-    if not is_read and not request.HasField("op_id"):
+    takes_op_id = "op_id" in method.input_type.fields_by_name
+    if takes_op_id and not request.HasField("op_id"):
         request.op_id = uuid.uuid4().hex
     service = method.containing_service
     at = connection.store if service is _STORE else connection.live

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from sessiond.cli import sessions, sharing
+from sessiond.cli import sessions, sharing, templates
 from sessiond.cli.call import call
 from sessiond.cli.chat import chat
 from sessiond.cli.connection import DEFAULT_USER
@@ -31,6 +31,7 @@ app = typer.Typer(
     "machine, you are the user alice, by a development token.",
 )
 app.add_typer(sessions.app, name="sessions")
+app.add_typer(templates.app, name="templates")
 app.command("workflows")(workflows)
 app.command("chat")(chat)
 app.command("rewind")(rewind)

@@ -14,6 +14,7 @@ import typer
 
 from sessiond.cli.connection import Connection
 from sessiond.cli.failures import CommandFailure, told
+from sessiond.cli.old_records import import_old
 from sessiond.cli.options import AsJson, connected
 from sessiond.cli.progress_bar import ProgressBar
 from sessiond.client.sync import SyncClient
@@ -51,6 +52,14 @@ def import_sessions(
         typer.Argument(metavar="FILE|DIR|-...", help="Exports, or folders of them; - is stdin."),
     ],
     *,
+    old: Annotated[
+        bool,
+        typer.Option("--old", help="Records of the system before this one: NDJSON, or a folder."),
+    ] = False,
+    resume: Annotated[
+        Path | None,
+        typer.Option(help="With --old: keeps what is done, and is passed over.", metavar="FILE"),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Import exported sessions: JSON or NDJSON, as `sessiond export` writes them.
@@ -58,7 +67,15 @@ def import_sessions(
     Each keeps its id, its events and its times. To import one twice does nothing, and an import
     that broke is gone on with by the same command. A line tells of each export; the exit code is 1
     where one was refused.
+
+    With --old, each session that the old system kept becomes the history that it tells.
     """
+    if old:
+        for source in sources:
+            import_old(connection, Path(source), resume, as_json=as_json)
+        return
+    if resume is not None:
+        raise CommandFailure("--resume belongs to --old; an import goes on by itself")
     exports = list(_exports(sources))
     bar = ProgressBar(sys.stderr, sum(map(_size, exports)))
     refused = 0

@@ -138,6 +138,9 @@ def new_session(
     metadata: Annotated[
         list[str] | None, typer.Option(help="A note to keep; may be repeated.", metavar="KEY=VALUE")
     ] = None,
+    template: Annotated[
+        str | None, typer.Option(help="Begin with this template, where nothing else is given.")
+    ] = None,
     demo: Demo = None,
     as_json: AsJson = False,
 ) -> None:
@@ -151,7 +154,8 @@ def new_session(
             user_inputs=None
             if inputs is None
             else json_form.object_of(inputs, "value of --inputs"),
-            metadata={**notes, **dict(map(_note, metadata or ()))},
+            metadata={**notes, **dict(map(note, metadata or ()))},
+            template=template,
         )
     sys.stdout.write((json_form.line(session) if as_json else session.id) + "\n")
 
@@ -259,7 +263,12 @@ def _time(text: str) -> datetime:
     return time.astimezone(UTC)
 
 
-def _note(text: str) -> tuple[str, str]:
+def note(text: str) -> tuple[str, str]:
+    """Return the key and the value of a note to keep.
+
+    Raises:
+        CommandFailure: it is not KEY=VALUE.
+    """
     key, equals, value = text.partition("=")
     if not equals:
         raise CommandFailure(f"--metadata {text} must be KEY=VALUE")

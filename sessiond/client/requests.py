@@ -54,6 +54,7 @@ def create(
     title: str | None,
     metadata: Mapping[str, str] | None,
     session_id: str | None,
+    template: str | None,
 ) -> CreateSessionRequest:
     """Ask for a new session."""
     return CreateSessionRequest(
@@ -63,6 +64,7 @@ def create(
         metadata=metadata or {},
         id=session_id,
         op_id=op_id,
+        template=template,
     )
 
 

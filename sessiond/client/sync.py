@@ -27,6 +27,7 @@ from sessiond.client.requests import Json, new_op_id
 from sessiond.client.sharing_requests import LIST_SCOPE, Scope
 from sessiond.client.sync_copies import SyncCopies
 from sessiond.client.sync_sharing import SyncSharing
+from sessiond.client.sync_templates import SyncTemplates
 from sessiond.client.tokens import SyncTokens, subject_of
 from sessiond.client.unary import HISTORY_PAGE, HISTORY_TRIES
 from sessiond.errors import PageTokenExpired, Unauthenticated, Unavailable
@@ -64,7 +65,7 @@ Request = TypeVar("Request")
 Response = TypeVar("Response")
 
 
-class SyncClient(SyncCopies, SyncSharing):
+class SyncClient(SyncCopies, SyncSharing, SyncTemplates):
     """Calls that are answered once, from plain threads.
 
     Answers are the contract's messages, from `sessiond.v1`. A call that breaks is made again over
@@ -136,9 +137,10 @@ class SyncClient(SyncCopies, SyncSharing):
         title: str | None = None,
         metadata: Mapping[str, str] | None = None,
         id: str | None = None,  # noqa: A002
+        template: str | None = None,
         op_id: str | None = None,
     ) -> Session:
-        """Create a session owned by the caller."""
+        """Create a session owned by the caller; what is None comes from the template named."""
         request = requests.create(
             op_id=op_id or new_op_id(),
             workflow_id=workflow_id,
@@ -146,6 +148,7 @@ class SyncClient(SyncCopies, SyncSharing):
             title=title,
             metadata=metadata,
             session_id=id,
+            template=template,
         )
         response = self._ask(self._store, lambda stub: stub.CreateSession, request, changes=True)
         return response.session

@@ -19,6 +19,7 @@ from sessiond.client.history import history
 from sessiond.client.requests import Json
 from sessiond.client.sharing import SharingCalls
 from sessiond.client.sharing_requests import LIST_SCOPE, Scope
+from sessiond.client.templates import TemplateCalls
 from sessiond.client.tokens import Tokens, subject_of
 from sessiond.errors import PageTokenExpired, Unauthenticated, Unavailable
 from sessiond.numbers import STATUS_NUMBER
@@ -75,7 +76,7 @@ class Caller:
     chance: Callable[[], float]
 
 
-class UnaryCalls(CopyCalls, SharingCalls):
+class UnaryCalls(CopyCalls, SharingCalls, TemplateCalls):
     """Calls that are answered once.
 
     Answers are the contract's messages, from `sessiond.v1`. A call that breaks is made again over
@@ -105,9 +106,10 @@ class UnaryCalls(CopyCalls, SharingCalls):
         title: str | None = None,
         metadata: Mapping[str, str] | None = None,
         id: str | None = None,  # noqa: A002
+        template: str | None = None,
         op_id: str | None = None,
     ) -> Session:
-        """Create a session owned by the caller."""
+        """Create a session owned by the caller; what is None comes from the template named."""
         request = requests.create(
             op_id=op_id or self._caller.new_op_id(),
             workflow_id=workflow_id,
@@ -115,6 +117,7 @@ class UnaryCalls(CopyCalls, SharingCalls):
             title=title,
             metadata=metadata,
             session_id=id,
+            template=template,
         )
         response = await self._ask(
             self._store, lambda stub: stub.CreateSession, request, changes=True

@@ -15,13 +15,14 @@ from sessiond.session.state import Decision, MessageType, Sender, TurnOutcome
 
 @dataclass(frozen=True, slots=True)
 class CreateSession:
-    """Asks for a new session; None leaves the choice to the rules."""
+    """Asks for a new session; None leaves the choice to the template, or else to the rules."""
 
     workflow_id: str | None = None
     user_inputs: str | None = None
     title: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
     id: str | None = None
+    template: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,6 +56,7 @@ from sessiond.session.messages import append_message
 from sessiond.session.outputs import approve_output, edit_output, submit_output
 from sessiond.session.rewinding import rewind
 from sessiond.session.state import Session, Status, TurnOutcome
+from sessiond.session.templates import check_template_name
 from sessiond.session.turns import begin_turn, end_turn, stop_turn
 from sessiond.session.workflow import Workflow
 
@@ -84,6 +85,8 @@ def create(
         found.add("workflow_id", "must be the id of a workflow of this installation")
     check_title(change.title or "", "title", found, limits=limits)
     check_metadata(change.metadata, "metadata", found, limits=limits)
+    if change.template is not None:
+        check_template_name(change.template, "template", found)
     _check_inputs(change.user_inputs, found, limits)
     if identity.user_id:
         check_user_id(identity.user_id, "user_id", found, limits=limits)

@@ -32,6 +32,7 @@ class Limits:
     events: int = 20_000
     session: int = 32 * MIB
     sessions_per_user: int = 10_000
+    templates_per_user: int = 100
     members: int = 32
     workflow_steps: int = 64
     workflow: int = 16 * KIB

@@ -241,6 +241,35 @@ def test_workflows_come_as_they_are_listed(
         assert list(asking.result(10)) == listed
 
 
+def test_templates_are_saved_found_listed_used_and_deleted(
+    pool: ThreadPoolExecutor, channels: dict[str, Channel]
+) -> None:
+    one, plan = channels["one"], store_pb2.Template(name="plan")
+    with client_of(channels) as client:
+        saving = pool.submit(client.put_template, "plan", session_id="s", title="")
+        saved = store_pb2.PutTemplateResponse(template=plan)
+        request = one.answer(STORE, "PutTemplate", saved)
+        assert saving.result(10) == plan
+        assert request == store_pb2.PutTemplateRequest(
+            user_id="alice", name="plan", session_id="s", title=""
+        )
+        loading = pool.submit(client.template, "plan", user_id="bob")
+        loaded = store_pb2.GetTemplateResponse(template=plan)
+        assert one.answer(STORE, "GetTemplate", loaded).user_id == "bob"
+        assert loading.result(10) == plan
+        listing = pool.submit(client.templates)
+        one.answer(STORE, "ListTemplates", store_pb2.ListTemplatesResponse(templates=[plan]))
+        assert list(listing.result(10)) == [plan]
+        creating = pool.submit(client.create, template="plan")
+        created = store_pb2.CreateSessionResponse(session=session_pb2.Session(id="new"))
+        assert one.answer(STORE, "CreateSession", created).template == "plan"
+        assert creating.result(10).id == "new"
+        deleting = pool.submit(client.delete_template, "plan")
+        deleted = one.answer(STORE, "DeleteTemplate", store_pb2.DeleteTemplateResponse())
+        assert deleted == store_pb2.DeleteTemplateRequest(user_id="alice", name="plan")
+        deleting.result(10)
+
+
 def test_both_clients_have_the_same_unary_methods() -> None:
     from sessiond.client.unary import UnaryCalls
 

@@ -190,6 +190,36 @@ async def test_workflows_come_as_they_are_listed(replicas: list[Replica]) -> Non
         assert list(await client.workflows()) == listed
 
 
+async def test_templates_are_saved_found_listed_used_and_deleted(replicas: list[Replica]) -> None:
+    one, plan = replicas[0], store_pb2.Template(name="plan", title="{date}")
+    async with client_of(replicas[:1]) as client:
+        one.answers = [Unavailable(), store_pb2.PutTemplateResponse(template=plan)]
+        saved = await client.put_template(
+            *("plan",), session_id="s", user_inputs={}, title="{date}", metadata={"k": "v"}
+        )
+        assert saved == plan
+        assert one.asked[-1] == store_pb2.PutTemplateRequest(
+            user_id="alice",
+            name="plan",
+            session_id="s",
+            user_inputs=session_pb2.JsonObject(text="{}"),
+            title="{date}",
+            metadata={"k": "v"},
+        )
+        one.answers = [store_pb2.GetTemplateResponse(template=plan)]
+        assert await client.template("plan", user_id="bob") == plan
+        assert one.asked[-1] == store_pb2.GetTemplateRequest(user_id="bob", name="plan")
+        one.answers = [store_pb2.ListTemplatesResponse(templates=[plan])]
+        assert list(await client.templates()) == [plan]
+        assert one.asked[-1] == store_pb2.ListTemplatesRequest(user_id="alice")
+        one.answers = [store_pb2.CreateSessionResponse(session=session_pb2.Session(id="new"))]
+        await client.create(template="plan", op_id="one")
+        assert one.asked[-1] == store_pb2.CreateSessionRequest(template="plan", op_id="one")
+        one.answers = [store_pb2.DeleteTemplateResponse()]
+        await client.delete_template("plan")
+        assert one.asked[-1] == store_pb2.DeleteTemplateRequest(user_id="alice", name="plan")
+
+
 async def test_an_object_that_is_no_json_is_refused(replicas: list[Replica]) -> None:
     async with client_of(replicas) as client:
         with pytest.raises(ValueError, match="JSON"):

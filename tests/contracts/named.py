@@ -14,6 +14,7 @@ from services.store.keys import (
     MembersKey,
     OutputsKey,
     SharedKey,
+    TemplateKey,
 )
 
 
@@ -34,6 +35,8 @@ def named(key: Key) -> history.Key:
             return "entry", user_id, -position_ms, session_id
         case SharedKey(user_id, session_id):
             return "shared", user_id, session_id
+        case TemplateKey(user_id, name):
+            return "template", user_id, name
         case AwaitedKey(agent, session_id):
             return "awaited", agent, session_id
         case LiveKey():

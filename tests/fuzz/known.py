@@ -53,6 +53,7 @@ def link(case: Case[Any]) -> Case[Any]:
             "sessionId": sessions[chance // 8 % len(sessions)],
             "userId": USER,
             "outputId": f"o{chance // 8 % 2}",
+            "name": f"template-{chance // 8 % 3}",
         }
         case.path_parameters = {name: known.get(name, old) for name, old in parameters.items()}
     return case

@@ -125,6 +125,23 @@ class FarRepository(Repository):
         async with self._kept.watch(scope, after_revision=after_revision) as changes:
             yield self._late(changes)
 
+    # --- templates -------------------------------------------------------------------------------
+
+    async def put_template(self, user_id: str, name: str, template: bytes) -> None:
+        await self._settled(lambda: self._kept.put_template(user_id, name, template))
+
+    async def template(self, user_id: str, name: str) -> bytes | None:
+        return await self._read(lambda: self._kept.template(user_id, name))
+
+    async def templates(self, user_id: str) -> tuple[tuple[str, bytes], ...]:
+        return await self._read(lambda: self._kept.templates(user_id))
+
+    async def count_templates(self, user_id: str) -> int:
+        return await self._read(lambda: self._kept.count_templates(user_id))
+
+    async def delete_template(self, user_id: str, name: str) -> None:
+        await self._settled(lambda: self._kept.delete_template(user_id, name))
+
     # --- ownership -------------------------------------------------------------------------------
 
     async def register(self, instance: bytes, *, address: str, ttl_seconds: int) -> int:

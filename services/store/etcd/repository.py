@@ -22,6 +22,7 @@ from services.store.etcd.reads import ConsensusReads
 from services.store.etcd.registrations import Registrations
 from services.store.etcd.sessions import Sessions
 from services.store.etcd.shared import Shared
+from services.store.etcd.templates import Templates
 from services.store.keys import Keys
 from services.store.repository import (
     AwaitedPage,
@@ -68,6 +69,7 @@ class EtcdRepository(Repository):
         self._sessions = Sessions(etcd, reads, keys, settle_seconds=settle_seconds)
         self._lists = Lists(etcd, reads, keys)
         self._shared = Shared(etcd, reads, keys)
+        self._templates = Templates(etcd, reads, keys, settle_seconds=settle_seconds)
         self._registrations = Registrations(etcd, reads, keys, settle_seconds=settle_seconds)
         self._acquisition = Acquisition(etcd, reads, keys, settle_seconds=settle_seconds)
         self._commits = Commits(etcd, keys, self._registrations)
@@ -153,6 +155,26 @@ class EtcdRepository(Repository):
     ) -> AbstractAsyncContextManager[AsyncIterator[ScopeChange]]:
         """Follow a scope from a revision on."""
         return self._lists.watch(scope, after_revision=after_revision)
+
+    async def put_template(self, user_id: str, name: str, template: bytes) -> None:
+        """Store a template."""
+        await self._templates.put(user_id, name, template)
+
+    async def template(self, user_id: str, name: str) -> bytes | None:
+        """Return a template."""
+        return await self._templates.get(user_id, name)
+
+    async def templates(self, user_id: str) -> tuple[tuple[str, bytes], ...]:
+        """Return all templates of a user by name."""
+        return await self._templates.all(user_id)
+
+    async def count_templates(self, user_id: str) -> int:
+        """Return how many templates the user has."""
+        return await self._templates.count(user_id)
+
+    async def delete_template(self, user_id: str, name: str) -> None:
+        """Delete a template."""
+        await self._templates.delete(user_id, name)
 
     async def register(self, instance: bytes, *, address: str, ttl_seconds: int) -> int:
         """Register an instance."""

@@ -14,6 +14,7 @@ from tests.contracts.differential.comparison import Comparison
 from tests.contracts.differential.works import (
     ADDRESSES,
     LARGE,
+    NAMES,
     SESSIONS,
     TURNS,
     USERS,
@@ -27,6 +28,7 @@ from tests.contracts.differential.works import (
 )
 
 addresses = st.sampled_from(ADDRESSES)
+names = st.sampled_from(NAMES)
 
 
 class Changing(Comparison):
@@ -170,3 +172,15 @@ class Changing(Comparison):
         deletion = self.deletions[-1 - pick % len(self.deletions)]
         instance = deletion.instance if other is None else self.instance(other)
         self.delete(replace(deletion, instance=instance, head=tombstone_bytes(op_id)))
+
+    # --- templates -----------------------------------------------------------------------------
+
+    @rule(user_id=users, name=names, template=st.sampled_from([b"one", b"two", b"", LARGE]))
+    def put_template(self, user_id: str, name: str, template: bytes) -> None:
+        """Seldom one that is too large, often over another one."""
+        self.ask(lambda side: side.repository.put_template(user_id, name, template))
+
+    @rule(user_id=users, name=names)
+    def delete_template(self, user_id: str, name: str) -> None:
+        """Mostly one that is there."""
+        self.ask(lambda side: side.repository.delete_template(user_id, name))

@@ -23,7 +23,7 @@ from services.store.repository import (
 from sessiond.store.codec import decode_head
 from tests.contracts.chats import Chat, creation
 from tests.contracts.differential.sides import REFUSALS, Moment, Moments, Side
-from tests.contracts.differential.works import AGENTS, SESSIONS, TURNS, USERS
+from tests.contracts.differential.works import AGENTS, NAMES, SESSIONS, TURNS, USERS
 
 PATIENCE = 30.0
 
@@ -205,6 +205,7 @@ class Comparison(RuleBasedStateMachine):
         for user_id in USERS:
             self.compare_page(user_id, None, 1000, None)
             self.compare_count(user_id)
+            self.compare_templates(user_id)
         for agent in AGENTS:
             self.compare_awaited(agent)
         self.compare_stored(now)
@@ -231,6 +232,15 @@ class Comparison(RuleBasedStateMachine):
 
     def compare_count(self, user_id: str) -> None:
         self.ask(lambda side: side.repository.count(user_id))
+
+    def compare_templates(self, user_id: str) -> None:
+        self.ask(lambda side: side.repository.templates(user_id))
+        self.ask(lambda side: side.repository.count_templates(user_id))
+        for name in NAMES:
+            self.compare_template(user_id, name)
+
+    def compare_template(self, user_id: str, name: str) -> None:
+        self.ask(lambda side: side.repository.template(user_id, name))
 
     def compare_awaited(self, agent: str) -> None:
         self.ask(lambda side: side.repository.awaited(agent))

@@ -17,6 +17,7 @@ SESSIONS: Final = ("abc", "abc-1", "abc.", "ab")
 USERS: Final = ("a", "a:b", "a%3Ab")
 AGENTS: Final = ("planner", "planner:x")
 TURNS: Final = ("t", "t:1", "t;")
+NAMES: Final = ("plan", "plan:b", "pla")
 ADDRESSES: Final = ("live:1", "live:2", "live:3", "live:4")
 LARGE: Final = bytes(1600 * 1024)
 
