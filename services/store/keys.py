@@ -7,6 +7,8 @@
     user:{uid}:sessions:{~t}:{sid}         index entry; ~t has 13 digits and falls as t rises
     agent:{agent}:{sid}                    the session awaits this agent
     live:{instance}                        a registered instance of Live, in hex
+    job:{name}                             who does this work at the moment, on a lease of theirs
+    erasure:{uid}                          an erasure of a user, asked for or done
     batch                                  rewritten by each batch of commits; it holds nothing
     compaction                             rewritten by the Store whose turn it is to compact
 
@@ -88,7 +90,29 @@ class LiveKey(NamedTuple):
     instance: bytes
 
 
-Key = HeadKey | EventKey | OutputsKey | DraftKey | EntryKey | AwaitedKey | LiveKey
+class JobKey(NamedTuple):
+    """Who holds a job."""
+
+    job: str
+
+
+class ErasureKey(NamedTuple):
+    """An erasure of a user."""
+
+    user_id: str
+
+
+Key = (
+    HeadKey
+    | EventKey
+    | OutputsKey
+    | DraftKey
+    | EntryKey
+    | AwaitedKey
+    | LiveKey
+    | JobKey
+    | ErasureKey
+)
 
 
 class Span(NamedTuple):
@@ -123,9 +147,19 @@ class Keys:
         return self._namespace + b"compaction"
 
     @property
+    def erasures(self) -> Span:
+        """All erasures."""
+        return self._under(b"erasure")
+
+    @property
     def instances(self) -> Span:
         """All registrations."""
         return self._under(b"live")
+
+    @property
+    def users(self) -> Span:
+        """All that users have in lists of their own."""
+        return self._under(b"user")
 
     def head(self, session_id: str) -> bytes:
         """Return the key of a session's head."""
@@ -179,6 +213,22 @@ class Keys:
             raise ValueError("an instance has an id")
         return self._join(b"live", instance.hex().encode())
 
+    def shares(self, user_id: str) -> Span:
+        """Return what points to the sessions that are shared with a user."""
+        return self._under(b"user", escaped(user_id), b"shared")
+
+    def templates(self, user_id: str) -> Span:
+        """Return all templates of a user."""
+        return self._under(b"user", escaped(user_id), b"template")
+
+    def job(self, job: str) -> bytes:
+        """Return the key of a job's holder."""
+        return self._join(b"job", escaped(job))
+
+    def erasure(self, user_id: str) -> bytes:
+        """Return the key of a user's erasure."""
+        return self._join(b"erasure", escaped(user_id))
+
     def parse(self, key: bytes) -> Key:
         """Return what a key stands for.
 
@@ -203,7 +253,11 @@ class Keys:
                     return AwaitedKey(unescaped(agent), unescaped(session_id))
                 case [b"live", instance]:
                     return LiveKey(instance_of(instance))
-        raise ValueError(f"{key!r} is not a key of a session, list or instance")
+                case [b"job", job]:
+                    return JobKey(unescaped(job))
+                case [b"erasure", user_id]:
+                    return ErasureKey(unescaped(user_id))
+        raise ValueError(f"{key!r} is no key of ours")
 
     def place_in(self, entries: Span, key: bytes) -> tuple[int, str]:
         """Return the position and the session that a key in a user's `entries` stands for.
@@ -213,6 +267,13 @@ class Keys:
         """
         inverted, _, session_id = key[len(entries.start) :].partition(b":")
         return LAST_POSITION_MS - number_of(inverted, _POSITION_DIGITS), unescaped(session_id)
+
+    def parse_entry(self, key: bytes) -> EntryKey:
+        """Return what the key of an entry stands for; ValueError if it is no such key."""
+        found = self.parse(key)
+        if not isinstance(found, EntryKey):
+            raise ValueError(f"{key!r} is not the key of an entry")
+        return found
 
     def parse_live(self, key: bytes) -> LiveKey:
         """Return what the key of a registration stands for; ValueError if it is no such key."""

@@ -11,7 +11,7 @@ import grpc
 
 from services.serving.context import current_call, current_identity
 from services.store.copies import CopiesServicer
-from services.store.erasures import ErasuresServicer
+from services.store.erasures import Erasures, ErasuresServicer
 from services.store.event_log import EventLogServicer
 from services.store.feed import FeedServicer
 from services.store.lists import ListQuery, check_own_list, list_sessions
@@ -73,6 +73,7 @@ class StoreServicer(
         self._workflows = workflows
         self._watching = watching
         self._limits = limits
+        self._erasures = Erasures(repository, now_ms=lambda: int(wall_clock() * 1000))
         self._wall_clock = wall_clock
 
     async def CreateSession(

@@ -7,8 +7,10 @@ from services.store.keys import (
     AwaitedKey,
     DraftKey,
     EntryKey,
+    ErasureKey,
     EventKey,
     HeadKey,
+    JobKey,
     Key,
     LiveKey,
     OutputsKey,
@@ -16,7 +18,7 @@ from services.store.keys import (
 
 
 def named(key: Key) -> history.Key:
-    """Return the reference's key; () for a registration, which it keeps elsewhere."""
+    """Return the reference's key; () for registrations and jobs, which it keeps elsewhere."""
     match key:
         case HeadKey(session_id):
             return "head", session_id
@@ -30,5 +32,7 @@ def named(key: Key) -> history.Key:
             return "entry", user_id, -position_ms, session_id
         case AwaitedKey(agent, session_id):
             return "awaited", agent, session_id
-        case LiveKey():
+        case ErasureKey(user_id):
+            return "erasure", user_id
+        case LiveKey() | JobKey():
             return ()
