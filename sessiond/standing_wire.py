@@ -20,6 +20,7 @@ from sessiond.numbers import (
     STATUS_WORD,
 )
 from sessiond.session.access import MemberRole
+from sessiond.session.changes import SetHold
 from sessiond.session.conversation import Run
 from sessiond.session.standing import (
     Forked,
@@ -33,7 +34,7 @@ from sessiond.session.standing import (
     StandingEvent,
 )
 from sessiond.session.state import Link, Member, OutputRow, OutputStatus
-from sessiond.v1 import event_pb2, session_pb2
+from sessiond.v1 import event_pb2, live_pb2, session_pb2
 from sessiond.wire import timestamp_from_wire, timestamp_to_wire
 
 UNKNOWN = "must be one of the known values"
@@ -156,6 +157,11 @@ def runs_to_wire(runs: Iterable[Run]) -> list[event_pb2.Run]:
 def runs_from_wire(runs: Iterable[event_pb2.Run]) -> tuple[Run, ...]:
     """Return runs of seqs."""
     return tuple(Run(run.first_seq, run.last_seq) for run in runs)
+
+
+def set_hold_from_wire(request: live_pb2.SetHoldRequest) -> SetHold:
+    """Return what the request asks for."""
+    return SetHold(request.held, request.reason)
 
 
 def _rewound_to_wire(event: Rewound) -> event_pb2.Rewound:

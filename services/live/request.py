@@ -20,6 +20,7 @@ from sessiond.session.changes import (
     EndTurn,
     PauseSession,
     ResumeSession,
+    SetHold,
     SubmitOutput,
     UpdateSession,
     fingerprint,
@@ -39,6 +40,7 @@ OPERATIONS: dict[type[Change], Operation] = {
     EndTurn: Operation.TURN,
     CancelTurn: Operation.CANCEL_TURN,
     AbandonTurn: Operation.ABANDON_TURN,
+    SetHold: Operation.HOLD,
 }
 
 

@@ -14,7 +14,9 @@ from sessiond.cli.call import call
 from sessiond.cli.chat import chat
 from sessiond.cli.connection import DEFAULT_USER
 from sessiond.cli.development import development_token, keys_folder
+from sessiond.cli.erase import erase, erasure
 from sessiond.cli.failures import CommandFailure
+from sessiond.cli.hold import hold
 from sessiond.cli.options import end
 from sessiond.cli.watch import watch
 from sessiond.cli.workflows import workflows
@@ -30,6 +32,9 @@ app.add_typer(sessions.app, name="sessions")
 app.command("workflows")(workflows)
 app.command("chat")(chat)
 app.command("watch")(watch)
+app.command("hold")(hold)
+app.command("erase")(erase)
+app.command("erasure")(erasure)
 app.command("call")(call)
 
 

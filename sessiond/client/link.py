@@ -60,6 +60,7 @@ CHANGES = frozenset(
         "begin_turn",
         "end_turn",
         "cancel",
+        "set_hold",
     }
 )
 """The frames that get a reply, by their names in the oneof."""

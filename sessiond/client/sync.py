@@ -22,6 +22,7 @@ from sessiond.client import requests
 from sessiond.client.calls import Attempts, Replicas
 from sessiond.client.channels import Tls, addresses_of, metadata_of, open_synchronous_channel
 from sessiond.client.requests import Json, new_op_id
+from sessiond.client.retention import SyncRetentionCalls
 from sessiond.client.tokens import SyncTokens, subject_of
 from sessiond.client.unary import HISTORY_PAGE
 from sessiond.errors import Unauthenticated
@@ -58,7 +59,7 @@ Request = TypeVar("Request")
 Response = TypeVar("Response")
 
 
-class SyncClient:
+class SyncClient(SyncRetentionCalls):
     """Calls that are answered once, from plain threads.
 
     Answers are the contract's messages, from `sessiond.v1`. A call that breaks is made again over

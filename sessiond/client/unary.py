@@ -13,6 +13,7 @@ from sessiond.client import requests
 from sessiond.client.calls import Attempts, Replicas
 from sessiond.client.channels import metadata_of
 from sessiond.client.requests import Json
+from sessiond.client.retention import RetentionCalls
 from sessiond.client.tokens import Tokens, subject_of
 from sessiond.errors import Unauthenticated
 from sessiond.numbers import STATUS_NUMBER
@@ -65,7 +66,7 @@ class Caller:
     chance: Callable[[], float]
 
 
-class UnaryCalls:
+class UnaryCalls(RetentionCalls):
     """Calls that are answered once.
 
     Answers are the contract's messages, from `sessiond.v1`. A call that breaks is made again over

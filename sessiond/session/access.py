@@ -87,18 +87,21 @@ class Operation(StrEnum):
     TURN = "begin or end a turn"
     CANCEL_TURN = "cancel a turn"
     ABANDON_TURN = "abandon a turn"
+    HOLD = "begin or end a legal hold"
 
 
 class Relation(StrEnum):
     """What a caller is to one session: a column of the role table."""
 
     OWNER = "owner"
+    ADMIN = "administrator"
     AGENT = "agent"
     LIVE = "live"
 
 
 ROLE_TABLE: Mapping[Relation, frozenset[Operation]] = {
-    Relation.OWNER: frozenset(Operation) - {Operation.ABANDON_TURN},
+    Relation.OWNER: frozenset(Operation) - {Operation.ABANDON_TURN, Operation.HOLD},
+    Relation.ADMIN: frozenset(Operation) - {Operation.ABANDON_TURN},
     Relation.AGENT: frozenset(
         {Operation.READ, Operation.APPEND_MESSAGE, Operation.SUBMIT_OUTPUT, Operation.TURN},
     ),
@@ -114,7 +117,7 @@ def relation(
     if identity.role in _OWNERS:
         return Relation.OWNER if identity.user_id == owner else None
     if identity.role is Role.ADMIN:
-        return Relation.OWNER
+        return Relation.ADMIN
     if identity.role is Role.AGENT:
         enters = session_id in identity.sessions or (
             current_agent != "" and current_agent in identity.agents

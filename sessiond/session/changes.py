@@ -125,6 +125,14 @@ class AbandonTurn:
 
 
 @dataclass(frozen=True, slots=True)
+class SetHold:
+    """Asks to begin or end a legal hold."""
+
+    held: bool
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class DeleteSession:
     """Asks to delete the session and all that belongs to it."""
 
@@ -141,6 +149,7 @@ Change = (
     | EndTurn
     | CancelTurn
     | AbandonTurn
+    | SetHold
     | DeleteSession
 )
 

@@ -25,6 +25,7 @@ from sessiond.session.changes import (
     EndTurn,
     PauseSession,
     ResumeSession,
+    SetHold,
     SubmitOutput,
     UpdateSession,
 )
@@ -42,6 +43,7 @@ from sessiond.session.events import (
     SessionUpdated,
     TurnEnded,
 )
+from sessiond.session.holding import check_deletion, set_hold
 from sessiond.session.jsontext import check_object, merge_patch, same_object
 from sessiond.session.limits import Limits
 from sessiond.session.messages import append_message
@@ -104,9 +106,9 @@ def decide(
     """Return what the change does to the session; () when it leaves it as it is.
 
     Nothing changes when the same decision is repeated, a paused session is paused, one that is
-    not paused is resumed, or an update or an edit gives what is there already. A deletion ends
-    the log instead of lengthening it: it is always possible and gives no event, so its caller
-    writes the tombstone without asking here.
+    not paused is resumed, a hold stands already, or an update or an edit gives what is there
+    already. A deletion ends the log instead of lengthening it: it gives no event, and its caller
+    writes the tombstone.
 
     Args:
         now_ms: when an output that the change makes was generated.
@@ -176,7 +178,10 @@ def _decide(
             return stop_turn(session, turn_id, TurnOutcome.CANCELLED, text=text, new_id=new_id)
         case AbandonTurn(turn_id, outcome):
             return stop_turn(session, turn_id, outcome, text=text, new_id=new_id)
+        case SetHold():
+            return set_hold(session, change)
         case DeleteSession():
+            check_deletion(session)
             return ()
         case _:  # pragma: no cover
             assert_never(change)
