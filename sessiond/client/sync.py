@@ -21,6 +21,7 @@ import grpc
 from sessiond.client import requests
 from sessiond.client.calls import Attempts, Replicas
 from sessiond.client.channels import Tls, addresses_of, metadata_of, open_synchronous_channel
+from sessiond.client.history import Reading
 from sessiond.client.requests import Json, new_op_id
 from sessiond.client.retention import SyncRetentionCalls
 from sessiond.client.tokens import SyncTokens, subject_of
@@ -51,6 +52,7 @@ from sessiond.v1.store_pb2 import (
     ListMessagesRequest,
     ListSessionsRequest,
     ListWorkflowsRequest,
+    ReadHistoryResponse,
 )
 from sessiond.v1.store_pb2_grpc import StoreServiceStub
 
@@ -201,6 +203,35 @@ class SyncClient(SyncRetentionCalls):
             if not page.next_page_token:
                 return
             request.page_token = page.next_page_token
+
+    def history(self, session_id: str) -> Iterator[ReadHistoryResponse]:
+        """Yield a session as it now is, and then its events up to that, in order, in parts.
+
+        `sessiond.export` makes a document of them.
+        """
+        reading = Reading(session_id)
+        attempts, token = self._attempts(self._store), ""
+        while True:
+            token = token or self._tokens.current()
+            call = attempts.stub.ReadHistory(
+                reading.request, metadata=metadata_of(token, self._acting_for)
+            )
+            try:
+                for response in call:
+                    told = reading.came(response)
+                    if told is not None:
+                        yield told
+                    attempts = self._attempts(self._store)
+                return
+            except grpc.RpcError as error:
+                failed: Any = error
+                failure = from_rpc_error(failed, mutating=False)
+            finally:
+                call.cancel()
+            pause = attempts.failed(failure)
+            refused = isinstance(failure, Unauthenticated)
+            token = self._tokens.another(token) if refused else ""
+            self._sleep(pause)
 
     def workflows(self) -> Sequence[Workflow]:
         """Return the workflows that a new session may follow: the default one first."""
@@ -372,14 +403,7 @@ class SyncClient(SyncRetentionCalls):
         *,
         changes: bool = False,
     ) -> Response:
-        attempts = Attempts(
-            replicas,
-            deadline=self._deadline,
-            changes=changes,
-            renewable=self._tokens.renewable,
-            clock=time.monotonic,
-            chance=self._chance,
-        )
+        attempts = self._attempts(replicas, changes=changes)
         token = ""
         while True:
             token = token or self._tokens.current()
@@ -399,3 +423,13 @@ class SyncClient(SyncRetentionCalls):
             refused = isinstance(failure, Unauthenticated)
             token = self._tokens.another(token) if refused else ""
             self._sleep(pause)
+
+    def _attempts(self, replicas: Replicas[Stub], *, changes: bool = False) -> Attempts[Stub]:
+        return Attempts(
+            replicas,
+            deadline=self._deadline,
+            changes=changes,
+            renewable=self._tokens.renewable,
+            clock=time.monotonic,
+            chance=self._chance,
+        )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -12,6 +12,7 @@ import grpc
 from sessiond.client import requests
 from sessiond.client.calls import Attempts, Replicas
 from sessiond.client.channels import metadata_of
+from sessiond.client.history import history
 from sessiond.client.requests import Json
 from sessiond.client.retention import RetentionCalls
 from sessiond.client.tokens import Tokens, subject_of
@@ -40,6 +41,7 @@ from sessiond.v1.store_pb2 import (
     ListMessagesRequest,
     ListSessionsRequest,
     ListWorkflowsRequest,
+    ReadHistoryResponse,
 )
 
 if TYPE_CHECKING:
@@ -170,6 +172,18 @@ class UnaryCalls(RetentionCalls):
             if not page.next_page_token:
                 return
             request.page_token = page.next_page_token
+
+    async def history(self, session_id: str) -> AsyncGenerator[ReadHistoryResponse, None]:
+        """Yield a session as it now is, and then its events up to that, in order, in parts.
+
+        `sessiond.export` makes a document of them.
+        """
+        responses = history(self._caller, self._store, session_id)
+        try:
+            async for response in responses:
+                yield response
+        finally:
+            await responses.aclose()
 
     async def workflows(self) -> Sequence[Workflow]:
         """Return the workflows that a new session may follow: the default one first."""

@@ -11,14 +11,17 @@ from typing import NamedTuple
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from sessiond.v1.event_pb2 import LastWord
 from sessiond.v1.options_pb2 import header
 from sessiond.v1.session_pb2 import JsonObject
 
+# Enums whose zero says something; that of all others is never sent.
+_WITH_ZERO = (LastWord.DESCRIPTOR.full_name,)
 _WORD_START = re.compile(r"(?<!^)(?=[A-Z])")
 
 
 class Words(NamedTuple):
-    """The words of an enum: by number, and the other way without the unspecified one."""
+    """The words of an enum: by number, and the other way without the one that says nothing."""
 
     by_number: Mapping[int, str]
     by_word: Mapping[str, int]
@@ -32,7 +35,8 @@ def words(enum: EnumDescriptor) -> Words:
         value.number: value.name.removeprefix(prefix).lower()
         for value in enum.values_by_number.values()
     }
-    return Words(by_number, {word: number for number, word in by_number.items() if number != 0})
+    is_said = bool if enum.full_name not in _WITH_ZERO else lambda _: True
+    return Words(by_number, {word: n for n, word in by_number.items() if is_said(n)})
 
 
 @lru_cache(maxsize=4096)
