@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from sessiond.client.calls import Replicas
 from sessiond.client.requests import new_op_id
 from sessiond.numbers import STATUS_NUMBER
 from sessiond.session.state import Status
@@ -22,6 +23,9 @@ from sessiond.v1.store_pb2 import (
     ScanSessionsResponse,
 )
 
+if TYPE_CHECKING:
+    from sessiond.v1.store_pb2_grpc import StoreServiceAsyncStub, StoreServiceStub
+
 SCAN_PAGE = 1000
 """Sessions that one page of a scan looks at."""
 
@@ -31,7 +35,7 @@ class RetentionCalls:
 
     _ask: Any
     _change: Any
-    _store: Any
+    _store: Replicas[StoreServiceAsyncStub]
     _user: Any
 
     async def set_hold(
@@ -100,7 +104,7 @@ class SyncRetentionCalls:
 
     _ask: Any
     _change: Any
-    _store: Any
+    _store: Replicas[StoreServiceStub]
     _user: Any
 
     def set_hold(

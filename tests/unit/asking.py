@@ -22,6 +22,7 @@ from sessiond.session.changes import (
     EndTurn,
     PauseSession,
     ResumeSession,
+    SetHold,
     SubmitOutput,
     UpdateSession,
 )
@@ -96,6 +97,7 @@ changes: st.SearchStrategy[Change] = st.one_of(
     st.builds(EndTurn, st.just(""), st.sampled_from([0, 0, 0, 1]), st.booleans(), objects),
     st.sampled_from([EndTurn("", 0), CancelTurn("")]),
     st.builds(AbandonTurn, st.just(""), _STOPPED),
+    st.builds(SetHold, st.booleans(), texts),
 )
 askings = st.builds(
     Asking,

@@ -30,6 +30,7 @@ TABLE = {
     Operation.TURN: (True, True),
     Operation.CANCEL_TURN: (True, False),
     Operation.ABANDON_TURN: (False, False),
+    Operation.HOLD: (False, False),
 }
 
 
@@ -39,7 +40,7 @@ def test_owner_and_agent_do_what_the_table_says(operation: Operation) -> None:
     owner, agent = TABLE[operation]
     for identity, may in (
         (ALICE, owner),
-        (ADMIN, owner),
+        (ADMIN, owner or operation is Operation.HOLD),
         (SERVICE, owner),
         (CONSULTANT, agent),
         (GUEST_AGENT, agent),

@@ -25,6 +25,7 @@ from sessiond.session.changes import (
     EndTurn,
     PauseSession,
     ResumeSession,
+    SetHold,
     SubmitOutput,
     UpdateSession,
     fingerprint,
@@ -56,6 +57,8 @@ GOLDEN: list[tuple[CreateSession | Change, str]] = [
     (EndTurn("t", 5, failed=True, metadata="{}"), "bcb743f905385cb8949b3ad2f4625282"),
     (CancelTurn("t"), "02c27b6f449833d702320c949506b19a"),
     (AbandonTurn("t", TurnOutcome.INTERRUPTED), "12f4ae139dea621378190dbecca65a5b"),
+    (SetHold(True), "52666b116ca3a03c61fc6a6f0f48f38b"),
+    (SetHold(False, "case 7"), "7a6a01ccea15ab3588fb5245f2431c2c"),
     (DeleteSession(), "ce76d4f7ff81d63c6d48322f43aa32c8"),
 ]
 
