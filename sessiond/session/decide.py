@@ -123,8 +123,8 @@ def decide(
     )
     # A full session must not keep its turn running: each turn had room to begin, so one event at
     # most stands beyond the limit.
-    ends_turn = isinstance(events[-1], TurnEnded) if events else False
-    if not ends_turn and session.seq + len(events) > limits.events:
+    needs_room = bool(events) and not isinstance(events[-1], TurnEnded)
+    if needs_room and session.seq + len(events) > limits.events:
         raise SessionFull(f"The session has {session.seq} changes and may have {limits.events}.")
     return events
 
