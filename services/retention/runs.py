@@ -136,21 +136,24 @@ class Runs:
             finally:
                 places.release()
 
+        broken: SessiondError | None = None
         try:
             async with asyncio.TaskGroup() as tasks:
-                async for summary in self._installation.scan():
-                    report.scanned += 1
-                    policy = due(self._policies, summary, self._now_ms())
-                    if policy is None:
-                        continue
-                    report.due += 1
-                    await places.acquire()
-                    tasks.create_task(handled(summary, policy))
-        except ExceptionGroup as group:
-            raise group.exceptions[0] from None
+                try:
+                    async for summary in self._installation.scan():
+                        report.scanned += 1
+                        policy = due(self._policies, summary, self._now_ms())
+                        if policy is not None:
+                            report.due += 1
+                            await places.acquire()
+                            tasks.create_task(handled(summary, policy))
+                except SessiondError as failure:
+                    broken = failure  # what was begun is brought to its end
         finally:
             report.seconds = round(self._clock() - began, 3)
             tell({**dataclasses.asdict(report), **more})
+        if broken is not None:
+            raise broken
 
     async def _let_go(self, report: Report, summary: SessionSummary, policy: Policy) -> None:
         """Export and delete a session; whatever fails is counted, and is the next run's."""

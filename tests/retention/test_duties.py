@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from services.retention.duties import LOOK_SECONDS, Duties
@@ -36,12 +36,17 @@ class Time:
 
 
 async def worked(
-    parts: Parts, *, sleeps: int, every_seconds: float = 100.0, dry_run: bool = False
+    parts: Parts,
+    *,
+    sleeps: int,
+    every_seconds: float = 100.0,
+    dry_run: bool = False,
+    policies: Sequence[Policy] = (),
 ) -> tuple[Time, list[Mapping[str, Any]]]:
     """Work until so many pauses were made; return them, and what was told."""
     time, told = Time(sleeps), list[Mapping[str, Any]]()
     pace = Pace(1e9, clock=time)
-    runs = Runs(parts, [Policy("all")], None, pace, now_ms=lambda: NOW_MS, clock=time)
+    runs = Runs(parts, policies, None, pace, now_ms=lambda: NOW_MS, clock=time)
     duties = Duties(
         parts,
         runs,
@@ -79,8 +84,9 @@ async def test_a_dry_run_lets_erasures_wait() -> None:
     """Nothing is changed at all."""
     parts = Parts(summary("s-1"))
     parts.asked = [erasure("alice")]
-    _, told = await worked(parts, sleeps=0, dry_run=True)
+    _, told = await worked(parts, sleeps=0, dry_run=True, policies=[Policy("all")])
     assert told[-1]["dryRun"]
+    assert told[-1]["due"] == 1
     assert (parts.completed, set(parts.sessions)) == ([], {"s-1"})
 
 
