@@ -5,10 +5,12 @@ The hash of a link's secret does not travel, and comes out empty.
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Iterable, Mapping
 from typing import TypeVar, assert_never
 
-from sessiond.errors import InvalidArgument
+from sessiond.errors import InvalidArgument, Violations
 from sessiond.numbers import (
     LAST_WORD_NUMBER,
     LAST_WORD_WORD,
@@ -20,7 +22,15 @@ from sessiond.numbers import (
     STATUS_WORD,
 )
 from sessiond.session.access import MemberRole
-from sessiond.session.changes import SetHold
+from sessiond.session.changes import (
+    JoinSession,
+    MakeLink,
+    RevokeLink,
+    SetHold,
+    ShareSession,
+    TransferSession,
+    UnshareSession,
+)
 from sessiond.session.conversation import Run
 from sessiond.session.standing import (
     Forked,
@@ -38,6 +48,10 @@ from sessiond.v1 import event_pb2, live_pb2, session_pb2
 from sessiond.wire import timestamp_from_wire, timestamp_to_wire
 
 UNKNOWN = "must be one of the known values"
+
+_SECRET = re.compile("[A-Za-z0-9_-]{43}")
+_SECRET_CHARACTERS = 128
+_LAST_MS = 253_402_300_799_999  # the last that RFC 3339 can spell
 
 Word = TypeVar("Word")
 
@@ -101,6 +115,60 @@ def standing_event_of(wire: event_pb2.Event) -> StandingEvent | None:
         case "hold_set":
             return HoldSet(wire.hold_set.held, wire.hold_set.reason)
     return None
+
+
+def share_from_wire(request: live_pb2.ShareSessionRequest) -> ShareSession:
+    """Return what the request asks for, or raise InvalidArgument for a role that is none."""
+    return ShareSession(request.user_id, _role(request.role))
+
+
+def unshare_from_wire(request: live_pb2.UnshareSessionRequest) -> UnshareSession:
+    """Return what the request asks for."""
+    return UnshareSession(request.user_id)
+
+
+def make_link_from_wire(request: live_pb2.MakeLinkRequest) -> MakeLink:
+    """Return what the request asks for; its secret is for whoever makes the link.
+
+    Raises:
+        InvalidArgument: a role that is none, a time that JSON cannot spell, a secret of another
+            form.
+    """
+    found = Violations()
+    expires_ms = None
+    if request.HasField("expires_at"):
+        expires_ms = timestamp_from_wire(request.expires_at)
+        if expires_ms > _LAST_MS:
+            found.add("expires_at", "must be before the year 10000")
+    if request.HasField("secret") and not _SECRET.fullmatch(request.secret):
+        found.add("secret", "must be 32 bytes in base64url without padding")
+    role = MEMBER_ROLE_WORD.get(request.role)
+    if role is None:
+        found.add("role", UNKNOWN)
+    found.check()
+    assert role is not None
+    return MakeLink(role, expires_ms)
+
+
+def revoke_link_from_wire(request: live_pb2.RevokeLinkRequest) -> RevokeLink:
+    """Return what the request asks for."""
+    return RevokeLink(request.link_id)
+
+
+def join_from_wire(request: live_pb2.JoinSessionRequest) -> JoinSession:
+    """Return what the request asks for; of its secret nothing but the hash goes on.
+
+    Raises:
+        InvalidArgument: no secret can look so.
+    """
+    if not 1 <= len(request.secret) <= _SECRET_CHARACTERS:
+        raise InvalidArgument.of("secret", f"must be 1 to {_SECRET_CHARACTERS} characters")
+    return JoinSession(hashlib.sha256(request.secret.encode()).hexdigest())
+
+
+def transfer_from_wire(request: live_pb2.TransferSessionRequest) -> TransferSession:
+    """Return what the request asks for."""
+    return TransferSession(request.user_id)
 
 
 def members_to_wire(members: Mapping[str, Member]) -> list[session_pb2.Member]:

@@ -199,6 +199,8 @@ def set_summary(wire: session_pb2.SessionSummary, entry: records_pb2.IndexEntry)
         wire.lineage.seq = entry.lineage.seq
     if entry.held:
         wire.held = True
+    if entry.shared_as:
+        wire.shared_as = session_pb2.MemberRole.ValueType(entry.shared_as)
 
 
 def create_session_from_wire(request: store_pb2.CreateSessionRequest) -> CreateSession:

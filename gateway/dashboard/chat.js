@@ -93,10 +93,10 @@ export function NotFound({ wasHere = false }) {
   }, []);
   return html`<main id="main" class="page" tabindex="-1">
     <${Notice}
-      icon="search" level="1" title=${wasHere ? "This session was deleted" : "There is no such session"}
+      icon="search" level="1" title=${wasHere ? "This session is not here any more" : "There is no such session"}
     >
       <p>${wasHere
-        ? "It is gone with all that was in it."
+        ? "It was deleted, or it is shared with you no longer."
         : "It may have been deleted, or it belongs to somebody else."}</p>
       <${Link} class="button" href="/">To your sessions<//>
     <//>

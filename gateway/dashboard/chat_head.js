@@ -3,6 +3,7 @@
 import { html } from "./html.js";
 import { Link } from "./navigation.js";
 import { Avatar, Icon, IconButton, named, Status, Title, UNTITLED } from "./parts.js";
+import { SharingButton } from "./sharing.js";
 
 const SHOWN = 4;
 
@@ -32,6 +33,7 @@ export function ChatHead({ session }) {
       <${Status} status=${status} />
       ${currentAgent && html`<span class="chat-agent">with ${named(currentAgent)}</span>`}
       <${Present} present=${conversation.present} subject=${session.subject} />
+      <${SharingButton} session=${session} />
       ${status !== "completed" && html`
         <${IconButton}
           icon=${isPaused ? "play" : "pause"}

@@ -12,6 +12,8 @@ import { Draft } from "./draft.js";
 
 const POSITION = ["status", "currentAgent", "currentStep", "progress"];
 
+const SHARING = ["memberGranted", "memberRevoked", "linkMade", "linkRevoked", "ownerTransferred"];
+
 export class Conversation {
   logId = "";
   seq = 0;
@@ -22,6 +24,7 @@ export class Conversation {
   messageCount = 0;
   drafts = new Map();
   present = { members: [], count: 0 };
+  sharedAt = 0; // the seq of the last change of who may enter
   #loading = null;
   #positionAt = 0;
   #positionWanted = 0;
@@ -120,6 +123,9 @@ export class Conversation {
       change.status = "paused";
     } else if (event.sessionResumed && event.seq > this.#positionAt) {
       change.status = "active";
+    } else if (SHARING.some((kind) => event[kind])) {
+      this.sharedAt = event.seq;
+      if (event.ownerTransferred) change.userId = event.ownerTransferred.userId;
     } else {
       this.#output(event);
     }

@@ -8,6 +8,7 @@ import { Avatar, Notice } from "./parts.js";
 import { Rest } from "./rest.js";
 import { SessionList } from "./session_list.js";
 import { Sessions } from "./sessions.js";
+import { keepInvitation, takeInvitation } from "./sharing.js";
 import { SignIn } from "./sign_in.js";
 import { SignedOut, SignInEnds } from "./signed_out.js";
 import { ToastList, told } from "./toasts.js";
@@ -38,6 +39,7 @@ function SignedIn({ signIn }) {
     rest.get("/api/workflows").then((answer) => setWorkflows(answer.workflows), told);
   useEffect(() => {
     loadWorkflows();
+    takeInvitation(rest).catch(told);
   }, [rest]);
   useEffect(() => {
     // Who listens hears where they are.
@@ -80,5 +82,6 @@ function unescaped(text) {
 
 const { content: url } = document.querySelector("meta[name=sessiond-sign-in]");
 const signIn = new SignIn(url);
+keepInvitation();
 signIn.arrive();
 render(html`<${Page} signIn=${signIn} />`, document.getElementById("app"));

@@ -16,7 +16,6 @@ export class OpenSession extends Model {
   conversation = new Conversation();
   older = { state: "idle", problem: null };
   isTyping = false;
-  #rest;
   #signIn;
   #path;
   #pageToken = "";
@@ -30,7 +29,7 @@ export class OpenSession extends Model {
     this.id = sessionId;
     this.subject = signIn.bearer.subject;
     this.outbox = new Outbox(sessionId, this.subject);
-    this.#rest = rest;
+    this.rest = rest;
     this.#signIn = signIn;
     this.#path = path`/api/sessions/${sessionId}`;
     this.connection = new Connection(sessionId, {
@@ -103,7 +102,7 @@ export class OpenSession extends Model {
     const asked = new URLSearchParams({ order: "desc", pageSize: String(OLDER) });
     if (this.#pageToken) asked.set("pageToken", this.#pageToken);
     try {
-      return await this.#rest.get(`${path`/api/chat/${this.id}/messages`}?${asked}`);
+      return await this.rest.get(`${path`/api/chat/${this.id}/messages`}?${asked}`);
     } catch (problem) {
       if (problem.code !== "PAGE_TOKEN_EXPIRED") throw problem;
       this.#pageToken = "";
@@ -155,7 +154,7 @@ export class OpenSession extends Model {
     this.#loadingPosition = true;
     try {
       while (conversation.isPositionOld) {
-        conversation.takePosition(await this.#rest.get(`${this.#path}?tail=0`));
+        conversation.takePosition(await this.rest.get(`${this.#path}?tail=0`));
         this.#draw();
       }
     } catch {

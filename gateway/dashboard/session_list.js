@@ -176,6 +176,7 @@ export class SessionList extends Model {
       this.#news?.delete(removedId);
       this.rows = this.rows.filter((row) => row.id !== removedId);
     } else if (session) {
+      this.#gone.delete(session.id); // shared once more
       this.#news?.set(session.id, session);
       this.#place(session);
     }

@@ -11,10 +11,12 @@ const UNDO_MS = 5000;
 
 export function SessionRow({ session, list, workflow, now }) {
   const { id, title, status, workflowId, currentAgent, lastMessage, lastActive, progress } = session;
+  const { sharedAs, userId } = session;
+  const isEditor = !sharedAs || sharedAs === "editor";
   const name = title || UNTITLED;
   return html`<li class="row">
     <div class="row-head">
-      <${Title}
+      <${isEditor ? Title : Fixed}
         title=${title} placeholder=${UNTITLED}
         rename=${(wanted) => list.rename(id, wanted).catch(told)}
       >
@@ -28,18 +30,24 @@ export function SessionRow({ session, list, workflow, now }) {
     </div>
     <p class="row-facts">
       <${Status} status=${status} />
+      ${sharedAs && html`
+        <span class="badge"><bdi>${userId}</bdi> shares it: ${named(sharedAs)}</span>`}
       <span>${workflow?.name ?? named(workflowId)}</span>
       ${currentAgent && html`<span>with ${named(currentAgent)}</span>`}
     </p>
     <p class="row-last" dir="auto">${lastMessage || "No message yet."}</p>
     <${Progress} progress=${progress} workflow=${workflow} />
     <div class="row-actions">
-      <${PauseButton} session=${session} list=${list} name=${name} />
-      <${IconButton} icon="trash" label=${`Delete ${name}`} onClick=${() => remove(list, session)} />
+      ${isEditor && html`<${PauseButton} session=${session} list=${list} name=${name} />`}
+      ${!sharedAs && html`<${IconButton}
+        icon="trash" label=${`Delete ${name}`} onClick=${() => remove(list, session)}
+      />`}
       <${Link} href=${chatPath(id)} class="button" aria-label=${`Continue ${name}`}>Continue<//>
     </div>
   </li>`;
 }
+
+const Fixed = ({ children }) => children;
 
 function PauseButton({ session: { id, status }, list, name }) {
   if (status === "completed") return null;

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any, Protocol, TypeVar, cast
 
+from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 
 from services.live.hops import Context, Hops, hops_of, name_owner
@@ -56,6 +57,7 @@ _BEFORE_LOOKING = (
 class ChangeRequest(Protocol):
     """What all requests of LiveService have in common."""
 
+    DESCRIPTOR: Descriptor
     session_id: str
     op_id: str
     expected_revision: int
@@ -116,11 +118,13 @@ class Changes:
         answer: Callable[[Room, Answer], Awaitable[Response]],
         *,
         once_deleted: Callable[[], Response] | None = None,
+        secret: str = "",
     ) -> Response:
         """Make the change that a call asks for, and return its response.
 
         `answer` makes it of what the room answered; where another Live owns the session, it is
-        that one's response. `once_deleted` makes that of a deletion that was made before.
+        that one's response. `once_deleted` makes that of a deletion that was made before. `secret`
+        is that of a link that is made.
 
         Raises:
             OutcomeUnknown: the time is over, and the change may have been stored.
@@ -130,7 +134,7 @@ class Changes:
             RateLimited: the caller asks too often.
             SessiondError: the rules refuse it.
         """
-        asked = self._ask(request, change)
+        asked = self._ask(request, change, secret)
         hops = hops_of(context)
         if not await self._hops.counted(context):
             self._counts.take(asked.identity)
@@ -216,7 +220,7 @@ class Changes:
                 raise OutcomeUnknown from None
             raise
 
-    def _ask(self, request: ChangeRequest, change: Change) -> Request:
+    def _ask(self, request: ChangeRequest, change: Change, secret: str) -> Request:
         identity = current_identity()
         op_id = request.op_id if request.HasField("op_id") else None
         found = Violations()
@@ -227,5 +231,12 @@ class Changes:
             change,
             identity,
             op_id or self._new_op_id(),
-            request.expected_revision if request.HasField("expected_revision") else None,
+            _expected_revision(request),
+            secret=secret,
         )
+
+
+def _expected_revision(request: ChangeRequest) -> int | None:
+    if "expected_revision" not in request.DESCRIPTOR.fields_by_name:
+        return None  # who joins has seen no revision
+    return request.expected_revision if request.HasField("expected_revision") else None

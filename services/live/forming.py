@@ -12,6 +12,7 @@ from sessiond.errors import SessiondError
 from sessiond.session.apply import apply
 from sessiond.session.decide import check_room
 from sessiond.session.events import (
+    Event,
     OutputDecided,
     OutputEdited,
     OutputSubmitted,
@@ -19,6 +20,13 @@ from sessiond.session.events import (
     TurnEnded,
 )
 from sessiond.session.limits import MIB, Limits
+from sessiond.session.standing import (
+    LinkMade,
+    LinkRevoked,
+    MemberGranted,
+    MemberRevoked,
+    OwnerTransferred,
+)
 from sessiond.session.state import Session
 from sessiond.store.codec import (
     HeadMeta,
@@ -26,6 +34,7 @@ from sessiond.store.codec import (
     encode_draft,
     encode_entry,
     encode_head,
+    encode_members,
     encode_outputs,
     encode_record,
     encode_tombstone_head,
@@ -36,15 +45,18 @@ from sessiond.v1.ownership_pb2 import (
     DeleteRequest,
     DraftWrite,
     ReadHeadRequest,
+    SharedWrite,
 )
 
-COMMIT_RECORDS = 53
-"""Records of one commit: 60 operations less head, outputs, two moves in lists, and a draft."""
+COMMIT_RECORDS = 50
+"""Records of one commit: 60 operations less head, outputs, two moves in lists, and a draft; less
+members, and two users with whom the session is shared or no longer."""
 
 COMMIT_BYTES = MIB
 """Bytes of one commit's records, far under etcd's 1.5 MiB for a transaction."""
 
 _OF_OUTPUTS = (OutputSubmitted, OutputEdited, OutputDecided)
+_OF_MEMBERS = (MemberGranted, MemberRevoked, LinkMade, LinkRevoked, OwnerTransferred)
 
 INDEX_MOVES_AFTER_MS = 250
 """An index entry moves when lastActive is this far past its place: listings rely on it."""
@@ -102,7 +114,10 @@ class Forming:
         self._meta = meta
         self._head = head
         self._encoded: list[bytes] = []
+        self._owner = session.user_id
         self._outputs_changed = False
+        self._members_changed = False
+        self._shared: tuple[SharedWrite, ...] = ()
 
     def add(self, record: Record, limits: Limits) -> bool:
         """Take the next record; False when the commit is full, and the record is for the next one.
@@ -115,6 +130,9 @@ class Forming:
         size = self.size + len(value)
         if self.records and (len(self.records) == COMMIT_RECORDS or size > COMMIT_BYTES):
             return False
+        shared = _shared(self.session, event)
+        if shared and self._shared:
+            return False  # two could be of one user, and a commit names each once
         if isinstance(event, TurnEnded):  # a full session must not keep its turn running
             self.ended_turn = self.ended_turn or event.turn_id
         else:
@@ -124,6 +142,8 @@ class Forming:
         self._encoded.append(value)
         self.size = size
         self._outputs_changed = self._outputs_changed or isinstance(event, _OF_OUTPUTS)
+        self._members_changed = self._members_changed or isinstance(event, _OF_MEMBERS)
+        self._shared = self._shared or shared
         return True
 
     def commit(
@@ -156,8 +176,13 @@ class Forming:
         index.position_ms = meta.index_ms
         index.previous_position_ms = before.index_ms
         index.entry = encode_entry(session)
+        if session.user_id != self._owner:
+            index.previous_user_id = self._owner
         if self._outputs_changed:
             commit.outputs = encode_outputs(session)
+        if self._members_changed:
+            commit.members = encode_members(session)
+            commit.shared.extend(self._shared)
         commit.ended_turn = self.ended_turn
         _write_draft(commit, draft)
         if meta.awaited_agent != before.awaited_agent:
@@ -211,6 +236,7 @@ class Forming:
                 user_id=session.user_id,
                 position_ms=meta.index_ms,
                 awaited_agent=meta.awaited_agent,
+                shared_with=session.members,
             ),
             attempt=Attempt(
                 self._head,
@@ -226,6 +252,22 @@ class Forming:
             records=(),
             answers=((request, Answer(session.seq)),),
         )
+
+
+def _shared(session: Session, event: Event) -> tuple[SharedWrite, ...]:
+    """Return with whom the session is shared, or no longer, by an event that comes next."""
+    match event:
+        case MemberGranted(user_id):
+            return (SharedWrite(user_id=user_id, shared=True),)
+        case MemberRevoked(user_id):
+            return (SharedWrite(user_id=user_id, shared=False),)
+        case OwnerTransferred(user_id):
+            return (
+                SharedWrite(user_id=user_id, shared=False),
+                SharedWrite(user_id=session.user_id, shared=True),
+            )
+        case _:
+            return ()
 
 
 def _write_draft(commit: Commit, draft: Draft | None) -> None:

@@ -18,16 +18,22 @@ from sessiond.session.changes import (
     DeleteSession,
     EditOutput,
     EndTurn,
+    JoinSession,
+    MakeLink,
     PauseSession,
     ResumeSession,
+    RevokeLink,
     SetHold,
+    ShareSession,
     SubmitOutput,
+    TransferSession,
+    UnshareSession,
     UpdateSession,
     fingerprint,
 )
 from sessiond.session.events import Record
 
-OPERATIONS: dict[type[Change], Operation] = {
+OPERATIONS: dict[type[Change], Operation | None] = {
     AppendMessage: Operation.APPEND_MESSAGE,
     UpdateSession: Operation.UPDATE,
     ApproveOutput: Operation.DECIDE_OUTPUT,
@@ -41,6 +47,12 @@ OPERATIONS: dict[type[Change], Operation] = {
     CancelTurn: Operation.CANCEL_TURN,
     AbandonTurn: Operation.ABANDON_TURN,
     SetHold: Operation.HOLD,
+    ShareSession: Operation.SHARE,
+    UnshareSession: Operation.SHARE,
+    MakeLink: Operation.SHARE,
+    RevokeLink: Operation.SHARE,
+    JoinSession: None,  # who joins is a stranger yet: the link's secret decides
+    TransferSession: Operation.TRANSFER,
 }
 
 
@@ -65,13 +77,17 @@ class Answer(NamedTuple):
 
 @dataclass(slots=True)
 class Asked:
-    """A change that is asked for, by whom, and under which operation id."""
+    """A change that is asked for, by whom, and under which operation id.
+
+    `secret` is that of the link that it makes, where it makes one.
+    """
 
     change: Change
     identity: Identity
     op_id: str
     expected_revision: int | None = None
     hash: bytes = field(default=b"", kw_only=True)
+    secret: str = field(default="", kw_only=True)
     key: tuple[Actor, str] = field(init=False)
     """What names the change: operation ids belong to their actor."""
 
@@ -90,9 +106,12 @@ class Asked:
         return self.key[0]
 
     @property
-    def operation(self) -> Operation:
-        """The row of the role table that the change stands in."""
-        return OPERATIONS[type(self.change)]
+    def operation(self) -> Operation | None:
+        """The row of the role table that the change stands in; None where there is none."""
+        change = self.change
+        if isinstance(change, UnshareSession) and change.user_id == self.identity.user_id:
+            return Operation.LEAVE
+        return OPERATIONS[type(change)]
 
     def give(self, answer: Answer | SessiondError) -> None:
         """Give the answer."""

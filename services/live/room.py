@@ -17,8 +17,9 @@ session may have another owner already, whatever the clock says.
 
 from __future__ import annotations
 
+import hashlib
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from services.live.attachment import Attachment
 from services.live.audience import Audience, Later
@@ -32,6 +33,7 @@ from services.live.window import Window
 from sessiond.cursor import Cursor
 from sessiond.errors import (
     Internal,
+    PermissionDenied,
     SessiondError,
     SessionFull,
     SessionMoved,
@@ -46,7 +48,7 @@ from sessiond.session.decide import decide
 from sessiond.session.events import Record, TurnBegun
 from sessiond.session.holding import check_deletion
 from sessiond.session.limits import Limits
-from sessiond.session.state import Session, Turn, TurnOutcome
+from sessiond.session.state import Member, Session, Turn, TurnOutcome
 from sessiond.store.codec import HeadMeta, StoredRecord
 from sessiond.v1.live_pb2 import TurnProgress
 from sessiond.v1.ownership_pb2 import DeleteRequest
@@ -60,6 +62,9 @@ NO_SPACE_SECONDS = 10.0
 
 OURSELVES = Identity("sessiond", Role.LIVE)
 """Who ends the turns of workers that do not come back."""
+
+
+_GIVES_AWAY = (Operation.LEAVE, Operation.TRANSFER)
 
 
 class Room:
@@ -316,9 +321,15 @@ class Room:
 
     def _check(self, request: Asked, session: Session) -> Answered | None:
         """Check access, operation id and expected revision, in this order."""
-        self._check_access(request.identity, request.operation, session)
-        answered = self._operations.find(request.actor, request.op_id, request.hash)
-        if answered is not None:
+        try:
+            if request.operation is not None:
+                self._check_access(request.identity, request.operation, session)
+        except (SessionNotFound, PermissionDenied):
+            # Who gave away their own right by this very change may hear again that they did.
+            if request.operation in _GIVES_AWAY and (answered := self._answered(request)):
+                return answered
+            raise
+        if answered := self._answered(request):
             return answered
         turn = session.turn if isinstance(request.change, BeginTurn) else None
         if turn is not None and turn.belongs_to(*request.key):
@@ -326,6 +337,9 @@ class Room:
         if request.expected_revision is not None and request.expected_revision != session.seq:
             raise StaleRevision(session.seq)
         return None
+
+    def _answered(self, request: Asked) -> Answered | None:
+        return self._operations.find(request.actor, request.op_id, request.hash)
 
     def _decide(self, request: Asked, forming: Forming) -> Record | None:
         """Return the record that the change makes; None, and remember that, when it makes none."""
@@ -339,6 +353,7 @@ class Room:
             new_id=self._new_id,
             limits=self._limits,
             text=self._text_of(session),
+            secret_hash=hashlib.sha256(request.secret.encode()).digest() if request.secret else b"",
         )
         if not events:
             unchanged = Answered(session.seq, request.hash)
@@ -368,6 +383,7 @@ class Room:
             session_id=session.id,
             owner=session.user_id,
             current_agent=session.current_agent,
+            members=session.roles,
         )
 
     def _committed(self, formed: Formed) -> None:
@@ -387,7 +403,7 @@ class Room:
             self._turn_changed()
         for record in formed.records:
             self.audience.show(record)
-        if self.session.current_agent != before.current_agent:
+        if _let_in(self.session) != _let_in(before):
             self._check_readers()
         formed.give()
 
@@ -401,12 +417,18 @@ class Room:
             request.fail(Unavailable(NO_SPACE, retry_after=NO_SPACE_SECONDS))
 
     def _check_readers(self) -> None:
-        """Send those away who may no longer read."""
+        """Send those away who may no longer read; a worker who may no longer write is away too."""
         for attachment in self.audience:
             try:
                 self.check_reader(attachment.identity)
             except SessionNotFound as gone:
                 attachment.end(gone)
+                continue
+            if self._running is not None and self._running.is_written_by(attachment):
+                try:
+                    self._check_access(attachment.identity, Operation.TURN, self.session)
+                except PermissionDenied:
+                    self._running.left(attachment)
 
     # --- the running turn, inside -------------------------------------------------------------
 
@@ -480,3 +502,8 @@ class Room:
             request.fail(reason)
         if first:
             self.audience.close(told or SessionMoved(retry_after=None))
+
+
+def _let_in(session: Session) -> tuple[str, str, Mapping[str, Member]]:
+    """Return what decides who may enter."""
+    return session.current_agent, session.user_id, session.members

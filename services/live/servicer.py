@@ -9,6 +9,7 @@ import grpc
 from services.live.changes import Changes
 from services.live.history import History
 from services.live.holding import HoldServicer
+from services.live.joins import Guesses
 from services.live.registration import Registration
 from services.live.request import Answer
 from services.live.rewinding import RewindServicer
@@ -29,10 +30,13 @@ class LiveServicer(
 ):
     """Changes of sessions, one method each."""
 
-    def __init__(self, changes: Changes, history: History, streams: Streams) -> None:
+    def __init__(
+        self, changes: Changes, history: History, streams: Streams, guesses: Guesses
+    ) -> None:
         self._changes = changes
         self._history = history
         self._streams = streams
+        self._guesses = guesses
 
     def Connect(self, request_iterator: Any, context: Context) -> Any:
         """Follow and change sessions; `Streams.take_calls` takes these calls instead, as bytes."""

@@ -17,6 +17,7 @@ from services.live.attachment import Attachment
 from services.live.changes import Counts
 from services.live.forwarding import Forward
 from services.live.frames import goaway, refusal, reply
+from services.live.joins import new_secret
 from services.live.looking_back import look_back, recall
 from services.live.outbox import PATIENCE_SECONDS, Outbox
 from services.live.places import Places, Whereabouts
@@ -33,6 +34,7 @@ from services.live.protocol import (
     Write,
 )
 from services.live.request import Answer, Asked, RoomClosed
+from services.live.sharing import link_answer
 from services.serving.auth import Authenticator
 from services.serving.context import Call
 from sessiond.errors import (
@@ -46,8 +48,9 @@ from sessiond.errors import (
     Unauthenticated,
 )
 from sessiond.session.access import Identity
-from sessiond.session.changes import BeginTurn
+from sessiond.session.changes import BeginTurn, MakeLink
 from sessiond.session.limits import Limits
+from sessiond.session.standing import LinkMade
 from sessiond.v1.live_pb2 import ClientFrame, Hello
 
 TURN_ACTIONS = 32
@@ -98,10 +101,13 @@ class StreamChange(Asked):
         if isinstance(answer, SessiondError):
             self.outbox.offer(refusal(session_id, self.op_id, answer))
             return
-        turn = None
+        turn = link = None
         if isinstance(self.change, BeginTurn):
             turn = self.attachment.room.take_up(answer, self.attachment)
-        self.outbox.offer(reply(session_id, self.op_id, answer.seq, turn))
+        made = answer.record
+        if made is not None and isinstance(made.event, LinkMade):
+            link = link_answer(made.event, made.time_ms, made.seq, self.secret)
+        self.outbox.offer(reply(session_id, self.op_id, answer.seq, turn, link))
 
     def fail(self, reason: Exception) -> None:
         """Say why there is no answer, where no `goaway` says it."""
@@ -249,6 +255,9 @@ class Stream:
         try:
             if not self._counted:  # a rate counts where the caller came in
                 self._around.counts.take(self._identity())
+            link = asked.frame.make_link if isinstance(asked.change, MakeLink) else None
+            if link is not None and not link.HasField("secret"):
+                link.secret = new_secret()
             if isinstance(place, Forward):
                 await place.say(asked.frame)
                 return
@@ -258,6 +267,7 @@ class Stream:
                 identity=self._identity(),
                 op_id=asked.op_id,
                 expected_revision=asked.expected_revision,
+                secret="" if link is None else link.secret,
                 outbox=self._outbox,
                 attachment=place.attachment,
             )

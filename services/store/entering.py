@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from services.store.acquisition import living
+from services.store.acquisition import decoded_members, living
 from services.store.repository import Repository, Snapshot
 from sessiond.session.access import Identity, Operation, check_access
+from sessiond.session.state import Member
 from sessiond.store.codec import StoredHead
 
 
@@ -21,11 +22,15 @@ async def entered(
         PermissionDenied: the caller may see it, but not do this.
     """
     snapshot, head = await living(repository, session_id)
+    members: dict[str, Member] = {}
+    if snapshot.members:
+        members, _ = decoded_members(session_id, snapshot.members)
     check_access(
         identity,
         operation,
         session_id=session_id,
         owner=head.user_id,
         current_agent=head.current_agent,
+        members={user_id: member.role for user_id, member in members.items()},
     )
     return snapshot, head

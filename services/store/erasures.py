@@ -115,7 +115,11 @@ class Erasures:
         if stored.completed_ms:
             return erasure_to_wire(user_id, stored)
         remains = await self._repository.remains(user_id)
-        held = [each.session_id for each in remains.entries if decoded_entry(each).held]
+        held = [
+            each.session_id
+            for each in remains.entries
+            if decoded_entry(each.session_id, each.value).held
+        ]
         if len(held) < len(remains.entries):
             raise Unavailable("The user still has sessions; nothing was written.")
         for session_id in set(remains.shared) - set(held):

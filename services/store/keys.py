@@ -3,8 +3,10 @@
     session:{sid}                          head
     session:{sid}:event:{seq}              one record; seq has 10 digits
     session:{sid}:outputs                  table of outputs
+    session:{sid}:members                  table of members and links
     session:{sid}:draft:{turn}:{n}         a piece of the running turn's text; n has 10 digits
     user:{uid}:sessions:{~t}:{sid}         index entry; ~t has 13 digits and falls as t rises
+    user:{uid}:shared:{sid}                the session is shared with this user; it holds nothing
     agent:{agent}:{sid}                    the session awaits this agent
     live:{instance}                        a registered instance of Live, in hex
     job:{name}                             who does this work at the moment, on a lease of theirs
@@ -61,6 +63,12 @@ class OutputsKey(NamedTuple):
     session_id: str
 
 
+class MembersKey(NamedTuple):
+    """A session's table of members and links."""
+
+    session_id: str
+
+
 class DraftKey(NamedTuple):
     """A piece of the text of a session's running turn."""
 
@@ -74,6 +82,13 @@ class EntryKey(NamedTuple):
 
     user_id: str
     position_ms: int
+    session_id: str
+
+
+class SharedKey(NamedTuple):
+    """A session among those that are shared with a user."""
+
+    user_id: str
     session_id: str
 
 
@@ -106,8 +121,10 @@ Key = (
     HeadKey
     | EventKey
     | OutputsKey
+    | MembersKey
     | DraftKey
     | EntryKey
+    | SharedKey
     | AwaitedKey
     | LiveKey
     | JobKey
@@ -181,6 +198,10 @@ class Keys:
         """Return the key of a session's table of outputs."""
         return self._join(b"session", escaped(session_id), b"outputs")
 
+    def members(self, session_id: str) -> bytes:
+        """Return the key of a session's table of members and links."""
+        return self._join(b"session", escaped(session_id), b"members")
+
     def draft(self, session_id: str, turn_id: str, number: int) -> bytes:
         """Return the key of one piece of a turn's text."""
         place = digits(number, _SEQ_DIGITS)
@@ -199,6 +220,14 @@ class Keys:
         """Return a user's list."""
         return self._under(b"user", escaped(user_id), b"sessions")
 
+    def shared(self, user_id: str, session_id: str) -> bytes:
+        """Return the key of a session among those that are shared with a user."""
+        return self._join(b"user", escaped(user_id), b"shared", escaped(session_id))
+
+    def shared_with(self, user_id: str) -> Span:
+        """Return all sessions that are shared with a user."""
+        return self._under(b"user", escaped(user_id), b"shared")
+
     def awaited(self, agent: str, session_id: str) -> bytes:
         """Return the key of a session among those that await an agent."""
         return self._join(b"agent", escaped(agent), escaped(session_id))
@@ -212,10 +241,6 @@ class Keys:
         if not instance:
             raise ValueError("an instance has an id")
         return self._join(b"live", instance.hex().encode())
-
-    def shares(self, user_id: str) -> Span:
-        """Return what points to the sessions that are shared with a user."""
-        return self._under(b"user", escaped(user_id), b"shared")
 
     def templates(self, user_id: str) -> Span:
         """Return all templates of a user."""
@@ -243,12 +268,16 @@ class Keys:
                     return EventKey(unescaped(session_id), number_of(seq, _SEQ_DIGITS))
                 case [b"session", session_id, b"outputs"]:
                     return OutputsKey(unescaped(session_id))
+                case [b"session", session_id, b"members"]:
+                    return MembersKey(unescaped(session_id))
                 case [b"session", session_id, b"draft", turn_id, number]:
                     value = number_of(number, _SEQ_DIGITS)
                     return DraftKey(unescaped(session_id), unescaped(turn_id), value)
                 case [b"user", user_id, b"sessions", inverted, session_id]:
                     position_ms = LAST_POSITION_MS - number_of(inverted, _POSITION_DIGITS)
                     return EntryKey(unescaped(user_id), position_ms, unescaped(session_id))
+                case [b"user", user_id, b"shared", session_id]:
+                    return SharedKey(unescaped(user_id), unescaped(session_id))
                 case [b"agent", agent, session_id]:
                     return AwaitedKey(unescaped(agent), unescaped(session_id))
                 case [b"live", instance]:
@@ -275,6 +304,10 @@ class Keys:
             raise ValueError(f"{key!r} is not the key of an entry")
         return found
 
+    def shared_in(self, shared: Span, key: bytes) -> str:
+        """Return the session that a key among those `shared_with` a user stands for."""
+        return unescaped(key[len(shared.start) :])
+
     def parse_live(self, key: bytes) -> LiveKey:
         """Return what the key of a registration stands for; ValueError if it is no such key."""
         found = self.parse(key)
@@ -285,7 +318,11 @@ class Keys:
     def listed_session(self, key: bytes) -> str:
         """Return the session of a key in some list; ValueError if it is no such key."""
         match self.parse(key):
-            case EntryKey(session_id=session_id) | AwaitedKey(session_id=session_id):
+            case (
+                EntryKey(session_id=session_id)
+                | SharedKey(session_id=session_id)
+                | AwaitedKey(session_id=session_id)
+            ):
                 return session_id
         raise ValueError(f"{key!r} is not a key in a list")
 

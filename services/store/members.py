@@ -6,9 +6,14 @@ from typing import Any
 
 import grpc
 
+from services.serving.context import current_identity
+from services.store.acquisition import decoded_members
+from services.store.entering import entered
 from services.store.repository import Repository
-from sessiond.errors import RouteNotFound
+from sessiond.errors import Violations
+from sessiond.session.checks import check_session_id
 from sessiond.session.limits import Limits
+from sessiond.standing_wire import links_to_wire, members_to_wire
 from sessiond.v1 import store_pb2 as pb
 from sessiond.v1.store_pb2_grpc import StoreServiceServicer
 
@@ -25,4 +30,11 @@ class MembersServicer(StoreServiceServicer):
         self, request: pb.ListMembersRequest, context: Context
     ) -> pb.ListMembersResponse:
         """List members and links."""
-        raise RouteNotFound
+        found = Violations()
+        check_session_id(request.session_id, "session_id", found)
+        found.check()
+        snapshot, head = await entered(self._repository, current_identity(), request.session_id)
+        members, links = decoded_members(request.session_id, snapshot.members)
+        return pb.ListMembersResponse(
+            owner=head.user_id, members=members_to_wire(members), links=links_to_wire(links)
+        )

@@ -37,6 +37,9 @@ from services.store.repository import (
     Repository,
     Scope,
     ScopeChange,
+    SharedChange,
+    SharedPage,
+    SharedSession,
     Snapshot,
     Unstorable,
     UserScope,
@@ -106,7 +109,7 @@ class MemoryRepository(Repository):
         return Committed()
 
     async def snapshot(self, session_id: str) -> Snapshot | None:
-        """Read head and outputs as they are now."""
+        """Read head and tables as they are now."""
         head = self._kept.get(("head", session_id))
         return None if head is None else self._snapshot(session_id, head)
 
@@ -149,6 +152,40 @@ class MemoryRepository(Repository):
         found = self._kept.range(("entry", user_id), revision, after=start)
         page = tuple(Entry(str(key[3]), -int(key[2]), value) for key, value in found[:limit])
         return EntryPage(revision, page, more=len(found) > limit)
+
+    async def shared(self, user_id: str, *, revision: int | None) -> SharedPage:
+        """Return which sessions are shared with a user."""
+        revision = self._kept.revision if revision is None else revision
+        self._kept.check(revision)
+        found = self._kept.range(("shared", user_id), revision)
+        return SharedPage(revision, tuple(str(key[2]) for key, _ in found))
+
+    async def shared_sessions(
+        self, session_ids: Sequence[str], *, revision: int
+    ) -> list[SharedSession]:
+        """Return heads and members of these sessions."""
+        self._kept.check(revision)
+        found = []
+        for session_id in session_ids:
+            head = self._kept.get(("head", session_id), revision)
+            if head is not None:
+                members = self._kept.get(("members", session_id), revision) or b""
+                found.append(SharedSession(session_id, head, members))
+        return found
+
+    async def entries_of(
+        self, places: Sequence[tuple[str, int, str]], *, revision: int
+    ) -> list[bytes]:
+        """Return the entries that stand at these places."""
+        self._kept.check(revision)
+        return [self._kept.get(_entry(*place), revision) or b"" for place in places]
+
+    @asynccontextmanager
+    async def watch_shared(
+        self, user_id: str, *, after_revision: int
+    ) -> AsyncIterator[AsyncIterator[SharedChange]]:
+        """Follow what is shared with a user from a revision on."""
+        yield _SharedChanges(self._kept, user_id, after_revision)
 
     async def awaited(self, agent: str) -> AwaitedPage:
         """Return all sessions that await an agent now."""
@@ -318,13 +355,15 @@ class MemoryRepository(Repository):
         session_id = deletion.session_id
         if refused := self._refused(session_id, deletion.expected_head, deletion.instance):
             return refused
-        children = ("record", "outputs", "draft")
+        children = ("record", "outputs", "members", "draft")
         written: dict[Key, bytes | None] = {
             key: None for kind in children for key, _ in self._kept.range((kind, session_id))
         }
         written[_entry(deletion.user_id, deletion.position_ms, session_id)] = None
         if deletion.awaited_agent:
             written["awaited", deletion.awaited_agent, session_id] = None
+        for user_id in deletion.shared_with:
+            written["shared", user_id, session_id] = None
         written["head", session_id] = deletion.head
         self._kept.write(written)
         return Committed()
@@ -358,8 +397,13 @@ class MemoryRepository(Repository):
             written["record", session_id, seq] = record
         if commit.outputs is not None:
             written["outputs", session_id] = commit.outputs
+        if commit.members is not None:
+            written["members", session_id] = commit.members
+        for each in commit.shared:
+            written["shared", each.user_id, session_id] = b"" if each.shared else None
         if index is not None:
-            written[_entry(index.user_id, index.previous_position_ms, session_id)] = None
+            before = index.previous_user_id or index.user_id
+            written[_entry(before, index.previous_position_ms, session_id)] = None
             written[_entry(index.user_id, index.position_ms, session_id)] = index.entry
         if awaited is not None and awaited.agent != awaited.previous_agent:
             if awaited.previous_agent:
@@ -369,7 +413,10 @@ class MemoryRepository(Repository):
         return written
 
     def _snapshot(self, session_id: str, head: bytes) -> Snapshot:
-        return Snapshot(self._kept.revision, head, self._kept.get(("outputs", session_id)) or b"")
+        outputs, members = (
+            self._kept.get((table, session_id)) or b"" for table in ("outputs", "members")
+        )
+        return Snapshot(self._kept.revision, head, outputs, members)
 
 
 class _Changes(AsyncIterator[ScopeChange]):
@@ -385,6 +432,26 @@ class _Changes(AsyncIterator[ScopeChange]):
             self._passed, written = await self._kept.change_after(self._passed)
             if change := _change(self._passed, self._prefix, written.items()):
                 return change
+
+
+class _SharedChanges(AsyncIterator[SharedChange]):
+    """What happens to the sessions that are shared with a user after a revision."""
+
+    def __init__(self, kept: History, user_id: str, passed: int) -> None:
+        self._kept = kept
+        self._user_id = user_id
+        self._passed = passed
+
+    async def __anext__(self) -> SharedChange:
+        while True:
+            self._passed, written = await self._kept.change_after(self._passed)
+            touched = {str(key[1]) for key in written if key[0] == "head"}
+            touched &= {
+                str(key[2]) for key, _ in self._kept.range(("shared", self._user_id), self._passed)
+            }
+            touched |= {str(key[2]) for key in written if key[:2] == ("shared", self._user_id)}
+            if touched:
+                return SharedChange(self._passed, tuple(sorted(touched)))
 
 
 class _Instances(AsyncIterator[tuple[Instance, ...]]):
@@ -422,6 +489,7 @@ def _malformed(commit: Commit) -> bool:
         and commit.instance
         and commit.session_id
         and (index is None or index.user_id)
+        and all(each.user_id for each in commit.shared)
         and (not commit.records or 0 <= commit.first_seq <= LAST_SEQ + 1 - len(commit.records))
         and all(0 <= position <= LAST_POSITION_MS for position in positions)
         and all(draft.turn_id and 0 <= draft.number <= LAST_DRAFT for draft in commit.drafts)

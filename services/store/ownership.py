@@ -96,6 +96,7 @@ class OwnershipServicer(OwnershipServiceServicer):
                     outputs=outcome.outputs,
                     records=outcome.records,
                     drafts=outcome.drafts,
+                    members=outcome.members,
                 )
                 return pb.AcquireResponse(acquired=acquired)
             case Deleted():
@@ -127,6 +128,7 @@ class OwnershipServicer(OwnershipServiceServicer):
                 user_id=request.user_id,
                 position_ms=request.position_ms,
                 awaited_agent=request.awaited_agent,
+                shared_with=tuple(request.shared_with),
             )
         )
         return pb.DeleteResponse(outcome=outcome_to_wire(0, outcome))

@@ -88,13 +88,22 @@ class DraftWrite:
 
 
 @dataclass(slots=True)
+class SharedWrite:
+    """Whether the session is shared with a user from now on."""
+
+    user_id: str
+    shared: bool
+
+
+@dataclass(slots=True)
 class Commit:
     """One session's durable batch, written by the instance that owns it.
 
-    `records` have the seqs from `first_seq` on. `outputs` None leaves the table as it is, `index`
-    None the entry, `awaited` None the place among those that await an agent. `successor` names an
-    instance that must be registered as well; empty for none. `deferrable` is for who sends it here:
-    it makes no difference to what is stored.
+    `records` have the seqs from `first_seq` on. `outputs` None leaves the table as it is, `members`
+    None that of members and links, `index` None the entry, `awaited` None the place among those
+    that await an agent. `shared` names each user once. `successor` names an instance that must be
+    registered as well; empty for none. `deferrable` is for who sends it here: it makes no
+    difference to what is stored.
 
     `drafts` are put, and all drafts of `ended_turn` are removed; empty for none. No draft is of the
     turn that ends, and none is named twice. `head` empty leaves the head as it is: then there are
@@ -114,12 +123,16 @@ class Commit:
     drafts: tuple[DraftWrite, ...] = ()
     ended_turn: str = ""
     deferrable: bool = False
+    members: bytes | None = None
+    shared: tuple[SharedWrite, ...] = ()
 
     @property
     def coherent(self) -> bool:
         """Whether its parts go together, as said above."""
         if self.awaited is not None and self.awaited.agent and self.index is None:
             return False  # there is no entry to show under the agent
+        if self.shared and len({each.user_id for each in self.shared}) < len(self.shared):
+            return False
         if not self.drafts:
             return self.head != b""
         named = {(draft.turn_id, draft.number) for draft in self.drafts}
@@ -130,7 +143,7 @@ class Commit:
         if self.head:
             return True
         beside = self.records or self.index or self.awaited or self.successor or self.ended_turn
-        return not beside and self.outputs is None
+        return not (beside or self.shared) and self.outputs is None and self.members is None
 
     @property
     def operations(self) -> int:
@@ -139,6 +152,8 @@ class Commit:
             (self.head != b"")
             + len(self.records)
             + (self.outputs is not None)
+            + (self.members is not None)
+            + len(self.shared)
             + 2 * (self.index is not None)
             + 2 * (self.awaited is not None)
             + len(self.drafts)
@@ -149,6 +164,9 @@ class Commit:
     def size(self) -> int:
         """About how many bytes it is in a transaction, comparisons included."""
         size = 512 + len(self.expected_head) + len(self.head) + len(self.outputs or b"")
+        if self.members is not None:
+            size += len(self.members) + 256
+        size += 768 * len(self.shared)
         for record in self.records:
             size += len(record) + 128
         if self.index is not None:
@@ -160,7 +178,7 @@ class Commit:
 
 @dataclass(frozen=True, slots=True)
 class Deletion:
-    """The end of a session: `head` holds its tombstone."""
+    """The end of a session: `head` holds its tombstone. It was shared with `shared_with`."""
 
     instance: bytes
     session_id: str
@@ -169,6 +187,7 @@ class Deletion:
     user_id: str
     position_ms: int
     awaited_agent: str = ""
+    shared_with: tuple[str, ...] = ()
 
 
 # --- what comes back -----------------------------------------------------------------------------
@@ -218,11 +237,15 @@ class Existing:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A session's head and its table of outputs (empty for none) at one revision."""
+    """A session's head and its tables at one revision: of outputs, and of members and links.
+
+    A table is empty for none.
+    """
 
     revision: int
     head: bytes
     outputs: bytes
+    members: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,6 +280,31 @@ class EntryPage:
     revision: int
     entries: tuple[Entry, ...]
     more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SharedPage:
+    """The ids of the sessions that are shared with a user, in their order."""
+
+    revision: int
+    session_ids: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class SharedSession:
+    """A session's head, and its table of members and links (empty for none)."""
+
+    session_id: str
+    head: bytes
+    members: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SharedChange:
+    """Which of the sessions that are shared with a user may have changed, or come or gone."""
+
+    revision: int
+    session_ids: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,6 +366,13 @@ class UserScope:
 
 
 @dataclass(frozen=True, slots=True)
+class SharedScope:
+    """All sessions that are shared with a user; `watch_shared` follows them."""
+
+    user_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class AgentScope:
     """All sessions that await one agent."""
 
@@ -325,6 +380,7 @@ class AgentScope:
 
 
 Scope = UserScope | AgentScope
+"""What `watch` follows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -362,7 +418,7 @@ class Repository(ABC):
 
     @abstractmethod
     async def snapshot(self, session_id: str) -> Snapshot | None:
-        """Read head and outputs together, through consensus: no older than the call's beginning.
+        """Read head and tables together, through consensus: no older than the call's beginning.
 
         A deleted session gives its tombstone head; None where no head stands.
         """
@@ -411,6 +467,50 @@ class Repository(ABC):
 
         Raises:
             RevisionCompacted: the revision is no longer kept.
+        """
+
+    @abstractmethod
+    async def shared(self, user_id: str, *, revision: int | None) -> SharedPage:
+        """Return which sessions are shared with a user.
+
+        Without a revision the read goes through consensus and the page says at which it read.
+
+        Raises:
+            RevisionCompacted: the revision is no longer kept.
+        """
+
+    @abstractmethod
+    async def shared_sessions(
+        self, session_ids: Sequence[str], *, revision: int
+    ) -> list[SharedSession]:
+        """Return heads and members of those of these sessions that stand at the revision, in order.
+
+        A deleted session gives its tombstone head.
+
+        Raises:
+            RevisionCompacted: the revision is no longer kept.
+        """
+
+    @abstractmethod
+    async def entries_of(
+        self, places: Sequence[tuple[str, int, str]], *, revision: int
+    ) -> list[bytes]:
+        """Return the entries that stand at these `(user_id, position_ms, session_id)`, in order.
+
+        b"" for each place where none stands at the revision.
+
+        Raises:
+            RevisionCompacted: the revision is no longer kept.
+        """
+
+    @abstractmethod
+    def watch_shared(
+        self, user_id: str, *, after_revision: int
+    ) -> AbstractAsyncContextManager[AsyncIterator[SharedChange]]:
+        """Follow which sessions are shared with a user, and the heads of the first 1,000 of them.
+
+        What happened to one session comes in order; what happened to different ones may not. It is
+        otherwise as `watch`.
         """
 
     @abstractmethod
@@ -560,6 +660,6 @@ class Repository(ABC):
     async def delete(self, deletion: Deletion) -> Outcome:
         """Replace all of a session by its tombstone, under the conditions of a commit.
 
-        Head becomes `deletion.head` for 24 to 25 hours; records, outputs, drafts, the entry and the
-        awaited place are gone at the same revision.
+        Head becomes `deletion.head` for 24 to 25 hours; records, tables, drafts, the entry, the
+        awaited place and that it was shared are gone at the same revision.
         """

@@ -59,7 +59,11 @@ async def scan_sessions(
     """
     after, revision = _opened(query, page_token) if page_token else (None, None)
     scan = await _piece(repository, after, page_size, revision)
-    entries = [entry for each in scan.entries if query.matches(entry := decoded_entry(each))]
+    entries = [
+        entry
+        for each in scan.entries
+        if query.matches(entry := decoded_entry(each.session_id, each.value))
+    ]
     token = seal(query.facts, [scan.revision, scan.last_key.hex()]) if scan.more else ""
     return entries, token
 

@@ -107,6 +107,8 @@ class StoreServicer(
             request.page_size if request.HasField("page_size") else None, "page_size", found
         )
         status = status_from_wire(request.status, "status", found)
+        if request.scope not in pb.ListScope.values():
+            found.add("scope", "must be one of the known values")
         if len(request.q) > _MOST_QUERY_CHARACTERS:
             found.add("q", f"must be at most {_MOST_QUERY_CHARACTERS} characters")
         found.check()
@@ -116,6 +118,8 @@ class StoreServicer(
             status=status,
             workflow_id=request.workflow_id or None,
             q=request.q or None,
+            own=request.scope != pb.LIST_SCOPE_SHARED,
+            shared=request.scope != pb.LIST_SCOPE_OWN,
         )
         entries, token = await list_sessions(
             self._repository, query, page_size=page_size, page_token=request.page_token

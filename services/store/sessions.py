@@ -235,7 +235,7 @@ class Sessions:
             needed = await self._repository.records_at(
                 session_id, needed_seqs(head, outputs), revision=snapshot.revision
             )
-            return load(head, outputs, map(decode_record, needed))
+            return load(head, outputs, map(decode_record, needed), snapshot.members)
         except ValueError:
             _log.exception("session cannot be loaded", session=session_id)
             raise Internal from None

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from sessiond.cli import sessions
+from sessiond.cli import sessions, sharing
 from sessiond.cli.call import call
 from sessiond.cli.chat import chat
 from sessiond.cli.connection import DEFAULT_USER
@@ -36,6 +36,13 @@ app.command("hold")(hold)
 app.command("erase")(erase)
 app.command("erasure")(erasure)
 app.command("call")(call)
+app.command("share")(sharing.share)
+app.command("unshare")(sharing.unshare)
+app.command("members")(sharing.members)
+app.command("link")(sharing.link)
+app.command("unlink")(sharing.unlink)
+app.command("join")(sharing.join)
+app.command("transfer")(sharing.transfer)
 
 
 @app.command("token")

@@ -16,8 +16,9 @@ from sessiond.cli.connection import Connection
 from sessiond.cli.failures import CommandFailure
 from sessiond.cli.options import AsJson, connected
 from sessiond.cli.paint import BOLD, CYAN, DIM, GREEN, YELLOW, Brush, is_coloured, one_line, plain
+from sessiond.client.sharing_requests import Scope
 from sessiond.mapping.spelling import time_text
-from sessiond.numbers import OUTPUT_STATUS_WORD, SENDER_WORD, STATUS_WORD
+from sessiond.numbers import MEMBER_ROLE_WORD, OUTPUT_STATUS_WORD, SENDER_WORD, STATUS_WORD
 from sessiond.session.state import OutputStatus, Sender, Status
 from sessiond.v1.session_pb2 import Message, Session, SessionSummary
 
@@ -43,6 +44,21 @@ class StatusOption(StrEnum):
     COMPLETED = "completed"
 
 
+class ScopeOption(StrEnum):
+    """Which sessions are listed, as an option."""
+
+    ALL = "all"
+    OWN = "own"
+    SHARED = "shared"
+
+
+_SCOPES: dict[ScopeOption, Scope] = {
+    ScopeOption.ALL: "all",
+    ScopeOption.OWN: "own",
+    ScopeOption.SHARED: "shared",
+}
+
+
 @app.command("list")
 @connected
 def list_sessions(
@@ -53,19 +69,26 @@ def list_sessions(
     q: Annotated[
         str | None, typer.Option("-q", help="Only those with this in title or last message.")
     ] = None,
+    scope: Annotated[
+        ScopeOption, typer.Option(help="Yours, those that others share with you, or both.")
+    ] = ScopeOption.ALL,
     limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 50,
     of: Annotated[
         str | None, typer.Option(help="Another user's, for administrators.", metavar="USER")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """List your sessions, newest activity first. With --json, one object a line."""
+    """List your sessions, and those that others share with you, newest activity first.
+
+    With --json, one object a line.
+    """
     with connection.sync_client() as client:
         found = client.list(
             of,
             status=None if status is None else Status(status.value),
             workflow_id=workflow,
             q=q,
+            scope=_SCOPES[scope],
             page_size=min(limit, 1000),
         )
         if as_json:
@@ -160,6 +183,9 @@ def row(summary: SessionSummary, brush: Brush, id_width: int, width: int) -> str
         step = "-"
     fixed = f"{summary.id:<{id_width}}  {status:<9}  {step:>5}  {when}  "
     said = one_line(summary.title or summary.last_message, max(10, width - len(fixed)))
+    if summary.HasField("shared_as"):
+        role = MEMBER_ROLE_WORD[summary.shared_as]
+        said += brush(f"  ({role} of {one_line(summary.user_id, 40)}'s)", DIM)
     return (
         brush(f"{summary.id:<{id_width}}", CYAN)
         + "  "

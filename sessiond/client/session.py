@@ -17,6 +17,7 @@ from sessiond.client.copy import Copy
 from sessiond.client.doubt import told
 from sessiond.client.link import Link
 from sessiond.client.reader import Reader, Readers
+from sessiond.client.sharing import AttachedSharing
 from sessiond.client.stream import Stream
 from sessiond.client.streams import Streams
 from sessiond.client.turn import Turn
@@ -46,7 +47,7 @@ _FRAME_SPARE = 64
 _ENDED_TURNS = 16
 
 
-class AttachedSession(Changes):
+class AttachedSession(Changes, AttachedSharing):
     """One session, followed; made by `Client.attach`.
 
     Changes return the seq of their event once it is durable, and `state` has it by then. They are

@@ -24,6 +24,8 @@ from sessiond.client.channels import Tls, addresses_of, metadata_of, open_synchr
 from sessiond.client.history import Reading
 from sessiond.client.requests import Json, new_op_id
 from sessiond.client.retention import SyncRetentionCalls
+from sessiond.client.sharing_requests import LIST_SCOPE, Scope
+from sessiond.client.sync_sharing import SyncSharing
 from sessiond.client.tokens import SyncTokens, subject_of
 from sessiond.client.unary import HISTORY_PAGE
 from sessiond.errors import Unauthenticated
@@ -61,7 +63,7 @@ Request = TypeVar("Request")
 Response = TypeVar("Response")
 
 
-class SyncClient(SyncRetentionCalls):
+class SyncClient(SyncSharing, SyncRetentionCalls):
     """Calls that are answered once, from plain threads.
 
     Answers are the contract's messages, from `sessiond.v1`. A call that breaks is made again over
@@ -167,10 +169,12 @@ class SyncClient(SyncRetentionCalls):
         status: Status | None = None,
         workflow_id: str | None = None,
         q: str | None = None,
+        scope: Scope = "all",
         page_size: int = 50,
     ) -> Iterator[SessionSummary]:
-        """Yield a user's sessions, newest activity first; by default one's own.
+        """Yield a user's sessions, newest activity first; by default the caller's.
 
+        `scope` "own" leaves out those that others share with that user, "shared" the user's own.
         All are as of one revision. `q` is searched in titles and last messages. A listing that
         takes minutes may end in `PageTokenExpired`.
         """
@@ -180,6 +184,7 @@ class SyncClient(SyncRetentionCalls):
             status=None if status is None else STATUS_NUMBER[status],
             workflow_id=workflow_id,
             q=q,
+            scope=LIST_SCOPE[scope],
         )
         while True:
             page = self._ask(self._store, lambda stub: stub.ListSessions, request)

@@ -15,6 +15,8 @@ from sessiond.client.channels import metadata_of
 from sessiond.client.history import history
 from sessiond.client.requests import Json
 from sessiond.client.retention import RetentionCalls
+from sessiond.client.sharing import SharingCalls
+from sessiond.client.sharing_requests import LIST_SCOPE, Scope
 from sessiond.client.tokens import Tokens, subject_of
 from sessiond.errors import Unauthenticated
 from sessiond.numbers import STATUS_NUMBER
@@ -68,7 +70,7 @@ class Caller:
     chance: Callable[[], float]
 
 
-class UnaryCalls(RetentionCalls):
+class UnaryCalls(SharingCalls, RetentionCalls):
     """Calls that are answered once.
 
     Answers are the contract's messages, from `sessiond.v1`. A call that breaks is made again over
@@ -134,10 +136,12 @@ class UnaryCalls(RetentionCalls):
         status: Status | None = None,
         workflow_id: str | None = None,
         q: str | None = None,
+        scope: Scope = "all",
         page_size: int = 50,
     ) -> AsyncIterator[SessionSummary]:
-        """Yield a user's sessions, newest activity first; by default one's own.
+        """Yield a user's sessions, newest activity first; by default the caller's.
 
+        `scope` "own" leaves out those that others share with that user, "shared" the user's own.
         All are as of one revision. `q` is searched in titles and last messages. A listing that
         takes minutes may end in `PageTokenExpired`.
         """
@@ -147,6 +151,7 @@ class UnaryCalls(RetentionCalls):
             status=None if status is None else STATUS_NUMBER[status],
             workflow_id=workflow_id,
             q=q,
+            scope=LIST_SCOPE[scope],
         )
         while True:
             page = await self._ask(self._store, lambda stub: stub.ListSessions, request)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import NamedTuple
 
+from sessiond.session.access import MemberRole
 from sessiond.session.state import Decision, MessageType, Sender, TurnOutcome
 
 
@@ -137,6 +138,53 @@ class DeleteSession:
     """Asks to delete the session and all that belongs to it."""
 
 
+@dataclass(frozen=True, slots=True)
+class ShareSession:
+    """Asks to make a user a member, or to give a member another role."""
+
+    user_id: str
+    role: MemberRole
+
+
+@dataclass(frozen=True, slots=True)
+class UnshareSession:
+    """Asks that a user be a member no longer."""
+
+    user_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class MakeLink:
+    """Asks for a link by which others join; `expires_ms` None is never.
+
+    Its secret is no part of the change: whoever repeats it need not know what the server made.
+    """
+
+    role: MemberRole
+    expires_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RevokeLink:
+    """Asks that a link be good no longer."""
+
+    link_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class JoinSession:
+    """Asks to become a member by a link; `secret_hash` is the SHA-256 of its secret, in hex."""
+
+    secret_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class TransferSession:
+    """Asks to make a member the owner."""
+
+    user_id: str
+
+
 Change = (
     AppendMessage
     | UpdateSession
@@ -151,6 +199,12 @@ Change = (
     | AbandonTurn
     | SetHold
     | DeleteSession
+    | ShareSession
+    | UnshareSession
+    | MakeLink
+    | RevokeLink
+    | JoinSession
+    | TransferSession
 )
 
 

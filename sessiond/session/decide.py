@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import assert_never
 
 from sessiond.errors import PermissionDenied, SessionCompleted, SessionFull, Violations
+from sessiond.session import sharing
 from sessiond.session.access import Identity
 from sessiond.session.changes import (
     AbandonTurn,
@@ -23,10 +24,16 @@ from sessiond.session.changes import (
     DeleteSession,
     EditOutput,
     EndTurn,
+    JoinSession,
+    MakeLink,
     PauseSession,
     ResumeSession,
+    RevokeLink,
     SetHold,
+    ShareSession,
     SubmitOutput,
+    TransferSession,
+    UnshareSession,
     UpdateSession,
 )
 from sessiond.session.checks import (
@@ -102,6 +109,7 @@ def decide(
     new_id: Callable[[], str],
     limits: Limits,
     text: str = "",
+    secret_hash: bytes = b"",
 ) -> tuple[Event, ...]:
     """Return what the change does to the session; () when it leaves it as it is.
 
@@ -114,12 +122,20 @@ def decide(
         now_ms: when an output that the change makes was generated.
         new_id: gives the ids of messages, outputs and turns; not called for a refused change.
         text: everything written so far in the turn that runs; "" where none does.
+        secret_hash: the SHA-256 of the secret of a link that is made.
 
     Raises:
         SessiondError: why not; the session stays as it is.
     """
     events = _decide(
-        session, change, identity=identity, now_ms=now_ms, new_id=new_id, limits=limits, text=text
+        session,
+        change,
+        identity=identity,
+        now_ms=now_ms,
+        new_id=new_id,
+        limits=limits,
+        text=text,
+        secret_hash=secret_hash,
     )
     # A full session must not keep its turn running: each turn had room to begin, so one event at
     # most stands beyond the limit.
@@ -148,6 +164,7 @@ def _decide(
     new_id: Callable[[], str],
     limits: Limits,
     text: str,
+    secret_hash: bytes,
 ) -> tuple[Event, ...]:
     match change:
         case AppendMessage():
@@ -183,6 +200,25 @@ def _decide(
         case DeleteSession():
             check_deletion(session)
             return ()
+        case ShareSession():
+            return sharing.share(session, change, now_ms=now_ms, limits=limits)
+        case UnshareSession():
+            return sharing.unshare(session, change, limits=limits)
+        case MakeLink():
+            return sharing.make_link(
+                session,
+                change,
+                secret_hash=secret_hash,
+                now_ms=now_ms,
+                new_id=new_id,
+                limits=limits,
+            )
+        case RevokeLink():
+            return sharing.revoke_link(session, change)
+        case JoinSession():
+            return sharing.join(session, change, identity=identity, now_ms=now_ms, limits=limits)
+        case TransferSession():
+            return sharing.transfer(session, change, limits=limits)
         case _:  # pragma: no cover
             assert_never(change)
 

@@ -14,7 +14,7 @@ class Limits:
 
     The defaults keep a head under 4 KiB, an outputs table under 64 KiB and any one commit far
     under etcd's 1.5 MiB for a transaction. `content` bounds a message, an output, and all the text
-    of a turn.
+    of a turn. `members` bounds members and links that have not expired, together.
     """
 
     user_id: int = 128
@@ -32,6 +32,7 @@ class Limits:
     events: int = 20_000
     session: int = 32 * MIB
     sessions_per_user: int = 10_000
+    members: int = 32
     workflow_steps: int = 64
     workflow: int = 16 * KIB
 

@@ -131,8 +131,10 @@ def stand(session: Session, event: StandingEvent, *, seq: int, time_ms: int) -> 
         case MemberRevoked(user_id):
             return session._replace(members=_without(session.members, user_id))
         case LinkMade(link_id, role, expires_ms, secret_hash):
-            link = Link(role, time_ms, expires_ms, secret_hash)
-            return session._replace(links={**session.links, link_id: link})
+            # What has expired makes room, or the table would grow without a bound.
+            links = {key: each for key, each in session.links.items() if each.is_good_at(time_ms)}
+            links[link_id] = Link(role, time_ms, expires_ms, secret_hash)
+            return session._replace(links=links)
         case LinkRevoked(link_id):
             return session._replace(links=_without(session.links, link_id))
         case OwnerTransferred(user_id):

@@ -143,6 +143,10 @@ class Link:
     expires_ms: int = 0
     secret_hash: bytes = b""
 
+    def is_good_at(self, time_ms: int) -> bool:
+        """Return whether it has not expired then."""
+        return not self.expires_ms or time_ms < self.expires_ms
+
 
 @dataclass(frozen=True, slots=True)
 class Lineage:
@@ -209,6 +213,11 @@ class Session(NamedTuple):
     def current_agent(self) -> str:
         """The agent of the current step; "" once completed."""
         return self.workflow.agent_at(self.current_step)
+
+    @property
+    def roles(self) -> Mapping[str, MemberRole]:
+        """As what the session is shared with each member."""
+        return {user_id: member.role for user_id, member in self.members.items()}
 
     @property
     def progress(self) -> Progress:

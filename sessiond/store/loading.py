@@ -16,6 +16,7 @@ from sessiond.session.events import (
 )
 from sessiond.session.state import Output, OutputRow, Session
 from sessiond.store.heads import StoredHead
+from sessiond.store.standing import decode_members
 
 
 def needed_seqs(head: StoredHead, outputs: Sequence[OutputRow]) -> list[int]:
@@ -31,12 +32,19 @@ def needed_seqs(head: StoredHead, outputs: Sequence[OutputRow]) -> list[int]:
     return sorted(seqs - {0})
 
 
-def load(head: StoredHead, outputs: Sequence[OutputRow], records: Iterable[Record]) -> Session:
+def load(
+    head: StoredHead,
+    outputs: Sequence[OutputRow],
+    records: Iterable[Record],
+    members: bytes = b"",
+) -> Session:
     """Return the session that the head describes; records beyond the needed ones do no harm.
 
+    `members` is its table of members and links as it is stored; b"" for none.
+
     Raises:
-        ValueError: the head is a tombstone, a needed record is missing, or it does not hold what
-            the head says.
+        ValueError: the head is a tombstone, a needed record is missing, it does not hold what the
+            head says, or the table cannot be read.
     """
     if head.tombstone is not None:
         raise ValueError("a deleted session cannot be loaded")
@@ -50,6 +58,7 @@ def load(head: StoredHead, outputs: Sequence[OutputRow], records: Iterable[Recor
         if message is None:
             raise ValueError(f"record {head.last_message_seq} appends no message")
         last_message = message.content[:LAST_MESSAGE_CHARACTERS]
+    granted, links = decode_members(members)
     return Session(
         id=created.session_id,
         user_id=head.user_id,
@@ -70,6 +79,8 @@ def load(head: StoredHead, outputs: Sequence[OutputRow], records: Iterable[Recor
         last_message=last_message,
         last_word=head.last_word,
         turn=head.turn,
+        members=granted,
+        links=links,
         held=head.held,
         lineage=head.lineage,
         conversation=head.conversation,

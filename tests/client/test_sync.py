@@ -19,6 +19,7 @@ from sessiond.errors import (
     Unauthenticated,
     Unavailable,
 )
+from sessiond.session.access import MemberRole
 from sessiond.session.state import Decision, Status
 from sessiond.status import DETAILS_KEY, to_status
 from sessiond.v1 import event_pb2, live_pb2, session_pb2, store_pb2
@@ -143,11 +144,20 @@ def test_each_change_has_a_method(pool: ThreadPoolExecutor, channels: dict[str, 
         ask(pool.submit(client.pause, "s"), "PauseSession", live_pb2.PauseSessionResponse())
         ask(pool.submit(client.resume, "s"), "ResumeSession", live_pb2.ResumeSessionResponse())
         ask(pool.submit(client.delete, "s"), "DeleteSession", live_pb2.DeleteSessionResponse())
+        sharing = pool.submit(client.share, "s", "bob", MemberRole.EDITOR)
+        request = ask(sharing, "ShareSession", live_pb2.ShareSessionResponse())
+        assert request.role == session_pb2.MEMBER_ROLE_EDITOR
+        linking = pool.submit(client.make_link, "s", MemberRole.VIEWER)
+        request = ask(linking, "MakeLink", live_pb2.MakeLinkResponse())
+        assert (len(request.secret), request.HasField("expires_at")) == (43, False)
+        ask(pool.submit(client.join, "s", "x"), "JoinSession", live_pb2.JoinSessionResponse())
+        giving = pool.submit(client.transfer, "s", "bob")
+        ask(giving, "TransferSession", live_pb2.TransferSessionResponse())
         created = store_pb2.CreateSessionResponse(session=session_pb2.Session(id="new"))
         ask(pool.submit(client.create, id="new"), "CreateSession", created, STORE)
         assert asked[-1][0].result(10).id == "new"
-        for future, request, _, response in asked[:-2]:
-            assert future.result(10) == response
+        for future, request, method, response in asked[:-1]:
+            assert future.result(10) == (None if method == "DeleteSession" else response)
             assert request.session_id == "s"
             assert len(request.op_id) == 32
 
@@ -232,6 +242,6 @@ def test_both_clients_have_the_same_unary_methods() -> None:
     from sessiond.client.unary import UnaryCalls
 
     def public(kind: type) -> set[str]:
-        return {name for name in vars(kind) if not name.startswith("_")}
+        return {name for name in dir(kind) if not name.startswith("_")}
 
     assert public(SyncClient) == public(UnaryCalls)

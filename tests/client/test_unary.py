@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import grpc
@@ -23,6 +24,7 @@ from sessiond.errors import (
     Unauthenticated,
     Unavailable,
 )
+from sessiond.session.access import MemberRole
 from sessiond.session.state import Decision, MessageType, Sender, Status
 from sessiond.status import DETAILS_KEY, to_status
 from sessiond.v1 import event_pb2, live_pb2, session_pb2, store_pb2
@@ -145,6 +147,38 @@ async def test_every_change_says_what_was_asked(replicas: list[Replica]) -> None
         assert one.asked[-1].user_inputs.text == "{}"
     assert all(each["sessiond-user"] == "bob" for each in one.metadata)
     assert all(each["authorization"] == f"Bearer {token()}" for each in one.metadata)
+
+
+async def test_sharing_says_what_was_asked(replicas: list[Replica]) -> None:
+    """A link's secret is made here, so that the call can be repeated and still be known."""
+    one, two = replicas
+    async with client_of(replicas) as client:
+        one.answers = [live_pb2.ShareSessionResponse(seq=2), live_pb2.UnshareSessionResponse(seq=3)]
+        assert (await client.share("s", "bob", MemberRole.APPROVER, expected_revision=1)).seq == 2
+        shared = one.asked[-1]
+        assert (shared.user_id, shared.role) == ("bob", session_pb2.MEMBER_ROLE_APPROVER)
+        assert shared.expected_revision == 1
+        assert await client.unshare("s", "bob") == 3
+        ending = datetime(2030, 1, 2, 1, tzinfo=timezone(timedelta(hours=1)))
+        one.answers, two.answers = [Unavailable()], [live_pb2.MakeLinkResponse(seq=4)]
+        await client.make_link("s", MemberRole.VIEWER, expires_at=ending)
+        assert one.asked[-1] == two.asked[-1]
+        assert len(one.asked[-1].secret) == 43
+        assert one.asked[-1].expires_at.ToJsonString() == "2030-01-02T00:00:00Z"
+        two.answers = [live_pb2.RevokeLinkResponse(), live_pb2.JoinSessionResponse(seq=5)]
+        await client.revoke_link("s", "l")
+        assert (await client.join("s", "secret")).seq == 5
+        assert two.asked[-1].secret == "secret"
+        two.answers = [live_pb2.TransferSessionResponse(seq=6)]
+        assert (await client.transfer("s", "bob")).seq == 6
+        assert all(len(request.op_id) == 32 for request in two.asked)
+        two.answers = [store_pb2.ListMembersResponse(owner="alice")]
+        assert (await client.members("s")).owner == "alice"
+        two.answers = [store_pb2.ListSessionsResponse()]
+        assert [each async for each in client.list(scope="shared")] == []
+        assert two.asked[-1].scope == store_pb2.LIST_SCOPE_SHARED
+        with pytest.raises(ValueError, match="zone"):
+            await client.make_link("s", MemberRole.VIEWER, expires_at=datetime(2030, 1, 2))
 
 
 async def test_workflows_come_as_they_are_listed(replicas: list[Replica]) -> None:

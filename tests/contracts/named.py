@@ -13,7 +13,9 @@ from services.store.keys import (
     JobKey,
     Key,
     LiveKey,
+    MembersKey,
     OutputsKey,
+    SharedKey,
 )
 
 
@@ -26,10 +28,14 @@ def named(key: Key) -> history.Key:
             return "record", session_id, seq
         case OutputsKey(session_id):
             return "outputs", session_id
+        case MembersKey(session_id):
+            return "members", session_id
         case DraftKey(session_id, turn_id, number):
             return "draft", session_id, turn_id, number
         case EntryKey(user_id, position_ms, session_id):
             return "entry", user_id, -position_ms, session_id
+        case SharedKey(user_id, session_id):
+            return "shared", user_id, session_id
         case AwaitedKey(agent, session_id):
             return "awaited", agent, session_id
         case ErasureKey(user_id):

@@ -23,7 +23,7 @@ async def leave(place: Place, *, shared: str = "", template: str = "") -> None:
     elif isinstance(place, EtcdPlace):
         keys = Keys(place.namespace)
         if shared:
-            await place.etcd.put(keys.shares("alice").start + shared.encode(), b"")
+            await place.etcd.put(keys.shared_with("alice").start + shared.encode(), b"")
         if template:
             await place.etcd.put(keys.templates("alice").start + template.encode(), b"t")
 

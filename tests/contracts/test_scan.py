@@ -31,7 +31,7 @@ async def test_pieces_together_are_all_lists(repository: Repository) -> None:
     for number, user_id in enumerate(USERS * 3):
         made = creation(f"s{number:02}", user_id, position_ms=START_MS + number % 5)
         await repository.create(made)
-    expected = []
+    expected: list[Entry] = []
     for user_id in sorted(USERS, key=lambda each: Keys().entries(each)):
         page = await repository.entries(user_id, after=None, limit=99, revision=None)
         expected += page.entries
@@ -66,7 +66,7 @@ async def test_what_users_have_beside_their_lists_is_passed_over(etcd_place: Etc
     repository, keys = etcd_place.repository, Keys(etcd_place.namespace)
     for user_id in ("alice", "bob"):
         await repository.create(creation(f"of-{user_id}", user_id))
-        await etcd_place.etcd.put(keys.shares(user_id).start + b"x", b"")
+        await etcd_place.etcd.put(keys.shared_with(user_id).start + b"x", b"")
         await etcd_place.etcd.put(keys.templates(user_id).start + b"t", bytes(1000))
         await etcd_place.etcd.put(keys.users.start + b"zoe:something:else", b"?")
     for limit in (1, 2, 3, 99):

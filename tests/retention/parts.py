@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import Self
 
 from services.retention.installation import Installation
@@ -85,7 +85,7 @@ class Parts(Installation):
         if self.scan_breaks is not None:
             raise self.scan_breaks
 
-    async def history(self, session_id: str) -> AsyncIterator[ReadHistoryResponse]:
+    async def history(self, session_id: str) -> AsyncGenerator[ReadHistoryResponse, None]:
         self._check(session_id)
         standing = self.sessions[session_id]
         yield ReadHistoryResponse(session=standing)

@@ -70,9 +70,9 @@ def test_a_session_is_due_when_it_stands_like_that_and_is_so_old() -> None:
 
 def test_all_that_a_policy_says_counts() -> None:
     """Workflow, inactivity and age together."""
-    old = {"inactive_ms": DAY_MS, "age_ms": 365 * DAY_MS}
-    assert due([OLD_CHATS], summary(workflow_id="chat", **old), NOW_MS) is OLD_CHATS
-    assert due([OLD_CHATS], summary(workflow_id="other", **old), NOW_MS) is None
+    for workflow_id, expected in (("chat", OLD_CHATS), ("other", None)):
+        old = summary(workflow_id=workflow_id, inactive_ms=DAY_MS, age_ms=365 * DAY_MS)
+        assert due([OLD_CHATS], old, NOW_MS) is expected
     assert due([OLD_CHATS], summary(workflow_id="chat", age_ms=400 * DAY_MS), NOW_MS) is None
     assert due([OLD_CHATS], summary(workflow_id="chat", inactive_ms=DAY_MS), NOW_MS) is None
 

@@ -93,7 +93,7 @@ async def test_what_was_used_meanwhile_stays(told: Told, tmp_path: Path) -> None
     scanned = [summary("used", revision=2), summary("held")]
 
     class Late(Parts):
-        async def scan(self, **_: object) -> Any:  # type: ignore[override]
+        async def scan(self, **_: object) -> Any:
             for each in scanned:
                 yield each
 
@@ -170,7 +170,7 @@ async def test_a_history_that_ends_too_early_deletes_nothing(told: Told, tmp_pat
     parts = Parts(summary("s-1"))
 
     class Short(Parts):
-        async def history(self, session_id: str) -> Any:  # type: ignore[override]
+        async def history(self, session_id: str) -> Any:
             async for response in super().history(session_id):
                 if not response.events or response.events[0].event.seq < 3:
                     yield response

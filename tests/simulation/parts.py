@@ -16,6 +16,7 @@ from services.live.acquisition import Acquirer
 from services.live.changes import Changes, Counts
 from services.live.history import History
 from services.live.hops import Hops
+from services.live.joins import Guesses
 from services.live.leaving import Leaving
 from services.live.places import Whereabouts
 from services.live.rates import Rate, Rates
@@ -233,7 +234,10 @@ class Live(Part):
         )
         streams._open = InOrder()  # type: ignore[assignment]
         server = self._server(public=frozenset({IDENTIFY}))
-        add_LiveServiceServicer_to_server(LiveServicer(changes, History(store), streams), server)
+        guesses = Guesses(hops, Rates(Rate(1.0, 10), clock=loop.time))
+        add_LiveServiceServicer_to_server(
+            LiveServicer(changes, History(store), streams, guesses), server
+        )
         streams.take_calls(server)
         add_InstanceServiceServicer_to_server(InstanceServicer(registration), server)
         server.listen()

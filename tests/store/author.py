@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 
 from services.store.repository import (
@@ -13,6 +14,7 @@ from services.store.repository import (
     IndexWrite,
     Outcome,
     Repository,
+    SharedWrite,
     Snapshot,
 )
 from sessiond.session.access import Identity, Role
@@ -30,6 +32,7 @@ from sessiond.store.codec import (
     encode_draft,
     encode_entry,
     encode_head,
+    encode_members,
     encode_outputs,
     encode_record,
     encode_tombstone_head,
@@ -39,6 +42,8 @@ from sessiond.store.codec import (
 from sessiond.v1 import ownership_pb2 as pb
 
 ADMIN = Identity("root", Role.ADMIN)
+SECRET = "s" * 43
+"""That of every link that is made here."""
 CRM = Identity("crm", Role.SERVICE, acting_for="alice")
 
 
@@ -67,7 +72,7 @@ class Author:
         records = await self.repository.records_at(
             session_id, needed_seqs(head, rows), revision=snapshot.revision
         )
-        return snapshot, load(head, rows, map(decode_record, records))
+        return snapshot, load(head, rows, map(decode_record, records), snapshot.members)
 
     async def change(
         self,
@@ -99,6 +104,7 @@ class Author:
         snapshot, session = await self.state(session_id)
         before = decode_head(snapshot.head)
         asking = identity or Identity(session.user_id)
+        owner, members = session.user_id, session.members
         records: list[bytes] = []
         ended_turn = ""
         for change in changes:
@@ -111,6 +117,7 @@ class Author:
                 new_id=lambda: f"id-{next(self._ids)}",
                 limits=DEFAULT_LIMITS,
                 text=text,
+                secret_hash=hashlib.sha256(SECRET.encode()).digest(),
             )
             for event in events:
                 record = Record(
@@ -141,11 +148,23 @@ class Author:
             first_seq=before.seq + 1,
             records=tuple(records),
             outputs=encode_outputs(session),
-            index=IndexWrite(session.user_id, position, previous, encode_entry(session)),
+            index=IndexWrite(
+                session.user_id,
+                position,
+                previous,
+                encode_entry(session),
+                owner if owner != session.user_id else "",
+            ),
             awaited=AwaitedWrite(session.awaited_agent, before.meta.awaited_agent)
             if session.awaited_agent != before.meta.awaited_agent
             else None,
             ended_turn=ended_turn,
+            members=encode_members(session),
+            shared=tuple(
+                SharedWrite(user_id, user_id in session.members)
+                for user_id in sorted({*members, *session.members})
+                if members.get(user_id) != session.members.get(user_id)
+            ),
         )
         return commit, session
 
@@ -186,6 +205,7 @@ class Author:
                 user_id=session.user_id,
                 position_ms=meta.index_ms,
                 awaited_agent=meta.awaited_agent,
+                shared_with=tuple(session.members),
             )
         )
 
@@ -206,6 +226,7 @@ def wired(commit: Commit, tag: int) -> pb.Commit:
             position_ms=index.position_ms,
             previous_position_ms=index.previous_position_ms,
             entry=index.entry,
+            previous_user_id=index.previous_user_id or None,
         )
         if index
         else None,
@@ -217,4 +238,6 @@ def wired(commit: Commit, tag: int) -> pb.Commit:
             for draft in commit.drafts
         ],
         ended_turn=commit.ended_turn,
+        members=commit.members,
+        shared=[pb.SharedWrite(user_id=each.user_id, shared=each.shared) for each in commit.shared],
     )

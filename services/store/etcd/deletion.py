@@ -79,6 +79,7 @@ class Deletions:
         ]
         if deletion.awaited_agent:
             writes.append(delete(keys.awaited(deletion.awaited_agent, session_id)))
+        writes += [delete(keys.shared(user_id, session_id)) for user_id in deletion.shared_with]
         head = keys.head(session_id)
         writes.append(delete(head) if lease is None else put(head, deletion.head, lease))
         own = owned(head, deletion.expected_head, writes)

@@ -20,7 +20,6 @@ from services.store.etcd.transactions import (
     unwritten_since,
     value_is,
 )
-from services.store.key_parts import unescaped
 from services.store.keys import ErasureKey, Keys
 from services.store.repository import Entry, Remains, RevisionCompacted
 from sessiond.errors import OutcomeUnknown, Unavailable
@@ -67,7 +66,7 @@ class Erasures:
     async def remains(self, user_id: str) -> Remains:
         """Read what names a user, at a revision that consensus gives."""
         keys = self._keys
-        entries, shares = keys.entries(user_id), keys.shares(user_id)
+        entries, shares = keys.entries(user_id), keys.shared_with(user_id)
         for _ in range(_TRIES):
             revision, (templates,) = await self._reads.read(
                 read(*keys.templates(user_id), count_only=True)
@@ -80,7 +79,7 @@ class Erasures:
             return Remains(
                 revision,
                 tuple(self._entry(user_id, kv.key, kv.value) for kv in own),
-                tuple(unescaped(kv.key[len(shares.start) :]) for kv in shared),
+                tuple(keys.shared_in(shares, kv.key) for kv in shared),
                 templates.count,
             )
         raise Unavailable
@@ -90,7 +89,7 @@ class Erasures:
     ) -> bool:
         """Write the receipt, and remove pointers and templates, where nothing changed meanwhile."""
         key = self._keys.erasure(user_id)
-        left = (self._keys.shares(user_id), self._keys.templates(user_id))
+        left = (self._keys.shared_with(user_id), self._keys.templates(user_id))
         compares = [value_is(key, expected)]
         compares += [unwritten_since(*span, revision) for span in left]
         writes = [put(key, receipt), *(delete(*span) for span in left)]

@@ -1802,6 +1802,7 @@ class IndexEntry(_message.Message):
     LAST_MESSAGE_FIELD_NUMBER: _builtins.int
     LINEAGE_FIELD_NUMBER: _builtins.int
     HELD_FIELD_NUMBER: _builtins.int
+    SHARED_AS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """As in sessiond.v1.SessionSummary, each of them."""
     user_id: _builtins.str
@@ -1836,6 +1837,10 @@ class IndexEntry(_message.Message):
     """The beginning of the newest message."""
     held: _builtins.bool
     """Whether a legal hold keeps it."""
+    shared_as: _builtins.int
+    """As sessiond.v1.MemberRole: as what it is shared with whoever lists it. Put beside an entry that
+    was read, never stored.
+    """
     @_builtins.property
     def stage_progress(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
         """Each stage's approved part, 0 to 1."""
@@ -1871,10 +1876,11 @@ class IndexEntry(_message.Message):
         last_message: _builtins.str = ...,
         lineage: Global___Lineage | None = ...,
         held: _builtins.bool = ...,
+        shared_as: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["lineage", b"lineage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["completed_steps", b"completed_steps", "created_ms", b"created_ms", "current_agent", b"current_agent", "current_step", b"current_step", "current_step_id", b"current_step_id", "estimated_time_remaining", b"estimated_time_remaining", "held", b"held", "id", b"id", "last_active_ms", b"last_active_ms", "last_message", b"last_message", "lineage", b"lineage", "message_count", b"message_count", "metadata", b"metadata", "revision", b"revision", "stage_progress", b"stage_progress", "status", b"status", "title", b"title", "total_steps", b"total_steps", "user_id", b"user_id", "workflow_id", b"workflow_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["completed_steps", b"completed_steps", "created_ms", b"created_ms", "current_agent", b"current_agent", "current_step", b"current_step", "current_step_id", b"current_step_id", "estimated_time_remaining", b"estimated_time_remaining", "held", b"held", "id", b"id", "last_active_ms", b"last_active_ms", "last_message", b"last_message", "lineage", b"lineage", "message_count", b"message_count", "metadata", b"metadata", "revision", b"revision", "shared_as", b"shared_as", "stage_progress", b"stage_progress", "status", b"status", "title", b"title", "total_steps", b"total_steps", "user_id", b"user_id", "workflow_id", b"workflow_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

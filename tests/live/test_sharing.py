@@ -1,0 +1,153 @@
+"""Sharing through several Lives: by calls and by streams, whoever owns the session."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import grpc
+import pytest
+
+from sessiond.errors import (
+    InvalidArgument,
+    PermissionDenied,
+    RateLimited,
+    SessiondError,
+    SessionNotFound,
+)
+from sessiond.status import from_rpc_error
+from sessiond.v1 import live_pb2 as pb
+from sessiond.v1.session_pb2 import (
+    MEMBER_ROLE_APPROVER,
+    MEMBER_ROLE_EDITOR,
+    MEMBER_ROLE_VIEWER,
+)
+from tests.live.following import client
+from tests.live.kept import PATIENCE
+from tests.live.replicas import Replica, calling, replicas
+from tests.live.standing import House
+
+SECRET = "s" * 43
+
+
+async def failure(call: Any) -> SessiondError:
+    """Return the failure that a call ends with."""
+    with pytest.raises(grpc.aio.AioRpcError) as failed:
+        await call
+    return from_rpc_error(failed.value, mutating=True)
+
+
+async def share(at: Replica, user_id: str, role: int) -> pb.ShareSessionResponse:
+    request: Any = pb.ShareSessionRequest(session_id="s1", user_id=user_id)
+    request.role = role
+    answer: pb.ShareSessionResponse = await at.stub.ShareSession(
+        request, metadata=calling(), timeout=PATIENCE
+    )
+    return answer
+
+
+async def test_every_method_is_passed_on(house: House, ports: Iterator[int]) -> None:
+    """Through any Live, the secret of a link included: it is made where the call comes in."""
+    await house.kept.make()
+    async with replicas(house, ports, 2) as started:
+        owner = started.place("s1")
+        (other,) = [each for each in started.all if each is not owner]
+        stub, alice = other.stub, {"metadata": calling(), "timeout": PATIENCE}
+        bob, carol = ({"metadata": calling(who), "timeout": PATIENCE} for who in ("bob", "carol"))
+        shared = await share(other, "bob", MEMBER_ROLE_VIEWER)
+        assert (shared.member.user_id, shared.seq) == ("bob", 2)
+        assert (await share(other, "bob", MEMBER_ROLE_VIEWER)).seq == 2
+        made = await stub.MakeLink(
+            pb.MakeLinkRequest(session_id="s1", role=MEMBER_ROLE_EDITOR, op_id="l"), **alice
+        )
+        assert (len(made.secret), made.seq) == (43, 3)
+        again = await stub.MakeLink(
+            pb.MakeLinkRequest(session_id="s1", role=MEMBER_ROLE_EDITOR, op_id="l"), **alice
+        )
+        assert (again.link, again.HasField("secret")) == (made.link, False)
+        join = pb.JoinSessionRequest(session_id="s1", secret=made.secret)
+        joined = await stub.JoinSession(join, **carol)
+        assert (joined.seq, joined.session.revision) == (4, 4)
+        assert await other.say("hello", metadata=calling("carol")) == 5
+        revoke = pb.RevokeLinkRequest(session_id="s1", link_id=made.link.link_id)
+        assert (await stub.RevokeLink(revoke, **alice)).seq == 6
+        denied = await failure(share_as(stub, bob))
+        assert isinstance(denied, PermissionDenied)
+        transfer = pb.TransferSessionRequest(session_id="s1", user_id="carol", op_id="t")
+        for _ in range(2):
+            given = await stub.TransferSession(transfer, **alice)
+            assert (given.seq, given.session.user_id) == (7, "carol")
+        leave = pb.UnshareSessionRequest(session_id="s1", user_id="bob", op_id="u")
+        for _ in range(2):
+            assert (await stub.UnshareSession(leave, **bob)).seq == 8
+        assert isinstance(
+            await failure(other.say("late", metadata=calling("bob"))), SessionNotFound
+        )
+
+
+def share_as(stub: Any, who: Any) -> Any:
+    request = pb.ShareSessionRequest(session_id="s1", user_id="dave", role=MEMBER_ROLE_VIEWER)
+    return stub.ShareSession(request, **who)
+
+
+async def test_bad_grants_and_links_are_refused(house: House, ports: Iterator[int]) -> None:
+    """To oneself, to nobody, of unknown roles; links that would have expired."""
+    await house.kept.make()
+    async with replicas(house, ports, 1) as started:
+        (only,) = started.all
+        for user_id, role in (("alice", 1), ("", 1), ("bob", 0), ("bob", 9)):
+            refused = await failure(share(only, user_id, role))
+            assert isinstance(refused, InvalidArgument)
+        request = pb.MakeLinkRequest(session_id="s1", role=MEMBER_ROLE_VIEWER)
+        request.expires_at.FromSeconds(0)
+        link = only.stub.MakeLink(request, metadata=calling(), timeout=PATIENCE)
+        assert isinstance(await failure(link), InvalidArgument)
+
+
+async def test_guesses_look_as_an_absent_session_and_are_counted(
+    house: House, ports: Iterator[int]
+) -> None:
+    """Whether the session is there or not, through whichever Live; others go on."""
+    await house.kept.make()
+    async with replicas(house, ports, 2) as started:
+        for session_id in ("s1", "absent"):
+            for at in started.all:
+                for guess in range(5 if at is started.all[0] else 1):
+                    call = join(at, session_id, f"{guess}", "mallory")
+                    assert isinstance(await failure(call), SessionNotFound)
+        limited = await failure(join(started.all[0], "s1", SECRET, "mallory"))
+        assert isinstance(limited, RateLimited)
+        made = pb.MakeLinkRequest(session_id="s1", role=MEMBER_ROLE_VIEWER, secret=SECRET)
+        await started.all[0].stub.MakeLink(made, metadata=calling(), timeout=PATIENCE)
+        assert (await join(started.all[0], "s1", SECRET, "bob")).seq == 3
+
+
+def join(at: Replica, session_id: str, secret: str, subject: str) -> Any:
+    request = pb.JoinSessionRequest(session_id=session_id, secret=secret)
+    return at.stub.JoinSession(request, metadata=calling(subject), timeout=PATIENCE)
+
+
+async def test_a_stream_shares_and_a_revoked_one_ends(house: House, ports: Iterator[int]) -> None:
+    """At whichever Live it is open, also where that one forwards it."""
+    await house.kept.make()
+    async with replicas(house, ports, 2) as started:
+        await share(started.all[0], "bob", MEMBER_ROLE_APPROVER)
+        for number, at in enumerate(started.all):
+            await share(at, "bob", MEMBER_ROLE_VIEWER)
+            async with client(at) as alice, client(at, "bob") as bob:
+                await alice.follow()
+                await bob.follow()
+                link = pb.MakeLinkRequest(
+                    session_id="s1", role=MEMBER_ROLE_VIEWER, op_id=f"l{number}"
+                )
+                await alice.say(pb.ClientFrame(make_link=link))
+                reply = await alice.until("reply")
+                assert (len(reply.link.secret), reply.link.seq) == (43, reply.seq)
+                unshare = pb.UnshareSessionRequest(
+                    session_id="s1", user_id="bob", op_id=f"u{number}"
+                )
+                await alice.say(pb.ClientFrame(unshare=unshare))
+                async with asyncio.timeout(PATIENCE):
+                    goaway = await bob.until("goaway")
+                assert (goaway.reason, goaway.reconnect) == ("SESSION_NOT_FOUND", False)
