@@ -1,4 +1,4 @@
-"""`python -m show kill | term | ...`: one scenario, one line of JSON at its end."""
+"""`python -m show kill | term | ... | authz`: one scenario, one line of JSON at its end."""
 
 import os
 

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import uvloop
 
 from cluster.etcd_binary import EtcdNotFound, find_etcd, in_package
-from show import idle, kill, retention, stop, term, turn, upheaval
+from show import authz, idle, kill, retention, stop, term, turn, upheaval
 from show.outcome import Outcome
 
 
@@ -32,6 +32,7 @@ SCENARIOS: Mapping[str, _Scenario] = {
     "turn": _Scenario(turn.run, turn.SECONDS),
     "idle": _Scenario(idle.run, idle.SECONDS),
     "retention": _Scenario(retention.run, retention.SECONDS),
+    "authz": _Scenario(authz.run, authz.SECONDS),
 }
 
 

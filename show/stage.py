@@ -89,6 +89,10 @@ class Stage:
         """Return a token of this caller's."""
         return self._keys.user_token(user, role=role, agents=agents)
 
+    def expired_token(self, user: str) -> str:
+        """Return a token of a user that was good until a minute ago."""
+        return self._keys.user_token(user, seconds=-60)
+
     async def client(self, token: str, *, lives: Sequence[str] = ()) -> Client:
         """Return an open client of every Live, or of some of them."""
         addresses = [self.cluster.address(name) for name in lives or self.names("live")]

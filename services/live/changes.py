@@ -60,7 +60,6 @@ class ChangeRequest(Protocol):
     DESCRIPTOR: Descriptor
     session_id: str
     op_id: str
-    expected_revision: int
 
     def HasField(self, field_name: Any) -> bool:
         """Return whether an optional field is there."""
@@ -236,7 +235,7 @@ class Changes:
         )
 
 
-def _expected_revision(request: ChangeRequest) -> int | None:
+def _expected_revision(request: Any) -> int | None:
     if "expected_revision" not in request.DESCRIPTOR.fields_by_name:
         return None  # who joins has seen no revision
     return request.expected_revision if request.HasField("expected_revision") else None

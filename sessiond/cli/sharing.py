@@ -41,18 +41,18 @@ AsRole = Annotated[RoleOption, typer.Option("--role", help="What they may do.")]
 
 @connected
 def share(
-    connection: Connection, session_id: SessionId, user: UserId, *, role: AsRole = RoleOption.VIEWER
+    connection: Connection, session_id: SessionId, whom: UserId, *, role: AsRole = RoleOption.VIEWER
 ) -> None:
     """Share a session of yours with a user, or give a member another role."""
     with connection.sync_client() as client:
-        client.share(session_id, user, MemberRole(role.value))
+        client.share(session_id, whom, MemberRole(role.value))
 
 
 @connected
-def unshare(connection: Connection, session_id: SessionId, user: UserId) -> None:
+def unshare(connection: Connection, session_id: SessionId, whom: UserId) -> None:
     """Share a session with a user no longer; with your own name, leave it."""
     with connection.sync_client() as client:
-        client.unshare(session_id, user)
+        client.unshare(session_id, whom)
 
 
 @connected
@@ -112,10 +112,10 @@ def join(
 
 
 @connected
-def transfer(connection: Connection, session_id: SessionId, user: UserId) -> None:
+def transfer(connection: Connection, session_id: SessionId, whom: UserId) -> None:
     """Make a member the owner of a session of yours. You become an editor."""
     with connection.sync_client() as client:
-        client.transfer(session_id, user)
+        client.transfer(session_id, whom)
 
 
 def _span(text: str) -> timedelta:

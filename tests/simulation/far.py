@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from typing import Any, TypeVar
 
@@ -25,6 +25,9 @@ from services.store.repository import (
     Repository,
     Scope,
     ScopeChange,
+    SharedChange,
+    SharedPage,
+    SharedSession,
     Snapshot,
     Unknown,
 )
@@ -92,6 +95,24 @@ class FarRepository(Repository):
         return await self._read(
             lambda: kept.entries(user_id, after=after, limit=limit, revision=revision)
         )
+
+    async def shared(self, user_id: str, *, revision: int | None) -> SharedPage:
+        return await self._read(lambda: self._kept.shared(user_id, revision=revision))
+
+    async def shared_sessions(
+        self, session_ids: Sequence[str], *, revision: int
+    ) -> list[SharedSession]:
+        return await self._read(lambda: self._kept.shared_sessions(session_ids, revision=revision))
+
+    async def entries_of(
+        self, places: Sequence[tuple[str, int, str]], *, revision: int
+    ) -> list[bytes]:
+        return await self._read(lambda: self._kept.entries_of(places, revision=revision))
+
+    def watch_shared(
+        self, user_id: str, *, after_revision: int
+    ) -> AbstractAsyncContextManager[AsyncIterator[SharedChange]]:
+        return self._kept.watch_shared(user_id, after_revision=after_revision)
 
     async def awaited(self, agent: str) -> AwaitedPage:
         return await self._read(lambda: self._kept.awaited(agent))

@@ -177,25 +177,23 @@ async def test_a_watch_tells_what_happens_to_shared_sessions(
         assert await follower.told() == ("removed_id", "b")
 
 
-async def test_a_watch_sees_a_session_become_ones_own(
-    watching: Watching, author: Author, begin: Begin
+@pytest.mark.parametrize(("user_id", "role"), [("bob", None), ("alice", EDITOR)])
+async def test_a_watch_sees_a_session_change_its_owner(
+    watching: Watching, author: Author, begin: Begin, user_id: str, role: MemberRole | None
 ) -> None:
-    """It is told as such, and is not taken away again; its former owner keeps it as an editor."""
+    """It is told as what it then is to the watcher, and goes on being told."""
     await begin("a")
     await author.change("a", ShareSession("bob", VIEWER))
-    async with following(watching, OF_BOB) as bob:
-        assert await bob.listing() == ["a"]
-        async with following(watching, WatchQuery.of_user("alice", None)) as alice:
-            assert await alice.listing() == ["a"]
-            await author.change("a", TransferSession("bob"))
-            for follower, role in ((bob, 0), (alice, pb_role(EDITOR))):
-                told = (await follower.next()).session
-                while (told.user_id, told.shared_as) != ("bob", role):
-                    told = (await follower.next()).session
-            await author.say("a", "hello")
-            for follower in (bob, alice):
-                while (await follower.next()).session.last_message != "hello":
-                    pass
+    async with following(watching, WatchQuery.of_user(user_id, None)) as follower:
+        assert await follower.listing() == ["a"]
+        await author.change("a", TransferSession("bob"))
+        for text in ("hello", "again"):
+            await author.say("a", text)
+            told = await follower.next()
+            while told.session.last_message != text:
+                told = await follower.next()
+    expected = 0 if role is None else pb_role(role)
+    assert (told.session.user_id, told.session.shared_as) == ("bob", expected)
 
 
 async def test_a_cursor_goes_on_with_what_is_shared(

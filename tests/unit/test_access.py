@@ -100,7 +100,8 @@ def test_members_are_users() -> None:
     for role in (Role.AGENT, Role.SERVICE, Role.GATEWAY):
         assert relation(Identity("ed", role), **OF_ALICE) is None
     assert relation(Identity("root", Role.ADMIN), **OF_ALICE) is Relation.ADMIN
-    assert relation(Identity("ed"), **{**OF_ALICE, "members": {}}) is None
+    unshared: Facts = {**OF_ALICE, "members": {}}
+    assert relation(Identity("ed"), **unshared) is None
 
 
 STRANGERS = [

@@ -20,6 +20,7 @@ from sessiond.store.codec import (
     decode_record,
     encode_entry,
     encode_head,
+    encode_members,
     encode_outputs,
     encode_record,
     load,
@@ -93,7 +94,7 @@ def plain_summary(session: Session) -> session_pb2.SessionSummary:
 def test_loading_gives_what_folding_gives(
     workflow: Workflow, asked: list[Asking], meta: HeadMeta
 ) -> None:
-    """Head, outputs table and the needed records hold the whole state, after every change.
+    """Head, tables and the needed records hold the whole state, after every change.
 
     On the way: refused changes leave no trace, records and heads come back as they went, seqs are
     dense, last_active never goes back, and the summary says what the session says.
@@ -111,9 +112,8 @@ def test_loading_gives_what_folding_gives(
         rows = decode_outputs(encode_outputs(story.session))
         needed = set(needed_seqs(head, rows))
         held = [record for record in story.records if record.seq in needed]
-        assert load(head, rows, [decode_record(encode_record(one)) for one in held]) == (
-            story.session
-        )
+        held = [decode_record(encode_record(one)) for one in held]
+        assert load(head, rows, held, encode_members(story.session)) == story.session
     assert [record.seq for record in story.records] == [*range(1, story.session.seq + 1)]
     folded = None
     for record in story.records:
