@@ -11,6 +11,8 @@ import httpx
 from cluster.etcd_binary import EtcdBinary
 from cluster.topology import Topology
 from sessiond import Client
+from sessiond.session.events import Record
+from sessiond.session.standing import HoldSet
 from tests.e2e.answers import bad_fields, good, problem
 from tests.e2e.system import System, running, until
 from tests.e2e.talking import created
@@ -39,7 +41,7 @@ async def test_a_held_session_is_kept_from_everybody(
     freed = good(await admin.put(f"{path}/hold", json={"held": False}))
     assert "held" not in freed
     (record,) = [each for each in await system.records(session["id"]) if each.seq == 2]
-    assert (record.actor.subject, record.event.__class__.__name__) == ("root", "HoldSet")
+    assert (record.actor.subject, record.event) == ("root", HoldSet(True, "case 7"))
     good(await alice.delete(path), 204)
 
 
@@ -67,10 +69,11 @@ async def test_a_hold_is_set_on_a_stream(system: System, alice: httpx.AsyncClien
         token=system.keys.user_token("root", role="admin"),
     )
     async with client, client.attach(session["id"]) as attached:
+        events = attached.events()
         assert await attached.set_hold(True, reason="case 7") == 2
-        async for record in attached:
-            assert type(record.event).__name__ == "HoldSet"
-            break
+        seen = await anext(events)
+        assert isinstance(seen, Record)
+        assert seen.event == HoldSet(True, "case 7")
         assert attached.state.held
         assert await attached.set_hold(False) == 3
 
