@@ -2,14 +2,14 @@
 
 import { html } from "./html.js";
 import { Link } from "./navigation.js";
-import { Avatar, Icon, IconButton, named, Status, Title, UNTITLED } from "./parts.js";
+import { Avatar, Held, Icon, IconButton, named, Status, Title, UNTITLED } from "./parts.js";
 import { SharingButton } from "./sharing.js";
 
 const SHOWN = 4;
 
 export function ChatHead({ session }) {
   const { conversation, outbox } = session;
-  const { title, status, currentAgent } = conversation.session;
+  const { title, status, currentAgent, held } = conversation.session;
   const isPaused = status === "paused";
   const failed = outbox.items.find(({ kind, state }) => CHANGES.includes(kind) && state === "failed");
   return html`<header class="chat-head">
@@ -31,6 +31,7 @@ export function ChatHead({ session }) {
       </p>`}
     <div class="chat-facts">
       <${Status} status=${status} />
+      ${held && html`<${Held} />`}
       ${currentAgent && html`<span class="chat-agent">with ${named(currentAgent)}</span>`}
       <${Present} present=${conversation.present} subject=${session.subject} />
       <${SharingButton} session=${session} />
