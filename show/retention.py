@@ -23,7 +23,7 @@ from show.outcome import Outcome
 from show.pace import at_once, until
 from show.stage import DATA, Stage, staged
 
-SECONDS = 600.0
+SECONDS = 1800.0
 """The patience, not the time that it takes."""
 
 POLICIES = """\
