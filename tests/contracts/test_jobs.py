@@ -45,12 +45,14 @@ async def test_a_job_whose_holder_is_not_heard_of_is_free(place: Place) -> None:
 
 
 async def test_a_hold_ends_by_itself_and_prolonging_moves_its_end(etcd_place: EtcdPlace) -> None:
-    """A second after the last word of its holder etcd gives the job to another one."""
+    """One that is prolonged outlives one that was taken later and is not."""
     repository, one, other = etcd_place.repository, some_bytes(), some_bytes()
-    first = await repository.hold_job("work", one, ttl_seconds=1)
-    assert await repository.hold_job("work", one, ttl_seconds=1) == first
-    second = 0
+    kept = await repository.hold_job("kept", one, ttl_seconds=1)
+    left = await repository.hold_job("left", one, ttl_seconds=1)
+    taken = 0
     async with asyncio.timeout(30):
-        while not second:
-            second = await repository.hold_job("work", other, ttl_seconds=60)
-    assert second > first
+        while not taken:
+            assert await repository.hold_job("kept", one, ttl_seconds=1) == kept
+            taken = await repository.hold_job("left", other, ttl_seconds=60)
+    assert taken > left
+    assert await repository.hold_job("kept", one, ttl_seconds=1) == kept

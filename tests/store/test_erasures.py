@@ -7,8 +7,8 @@ import pytest
 from services.store.erasures import Erasures, check_oneself
 from services.store.memory import MemoryRepository
 from sessiond.errors import ErasureNotFound, PermissionDenied, Unavailable
-from sessiond.session.access import Actor, Identity, Role
-from sessiond.session.changes import SetHold
+from sessiond.session.access import Actor, Identity, MemberRole, Role
+from sessiond.session.changes import SetHold, ShareSession, UnshareSession
 from sessiond.v1 import store_pb2 as pb
 from sessiond.wire import timestamp_from_wire
 from tests.store.author import ADMIN, Author
@@ -138,14 +138,17 @@ async def test_pointers_and_templates_go_with_the_receipt(
 
 
 async def test_it_is_not_done_while_a_session_may_be_entered(
-    erasures: Erasures, repository: MemoryRepository, begin: Begin
+    erasures: Erasures, repository: MemoryRepository, begin: Begin, author: Author
 ) -> None:
-    """A pointer to a session that the user may see is no stray one: the membership ends first."""
+    """A pointer to a session that the user is a member of is no stray one: that ends first."""
     await begin("of-bob", user="bob")
-    repository._kept.write({("shared", "bob", "of-bob"): b""})
-    await erasures.ask(BY, "bob")
+    await author.change("of-bob", ShareSession("alice", MemberRole.VIEWER))
+    await erasures.ask(BY, "alice")
+    repository._kept.write({("shared", "alice", "of-bob"): b""})
     with pytest.raises(Unavailable):
-        await erasures.complete("bob", sessions=0, shares=0)
+        await complete(erasures)
+    await author.change("of-bob", UnshareSession("alice"))
+    assert (await complete(erasures)).completed_at
 
 
 def test_only_oneself_and_administrators_may_ask() -> None:
