@@ -17,7 +17,7 @@ ifneq ($(origin USER),command line)
 override USER := alice
 endif
 
-SHOWS := show-kill show-term show-stop show-turn show-idle show-authz show-fork show-roundtrip
+SHOWS := show-kill show-term show-stop show-turn show-idle show-authz show-fork show-roundtrip show-retention
 
 .PHONY: help setup run test test-browser check protos token bench bench-page clean fuzz simulate bugs lock $(SHOWS) \
 	check-lint check-format check-types check-imports check-stubs
@@ -85,6 +85,7 @@ show-term: ## the same while Lives are asked to leave
 show-stop: ## the same while Lives stand still for twice their time
 show-turn: ## an agent's answer while its owner, and then its worker, is killed
 show-idle: ## 5,000 streams on one Live, and what they cost those who work
+show-retention: ## 10,000 sessions, most of them due, and the process that lets them go is killed halfway
 show-authz: ## who may do what: every route, RPC and frame, by everybody
 show-fork: ## a session of 10,000 messages, forked while it is written, and while a Store is killed
 show-roundtrip: ## exports imported elsewhere, byte for byte, and 1,000 old records taken over

@@ -27,6 +27,7 @@ from sessiond.session.changes import (
     MakeLink,
     RevokeLink,
     RewindSession,
+    SetHold,
     ShareSession,
     TransferSession,
     UnshareSession,
@@ -230,6 +231,11 @@ def runs_from_wire(runs: Iterable[event_pb2.Run]) -> tuple[Run, ...]:
 def rewind_from_wire(request: live_pb2.RewindSessionRequest) -> RewindSession:
     """Return what the request asks for."""
     return RewindSession(request.to_seq)
+
+
+def set_hold_from_wire(request: live_pb2.SetHoldRequest) -> SetHold:
+    """Return what the request asks for."""
+    return SetHold(request.held, request.reason)
 
 
 def _rewound_to_wire(event: Rewound) -> event_pb2.Rewound:

@@ -81,6 +81,10 @@ class Stage:
         """Return the names of all parts of a kind."""
         return [f"{kind}-{n}" for n in range(1, len(self.cluster.addresses(kind)) + 1)]
 
+    def log(self, name: str) -> str:
+        """Return all that a part has logged so far."""
+        return (self._logs / f"{name}.log").read_text()
+
     def token(self, user: str, *, role: str | None = None, agents: Sequence[str] = ()) -> str:
         """Return a token of this caller's."""
         return self._keys.user_token(user, role=role, agents=agents)
@@ -188,6 +192,7 @@ async def staged(
     stores: int = 1,
     lives: int = 1,
     gateways: int = 1,
+    retentions: int = 0,
     settings: Mapping[str, Mapping[str, str]] | None = None,
 ) -> AsyncIterator[Stage]:
     """Run so many parts on fresh data while the block runs.
@@ -206,6 +211,7 @@ async def staged(
             stores=stores,
             lives=lives,
             gateways=gateways,
+            retentions=retentions,
             settings=settings,
         )
         stages = topology.stages(binary=binary, keys=keys, data_dir=home, environ=environ)

@@ -3,7 +3,7 @@
 import { ExportMenu } from "./exporting.js";
 import { html } from "./html.js";
 import { chatPath, Link } from "./navigation.js";
-import { Avatar, Icon, IconButton, named, Status, Title, UNTITLED } from "./parts.js";
+import { Avatar, Held, Icon, IconButton, named, Status, Title, UNTITLED } from "./parts.js";
 import { SaveTemplate } from "./save_template.js";
 import { SharingButton } from "./sharing.js";
 
@@ -11,7 +11,7 @@ const SHOWN = 4;
 
 export function ChatHead({ session }) {
   const { conversation, outbox } = session;
-  const { title, status, currentAgent, lineage } = conversation.session;
+  const { title, status, currentAgent, held, lineage } = conversation.session;
   const isPaused = status === "paused";
   const failed = outbox.items.find(({ kind, state }) => CHANGES.includes(kind) && state === "failed");
   return html`<header class="chat-head">
@@ -33,6 +33,7 @@ export function ChatHead({ session }) {
       </p>`}
     <div class="chat-facts">
       <${Status} status=${status} />
+      ${held && html`<${Held} />`}
       ${currentAgent && html`<span class="chat-agent">with ${named(currentAgent)}</span>`}
       ${lineage && html`
         <${Link} class="chat-agent" href=${chatPath(lineage.sessionId)}>forked from another session<//>`}

@@ -126,6 +126,8 @@ export class Conversation {
     } else if (SHARING.some((kind) => event[kind])) {
       this.sharedAt = event.seq;
       if (event.ownerTransferred) change.userId = event.ownerTransferred.userId;
+    } else if (event.holdSet) {
+      change.held = event.holdSet.held;
     } else {
       this.#output(event);
     }

@@ -1,6 +1,7 @@
 // The page: who is signed in, and which of its places is shown.
 
 import { Chat, NotFound } from "./chat.js";
+import { ErasureButton } from "./erasing.js";
 import { html, render, useEffect, useErrorBoundary, useMemo, useState } from "./html.js";
 import { useModel } from "./model.js";
 import { Link, place } from "./navigation.js";
@@ -54,6 +55,7 @@ function SignedIn({ signIn }) {
       <div class="top-user">
         <${Avatar} name=${subject} kind="user" />
         <bdi class="top-name">${subject}</bdi>
+        <${ErasureButton} rest=${rest} subject=${subject} />
         <button
           class="button is-quiet"
           onClick=${() => (signIn.url ? signIn.go({ asAnother: true }) : signIn.leave())}

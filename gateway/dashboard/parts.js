@@ -46,6 +46,11 @@ export function Status({ status }) {
   return html`<span class="status is-${status}">${named(status)}</span>`;
 }
 
+/** Of a session that a legal hold keeps. */
+export function Held() {
+  return html`<span class="badge" title="It cannot be deleted while the hold stands.">Legal hold</span>`;
+}
+
 /** Initials in a circle; whose they are stands beside it, or in its label. */
 export function Avatar({ name, kind, label }) {
   const initials = name.split(/\s+/).slice(0, 2).map((word) => Array.from(word)[0] ?? "").join("");

@@ -2,7 +2,7 @@
 
 import { html } from "./html.js";
 import { chatPath, Link } from "./navigation.js";
-import { IconButton, named, Status, Title, UNTITLED } from "./parts.js";
+import { Held, IconButton, named, Status, Title, UNTITLED } from "./parts.js";
 import { Progress } from "./progress.js";
 import { ago, exactTime } from "./relative_time.js";
 import { told, toasts } from "./toasts.js";
@@ -11,7 +11,7 @@ const UNDO_MS = 5000;
 
 export function SessionRow({ session, list, workflow, now }) {
   const { id, title, status, workflowId, currentAgent, lastMessage, lastActive, progress } = session;
-  const { sharedAs, userId } = session;
+  const { sharedAs, userId, held } = session;
   const isEditor = !sharedAs || sharedAs === "editor";
   const name = title || UNTITLED;
   return html`<li class="row">
@@ -32,6 +32,7 @@ export function SessionRow({ session, list, workflow, now }) {
       <${Status} status=${status} />
       ${sharedAs && html`
         <span class="badge"><bdi>${userId}</bdi> shares it: ${named(sharedAs)}</span>`}
+      ${held && html`<${Held} />`}
       <span>${workflow?.name ?? named(workflowId)}</span>
       ${currentAgent && html`<span>with ${named(currentAgent)}</span>`}
     </p>
@@ -39,7 +40,7 @@ export function SessionRow({ session, list, workflow, now }) {
     <${Progress} progress=${progress} workflow=${workflow} />
     <div class="row-actions">
       ${isEditor && html`<${PauseButton} session=${session} list=${list} name=${name} />`}
-      ${!sharedAs && html`<${IconButton}
+      ${!sharedAs && !held && html`<${IconButton}
         icon="trash" label=${`Delete ${name}`} onClick=${() => remove(list, session)}
       />`}
       <${Link} href=${chatPath(id)} class="button" aria-label=${`Continue ${name}`}>Continue<//>

@@ -8,7 +8,10 @@ import grpc
 
 from services.live.changes import Changes
 from services.live.history import History
-from sessiond.errors import RouteNotFound
+from services.live.request import Answer
+from services.live.room import Room
+from sessiond import wire
+from sessiond.standing_wire import set_hold_from_wire
 from sessiond.v1 import live_pb2, live_pb2_grpc
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -24,4 +27,12 @@ class HoldServicer(live_pb2_grpc.LiveServiceServicer):
         self, request: live_pb2.SetHoldRequest, context: Context
     ) -> live_pb2.SetHoldResponse:
         """Begin or end a hold."""
-        raise RouteNotFound
+
+        async def answered(room: Room, answer: Answer) -> live_pb2.SetHoldResponse:
+            session, messages = await self._history.whole(room)
+            return live_pb2.SetHoldResponse(
+                session=wire.session_to_wire(session, messages), seq=answer.seq
+            )
+
+        change = set_hold_from_wire(request)
+        return await self._changes.carry(request, change, context, answered)

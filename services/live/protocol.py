@@ -120,6 +120,7 @@ _CHANGES: dict[str, Any] = {
     "end_turn": event_wire.end_turn_from_wire,
     "cancel": event_wire.cancel_turn_from_wire,
     "rewind": standing_wire.rewind_from_wire,
+    "set_hold": standing_wire.set_hold_from_wire,
     "share": standing_wire.share_from_wire,
     "unshare": standing_wire.unshare_from_wire,
     "make_link": standing_wire.make_link_from_wire,

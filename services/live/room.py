@@ -46,6 +46,7 @@ from sessiond.session.access import Identity, Operation, Role, check_access
 from sessiond.session.changes import AbandonTurn, BeginTurn, DeleteSession
 from sessiond.session.decide import decide
 from sessiond.session.events import Record, TurnBegun
+from sessiond.session.holding import check_deletion
 from sessiond.session.limits import Limits
 from sessiond.session.state import Member, Session, Turn, TurnOutcome
 from sessiond.store.codec import HeadMeta, StoredRecord
@@ -310,6 +311,7 @@ class Room:
                     request.give(Answer(answered.seq, self.window.record(answered.seq)))
                     continue
                 if isinstance(request.change, DeleteSession):
+                    check_deletion(forming.session)
                     if answers:
                         break  # what came before is written first
                     self._waiting.popleft()

@@ -10,6 +10,8 @@
     user:{uid}:template:{name}             a template of the user's
     agent:{agent}:{sid}                    the session awaits this agent
     live:{instance}                        a registered instance of Live, in hex
+    job:{name}                             who does this work at the moment, on a lease of theirs
+    erasure:{uid}                          an erasure of a user, asked for or done
     batch                                  rewritten by each batch of commits; it holds nothing
     compaction                             rewritten by the Store whose turn it is to compact
 
@@ -111,6 +113,18 @@ class LiveKey(NamedTuple):
     instance: bytes
 
 
+class JobKey(NamedTuple):
+    """Who holds a job."""
+
+    job: str
+
+
+class ErasureKey(NamedTuple):
+    """An erasure of a user."""
+
+    user_id: str
+
+
 Key = (
     HeadKey
     | EventKey
@@ -122,6 +136,8 @@ Key = (
     | TemplateKey
     | AwaitedKey
     | LiveKey
+    | JobKey
+    | ErasureKey
 )
 
 
@@ -157,9 +173,19 @@ class Keys:
         return self._namespace + b"compaction"
 
     @property
+    def erasures(self) -> Span:
+        """All erasures."""
+        return self._under(b"erasure")
+
+    @property
     def instances(self) -> Span:
         """All registrations."""
         return self._under(b"live")
+
+    @property
+    def users(self) -> Span:
+        """All that users have in lists of their own."""
+        return self._under(b"user")
 
     def head(self, session_id: str) -> bytes:
         """Return the key of a session's head."""
@@ -233,6 +259,14 @@ class Keys:
             raise ValueError("an instance has an id")
         return self._join(b"live", instance.hex().encode())
 
+    def job(self, job: str) -> bytes:
+        """Return the key of a job's holder."""
+        return self._join(b"job", escaped(job))
+
+    def erasure(self, user_id: str) -> bytes:
+        """Return the key of a user's erasure."""
+        return self._join(b"erasure", escaped(user_id))
+
     def parse(self, key: bytes) -> Key:
         """Return what a key stands for.
 
@@ -263,7 +297,11 @@ class Keys:
                     return AwaitedKey(unescaped(agent), unescaped(session_id))
                 case [b"live", instance]:
                     return LiveKey(instance_of(instance))
-        raise ValueError(f"{key!r} is not a key of a session, list or instance")
+                case [b"job", job]:
+                    return JobKey(unescaped(job))
+                case [b"erasure", user_id]:
+                    return ErasureKey(unescaped(user_id))
+        raise ValueError(f"{key!r} is no key of ours")
 
     def place_in(self, entries: Span, key: bytes) -> tuple[int, str]:
         """Return the position and the session that a key in a user's `entries` stands for.
@@ -273,6 +311,13 @@ class Keys:
         """
         inverted, _, session_id = key[len(entries.start) :].partition(b":")
         return LAST_POSITION_MS - number_of(inverted, _POSITION_DIGITS), unescaped(session_id)
+
+    def parse_entry(self, key: bytes) -> EntryKey:
+        """Return what the key of an entry stands for; ValueError if it is no such key."""
+        found = self.parse(key)
+        if not isinstance(found, EntryKey):
+            raise ValueError(f"{key!r} is not the key of an entry")
+        return found
 
     def shared_in(self, shared: Span, key: bytes) -> str:
         """Return the session that a key among those `shared_with` a user stands for."""

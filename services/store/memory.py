@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from services.store.history import History, Key
-from services.store.keys import LAST_DRAFT, LAST_POSITION_MS, LAST_SEQ
+from services.store.keys import LAST_DRAFT, LAST_POSITION_MS, LAST_SEQ, Keys
 from services.store.repository import (
     AgentScope,
     AwaitedPage,
@@ -28,12 +28,14 @@ from services.store.repository import (
     Deletion,
     Entry,
     EntryPage,
+    EntryScan,
     Existing,
     Instance,
     NotRegistered,
     Outcome,
     Owned,
     Refused,
+    Remains,
     Repository,
     Scope,
     ScopeChange,
@@ -57,6 +59,10 @@ MOST_OPERATIONS: Final = 128
 """Operations that one commit may be; each commit beside it in a batch takes one of them away."""
 
 
+_KEYS: Final = Keys()
+"""Gives scans the order that etcd has."""
+
+
 class MemoryRepository(Repository):
     """Keeps everything in this object."""
 
@@ -64,6 +70,7 @@ class MemoryRepository(Repository):
         self._kept = History()
         self._live: dict[bytes, Instance] = {}
         self._leases = itertools.count(1)
+        self._jobs: dict[str, tuple[bytes, int]] = {}
 
     # --- what only a reference can do ------------------------------------------------------------
 
@@ -75,6 +82,11 @@ class MemoryRepository(Repository):
     def compact(self) -> None:
         """Forget all history before the present revision."""
         self._kept.compact()
+
+    def expire_job(self, job: str) -> None:
+        """End a hold as if it had not been prolonged."""
+        if self._jobs.pop(job, None):
+            self._kept.write({})
 
     # --- sessions --------------------------------------------------------------------------------
 
@@ -188,6 +200,80 @@ class MemoryRepository(Repository):
     ) -> AsyncIterator[AsyncIterator[ScopeChange]]:
         """Follow a scope from a revision on."""
         yield _Changes(self._kept, _prefix(scope), after_revision)
+
+    async def scan(self, after: bytes | None, limit: int, revision: int | None) -> EntryScan:
+        """Return a piece of all entries, in the order of etcd's keys."""
+        revision = self._kept.revision if revision is None else revision
+        self._kept.check(revision)
+        found = sorted(
+            (_KEYS.entry(str(user), -int(place), str(session_id)), value)
+            for (_, user, place, session_id), value in self._kept.range(("entry",), revision)
+        )
+        if after is not None:
+            found = [each for each in found if each[0] > after]
+        page = []
+        for key, value in found[:limit]:
+            place = _KEYS.parse_entry(key)
+            page.append(Entry(place.session_id, place.position_ms, value))
+        last_key = found[:limit][-1][0] if page else b""
+        return EntryScan(revision, tuple(page), last_key, more=len(found) > limit)
+
+    # --- jobs ------------------------------------------------------------------------------------
+
+    async def hold_job(self, job: str, holder: bytes, *, ttl_seconds: int) -> int:
+        """Take or prolong a job, until it is released or expires."""
+        if job not in self._jobs:
+            self._kept.write({})
+            self._jobs[job] = holder, self._kept.revision
+        held_by, term = self._jobs[job]
+        return term if held_by == holder else 0
+
+    async def release_job(self, job: str, holder: bytes) -> None:
+        """Let a job go."""
+        if job in self._jobs and self._jobs[job][0] == holder:
+            self.expire_job(job)
+
+    # --- erasures --------------------------------------------------------------------------------
+
+    async def erasure(self, user_id: str) -> bytes | None:
+        """Return a user's erasure as it is now."""
+        return self._kept.get(("erasure", user_id))
+
+    async def erasures(self) -> tuple[tuple[str, bytes], ...]:
+        """Return all erasures as they are now."""
+        return tuple((str(key[1]), value) for key, value in self._kept.range(("erasure",)))
+
+    async def ask_erasure(self, user_id: str, erasure: bytes, *, expected: bytes | None) -> bytes:
+        """Store an erasure in the place of the expected one."""
+        standing = self._kept.get(("erasure", user_id))
+        if standing != expected:
+            return standing or b""
+        self._kept.write({("erasure", user_id): erasure})
+        return erasure
+
+    async def remains(self, user_id: str) -> Remains:
+        """Return what names a user now."""
+        own, shared = self._kept.range(("entry", user_id)), self._kept.range(("shared", user_id))
+        return Remains(
+            self._kept.revision,
+            tuple(Entry(str(key[3]), -int(key[2]), value) for key, value in own),
+            tuple(str(key[2]) for key, _ in shared),
+            len(self._kept.range(("template", user_id))),
+        )
+
+    async def complete_erasure(
+        self, user_id: str, receipt: bytes, *, expected: bytes, revision: int
+    ) -> bool:
+        """Write a receipt, and remove pointers and templates."""
+        standing = self._kept.get(("erasure", user_id))
+        kinds = ("shared", "template")
+        left = {key for kind in kinds for key, _ in self._kept.range((kind, user_id))}
+        if standing != expected:
+            return standing == receipt
+        if any(self._kept.get(key) != self._kept.get(key, revision) for key in left):
+            return False
+        self._kept.write({**dict.fromkeys(left), ("erasure", user_id): receipt})
+        return True
 
     # --- templates -------------------------------------------------------------------------------
 

@@ -349,6 +349,39 @@ class AwaitedPage:
 
 
 @dataclass(frozen=True, slots=True)
+class EntryScan:
+    """A piece of the entries of all users, user by user, each user's as in their list.
+
+    `last_key` says where the scan goes on, and means nothing else; `more` says that there may be
+    more. A piece without entries need not be the last.
+    """
+
+    revision: int
+    entries: tuple[Entry, ...]
+    last_key: bytes
+    more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Remains:
+    """What names a user at one revision.
+
+    The own sessions, the ids of those that a pointer calls shared, and how many templates there
+    are.
+    """
+
+    revision: int
+    entries: tuple[Entry, ...]
+    shared: tuple[str, ...]
+    templates: int
+
+    @property
+    def anything(self) -> bool:
+        """Whether anything is there."""
+        return bool(self.entries or self.shared or self.templates)
+
+
+@dataclass(frozen=True, slots=True)
 class Instance:
     """A registered instance of Live."""
 
@@ -525,6 +558,70 @@ class Repository(ABC):
 
         The iterator outlives lost connections. It raises `RevisionCompacted` when changes between
         the last one given and the present are no longer kept.
+        """
+
+    @abstractmethod
+    async def scan(self, after: bytes | None, limit: int, revision: int | None) -> EntryScan:
+        """Return a piece of all entries, of at most `limit`: the first one, or after a `last_key`.
+
+        Without a revision the read goes through consensus and the piece says at which it read.
+
+        Raises:
+            RevisionCompacted: the revision is no longer kept.
+        """
+
+    # --- jobs ------------------------------------------------------------------------------------
+
+    @abstractmethod
+    async def hold_job(self, job: str, holder: bytes, *, ttl_seconds: int) -> int:
+        """Take a job that nobody holds, or prolong the holder's; return the term, 0 if another's.
+
+        A hold ends when it was not prolonged for `ttl_seconds`. The term rises each time that the
+        job is taken, and a term says, through consensus, that the hold stands.
+
+        Raises:
+            Unavailable: there is no answer; the job may be the holder's now.
+        """
+
+    @abstractmethod
+    async def release_job(self, job: str, holder: bytes) -> None:
+        """Let a job go; harmless where another, or nobody, holds it."""
+
+    # --- erasures --------------------------------------------------------------------------------
+
+    @abstractmethod
+    async def erasure(self, user_id: str) -> bytes | None:
+        """Return a user's erasure, read through consensus; None where nobody asked for one."""
+
+    @abstractmethod
+    async def erasures(self) -> tuple[tuple[str, bytes], ...]:
+        """Return all erasures by their users, done ones too, in no particular order."""
+
+    @abstractmethod
+    async def ask_erasure(self, user_id: str, erasure: bytes, *, expected: bytes | None) -> bytes:
+        """Store an erasure where the expected one stands, or none; return what stands then.
+
+        A write of unknown fate is repeated here.
+
+        Raises:
+            OutcomeUnknown: it could not be settled in time.
+        """
+
+    @abstractmethod
+    async def remains(self, user_id: str) -> Remains:
+        """Return what names a user, read through consensus."""
+
+    @abstractmethod
+    async def complete_erasure(
+        self, user_id: str, receipt: bytes, *, expected: bytes, revision: int
+    ) -> bool:
+        """Write the receipt, and remove all pointers and templates of the user, together.
+
+        False, and nothing is changed, where another erasure stands than the expected one, or a
+        pointer or template was written after the revision. Settled as `ask_erasure` is.
+
+        Raises:
+            OutcomeUnknown: it could not be settled in time.
         """
 
     # --- templates -------------------------------------------------------------------------------

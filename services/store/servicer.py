@@ -12,7 +12,7 @@ import grpc
 from services.serving.context import current_call, current_identity
 from services.store.copies import CopiesServicer
 from services.store.copying import Copying
-from services.store.erasures import ErasuresServicer
+from services.store.erasures import Erasures, ErasuresServicer
 from services.store.event_log import EventLogServicer
 from services.store.feed import FeedServicer
 from services.store.forking import Forks
@@ -80,6 +80,7 @@ class StoreServicer(
         self._limits = limits
         self._forks = Forks(copying, sessions)
         self._imports = Imports(copying)
+        self._erasures = Erasures(repository, now_ms=lambda: int(wall_clock() * 1000))
         self._wall_clock = wall_clock
 
     async def CreateSession(

@@ -25,7 +25,7 @@ from sessiond.v1 import live_pb2, store_pb2
 
 _STORE = store_pb2.DESCRIPTOR.services_by_name["StoreService"]
 _LIVE = live_pb2.DESCRIPTOR.services_by_name["LiveService"]
-_READS = ("Get", "List")
+_READS = ("Get", "List", "Scan")
 _STREAMS = {
     "Connect": "sessiond chat",
     "ImportSession": "sessiond import",

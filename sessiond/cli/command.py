@@ -14,9 +14,11 @@ from sessiond.cli.call import call
 from sessiond.cli.chat import chat
 from sessiond.cli.connection import DEFAULT_USER
 from sessiond.cli.development import development_token, keys_folder
+from sessiond.cli.erase import erase, erasure
 from sessiond.cli.export import export
 from sessiond.cli.failures import CommandFailure
 from sessiond.cli.fork import fork
+from sessiond.cli.hold import hold
 from sessiond.cli.importing import import_sessions
 from sessiond.cli.options import end
 from sessiond.cli.rewind import rewind
@@ -36,6 +38,9 @@ app.command("workflows")(workflows)
 app.command("chat")(chat)
 app.command("rewind")(rewind)
 app.command("watch")(watch)
+app.command("hold")(hold)
+app.command("erase")(erase)
+app.command("erasure")(erasure)
 app.command("call")(call)
 app.command("share")(sharing.share)
 app.command("unshare")(sharing.unshare)

@@ -61,6 +61,7 @@ CHANGES = frozenset(
         "end_turn",
         "cancel",
         "rewind",
+        "set_hold",
     }
 )
 """The frames that get a reply, by their names in the oneof."""

@@ -24,6 +24,7 @@ from sessiond.client.calls import Attempts, Replicas
 from sessiond.client.channels import Tls, addresses_of, metadata_of, open_synchronous_channel
 from sessiond.client.history import Reading
 from sessiond.client.requests import Json, new_op_id
+from sessiond.client.retention import SyncRetentionCalls
 from sessiond.client.sharing_requests import LIST_SCOPE, Scope
 from sessiond.client.sync_copies import SyncCopies
 from sessiond.client.sync_sharing import SyncSharing
@@ -65,7 +66,7 @@ Request = TypeVar("Request")
 Response = TypeVar("Response")
 
 
-class SyncClient(SyncCopies, SyncSharing, SyncTemplates):
+class SyncClient(SyncCopies, SyncRetentionCalls, SyncSharing, SyncTemplates):
     """Calls that are answered once, from plain threads.
 
     Answers are the contract's messages, from `sessiond.v1`. A call that breaks is made again over

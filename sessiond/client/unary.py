@@ -17,6 +17,7 @@ from sessiond.client.channels import metadata_of
 from sessiond.client.copies import CopyCalls
 from sessiond.client.history import history
 from sessiond.client.requests import Json
+from sessiond.client.retention import RetentionCalls
 from sessiond.client.sharing import SharingCalls
 from sessiond.client.sharing_requests import LIST_SCOPE, Scope
 from sessiond.client.templates import TemplateCalls
@@ -76,7 +77,7 @@ class Caller:
     chance: Callable[[], float]
 
 
-class UnaryCalls(CopyCalls, SharingCalls, TemplateCalls):
+class UnaryCalls(CopyCalls, RetentionCalls, SharingCalls, TemplateCalls):
     """Calls that are answered once.
 
     Answers are the contract's messages, from `sessiond.v1`. A call that breaks is made again over

@@ -154,6 +154,14 @@ class RewindSession:
 
 
 @dataclass(frozen=True, slots=True)
+class SetHold:
+    """Asks to begin or end a legal hold."""
+
+    held: bool
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class DeleteSession:
     """Asks to delete the session and all that belongs to it."""
 
@@ -218,6 +226,7 @@ Change = (
     | CancelTurn
     | AbandonTurn
     | RewindSession
+    | SetHold
     | DeleteSession
     | ShareSession
     | UnshareSession

@@ -30,6 +30,7 @@ from sessiond.session.changes import (
     ResumeSession,
     RevokeLink,
     RewindSession,
+    SetHold,
     ShareSession,
     SubmitOutput,
     TransferSession,
@@ -50,6 +51,7 @@ from sessiond.session.events import (
     SessionUpdated,
     TurnEnded,
 )
+from sessiond.session.holding import check_deletion, set_hold
 from sessiond.session.jsontext import check_object, merge_patch, same_object
 from sessiond.session.limits import Limits
 from sessiond.session.messages import append_message
@@ -118,9 +120,9 @@ def decide(
     """Return what the change does to the session; () when it leaves it as it is.
 
     Nothing changes when the same decision is repeated, a paused session is paused, one that is
-    not paused is resumed, an update or an edit gives what is there already, or a rewind goes to
-    where the session stands. A deletion ends the log instead of lengthening it: it is always
-    possible and gives no event, so its caller writes the tombstone without asking here.
+    not paused is resumed, a hold stands already, an update or an edit gives what is there already,
+    or a rewind goes to where the session stands. A deletion ends the log instead of lengthening it:
+    it gives no event, and its caller writes the tombstone.
 
     Args:
         now_ms: when an output that the change makes was generated.
@@ -145,8 +147,8 @@ def decide(
     )
     # A full session must not keep its turn running: each turn had room to begin, so one event at
     # most stands beyond the limit.
-    ends_turn = isinstance(events[-1], TurnEnded) if events else False
-    if not ends_turn and session.seq + len(events) > limits.events:
+    needs_room = bool(events) and not isinstance(events[-1], TurnEnded)
+    if needs_room and session.seq + len(events) > limits.events:
         raise SessionFull(f"The session has {session.seq} changes and may have {limits.events}.")
     return events
 
@@ -204,7 +206,10 @@ def _decide(
             return stop_turn(session, turn_id, outcome, text=text, new_id=new_id)
         case RewindSession(to_seq):
             return rewind(session, to_seq, past=past)
+        case SetHold():
+            return set_hold(session, change)
         case DeleteSession():
+            check_deletion(session)
             return ()
         case ShareSession():
             return sharing.share(session, change, now_ms=now_ms, limits=limits)

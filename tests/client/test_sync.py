@@ -156,6 +156,9 @@ def test_each_change_has_a_method(pool: ThreadPoolExecutor, channels: dict[str, 
         ask(pool.submit(client.join, "s", "x"), "JoinSession", live_pb2.JoinSessionResponse())
         giving = pool.submit(client.transfer, "s", "bob")
         ask(giving, "TransferSession", live_pb2.TransferSessionResponse())
+        holding = pool.submit(client.set_hold, "s", True, reason="case 7")
+        request = ask(holding, "SetHold", live_pb2.SetHoldResponse())
+        assert (request.held, request.reason) == (True, "case 7")
         created = store_pb2.CreateSessionResponse(session=session_pb2.Session(id="new"))
         ask(pool.submit(client.create, id="new"), "CreateSession", created, STORE)
         assert asked[-1][0].result(10).id == "new"
@@ -163,6 +166,26 @@ def test_each_change_has_a_method(pool: ThreadPoolExecutor, channels: dict[str, 
             assert future.result(10) == (None if method == "DeleteSession" else response)
             assert request.session_id == "s"
             assert len(request.op_id) == 32
+
+
+def test_an_erasure_and_a_scan_are_asked_for(
+    pool: ThreadPoolExecutor, channels: dict[str, Channel]
+) -> None:
+    one, receipt = channels["one"], store_pb2.Erasure(user_id="alice", sessions=3)
+    with client_of(channels) as client:
+        erasing = pool.submit(client.erase)
+        asked = one.answer(STORE, "EraseUser", store_pb2.EraseUserResponse(erasure=receipt))
+        assert (asked.user_id, erasing.result(10)) == ("alice", receipt)
+        shown = pool.submit(client.erasure, "bob")
+        asked = one.answer(STORE, "GetErasure", store_pb2.GetErasureResponse(erasure=receipt))
+        assert (asked.user_id, shown.result(10)) == ("bob", receipt)
+        scanned = pool.submit(lambda: [each.id for each in client.scan(workflow_id="chat")])
+        for token, session_id, more in (("", "a", "p"), ("p", "b", "")):
+            summaries = [session_pb2.SessionSummary(id=session_id)]
+            page = store_pb2.ScanSessionsResponse(sessions=summaries, next_page_token=more)
+            asked = one.answer(STORE, "ScanSessions", page)
+            assert (asked.page_token, asked.workflow_id) == (token, "chat")
+        assert scanned.result(10) == ["a", "b"]
 
 
 def test_a_call_that_breaks_is_made_at_the_next_address_as_it_was(

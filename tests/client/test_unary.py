@@ -182,6 +182,34 @@ async def test_sharing_says_what_was_asked(replicas: list[Replica]) -> None:
             await client.make_link("s", MemberRole.VIEWER, expires_at=datetime(2030, 1, 2))
 
 
+async def test_what_is_kept_and_what_goes_is_asked_for(replicas: list[Replica]) -> None:
+    """Holds, erasures, and a scan over its pages."""
+
+    def page(*ids: str, more: str = "") -> store_pb2.ScanSessionsResponse:
+        summaries = [session_pb2.SessionSummary(id=each) for each in ids]
+        return store_pb2.ScanSessionsResponse(sessions=summaries, next_page_token=more)
+
+    one, receipt = replicas[0], store_pb2.Erasure(user_id="alice", sessions=3)
+    async with client_of(replicas[:1]) as client:
+        one.answers = [live_pb2.SetHoldResponse(seq=4)]
+        held = await client.set_hold("s", True, reason="case 7", expected_revision=3, op_id="one")
+        assert held.seq == 4
+        assert one.asked.pop() == live_pb2.SetHoldRequest(
+            session_id="s", held=True, reason="case 7", expected_revision=3, op_id="one"
+        )
+        one.answers = [store_pb2.EraseUserResponse(erasure=receipt)]
+        assert await client.erase() == receipt
+        assert one.asked.pop() == store_pb2.EraseUserRequest(user_id="alice")
+        one.answers = [store_pb2.GetErasureResponse(erasure=receipt)]
+        assert await client.erasure("bob") == receipt
+        assert one.asked.pop() == store_pb2.GetErasureRequest(user_id="bob")
+        one.answers = [page("a", more="p"), page("b")]
+        assert [each.id async for each in client.scan(status=Status.COMPLETED)] == ["a", "b"]
+    first, second = one.asked
+    assert (first.page_token, second.page_token, first.page_size) == ("", "p", 1000)
+    assert first.status == session_pb2.SESSION_STATUS_COMPLETED
+
+
 async def test_workflows_come_as_they_are_listed(replicas: list[Replica]) -> None:
     listed = [event_pb2.Workflow(id="w", name="W"), event_pb2.Workflow(id="c", agent="x")]
     replicas[0].answers = [Unavailable()]

@@ -7,8 +7,10 @@ from services.store.keys import (
     AwaitedKey,
     DraftKey,
     EntryKey,
+    ErasureKey,
     EventKey,
     HeadKey,
+    JobKey,
     Key,
     LiveKey,
     MembersKey,
@@ -19,7 +21,7 @@ from services.store.keys import (
 
 
 def named(key: Key) -> history.Key:
-    """Return the reference's key; () for a registration, which it keeps elsewhere."""
+    """Return the reference's key; () for registrations and jobs, which it keeps elsewhere."""
     match key:
         case HeadKey(session_id):
             return "head", session_id
@@ -39,5 +41,7 @@ def named(key: Key) -> history.Key:
             return "template", user_id, name
         case AwaitedKey(agent, session_id):
             return "awaited", agent, session_id
-        case LiveKey():
+        case ErasureKey(user_id):
+            return "erasure", user_id
+        case LiveKey() | JobKey():
             return ()

@@ -16,8 +16,10 @@ from services.store.keys import (
     AwaitedKey,
     DraftKey,
     EntryKey,
+    ErasureKey,
     EventKey,
     HeadKey,
+    JobKey,
     Keys,
     LiveKey,
     OutputsKey,
@@ -52,6 +54,8 @@ def test_every_key_is_parsed_as_it_was_built(
         (keys.template(one, other), TemplateKey(one, other)),
         (keys.awaited(one, other), AwaitedKey(one, other)),
         (keys.live(instance), LiveKey(instance)),
+        (keys.job(one), JobKey(one)),
+        (keys.erasure(one), ErasureKey(one)),
     ):
         assert keys.parse(key) == meaning
 

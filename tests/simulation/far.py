@@ -17,12 +17,14 @@ from services.store.repository import (
     Creation,
     Deletion,
     EntryPage,
+    EntryScan,
     Existing,
     Instance,
     NotRegistered,
     Outcome,
     Owned,
     Refused,
+    Remains,
     Repository,
     Scope,
     ScopeChange,
@@ -124,6 +126,38 @@ class FarRepository(Repository):
     ) -> AsyncIterator[AsyncIterator[ScopeChange]]:
         async with self._kept.watch(scope, after_revision=after_revision) as changes:
             yield self._late(changes)
+
+    async def scan(self, after: bytes | None, limit: int, revision: int | None) -> EntryScan:
+        return await self._read(lambda: self._kept.scan(after, limit, revision))
+
+    # --- jobs and erasures -----------------------------------------------------------------------
+
+    async def hold_job(self, job: str, holder: bytes, *, ttl_seconds: int) -> int:
+        return await self._read(lambda: self._kept.hold_job(job, holder, ttl_seconds=ttl_seconds))
+
+    async def release_job(self, job: str, holder: bytes) -> None:
+        await self._read(lambda: self._kept.release_job(job, holder))
+
+    async def erasure(self, user_id: str) -> bytes | None:
+        return await self._read(lambda: self._kept.erasure(user_id))
+
+    async def erasures(self) -> tuple[tuple[str, bytes], ...]:
+        return await self._read(self._kept.erasures)
+
+    async def ask_erasure(self, user_id: str, erasure: bytes, *, expected: bytes | None) -> bytes:
+        kept = self._kept
+        return await self._read(lambda: kept.ask_erasure(user_id, erasure, expected=expected))
+
+    async def remains(self, user_id: str) -> Remains:
+        return await self._read(lambda: self._kept.remains(user_id))
+
+    async def complete_erasure(
+        self, user_id: str, receipt: bytes, *, expected: bytes, revision: int
+    ) -> bool:
+        kept = self._kept
+        return await self._read(
+            lambda: kept.complete_erasure(user_id, receipt, expected=expected, revision=revision)
+        )
 
     # --- templates -------------------------------------------------------------------------------
 

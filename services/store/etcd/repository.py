@@ -17,9 +17,12 @@ from services.store.etcd.client import EtcdClient
 from services.store.etcd.commit import Commits
 from services.store.etcd.copying import Copies
 from services.store.etcd.deletion import Deletions
+from services.store.etcd.erasures import Erasures
+from services.store.etcd.jobs import Jobs
 from services.store.etcd.lists import Lists
 from services.store.etcd.reads import ConsensusReads
 from services.store.etcd.registrations import Registrations
+from services.store.etcd.scanning import Scanning
 from services.store.etcd.sessions import Sessions
 from services.store.etcd.shared import Shared
 from services.store.etcd.templates import Templates
@@ -33,12 +36,14 @@ from services.store.repository import (
     Creation,
     Deletion,
     EntryPage,
+    EntryScan,
     Existing,
     Instance,
     NotRegistered,
     Outcome,
     Owned,
     Refused,
+    Remains,
     Repository,
     Scope,
     ScopeChange,
@@ -68,6 +73,9 @@ class EtcdRepository(Repository):
         self._reads = reads = ConsensusReads(etcd)
         self._sessions = Sessions(etcd, reads, keys, settle_seconds=settle_seconds)
         self._lists = Lists(etcd, reads, keys)
+        self._scanning = Scanning(etcd, reads, keys)
+        self._jobs = Jobs(etcd, reads, keys, settle_seconds=settle_seconds)
+        self._erasures = Erasures(etcd, reads, keys, settle_seconds=settle_seconds)
         self._shared = Shared(etcd, reads, keys)
         self._templates = Templates(etcd, reads, keys, settle_seconds=settle_seconds)
         self._registrations = Registrations(etcd, reads, keys, settle_seconds=settle_seconds)
@@ -155,6 +163,40 @@ class EtcdRepository(Repository):
     ) -> AbstractAsyncContextManager[AsyncIterator[ScopeChange]]:
         """Follow a scope from a revision on."""
         return self._lists.watch(scope, after_revision=after_revision)
+
+    async def scan(self, after: bytes | None, limit: int, revision: int | None) -> EntryScan:
+        """Return a piece of all entries."""
+        return await self._scanning.scan(after, limit, revision)
+
+    async def hold_job(self, job: str, holder: bytes, *, ttl_seconds: int) -> int:
+        """Take or prolong a job."""
+        return await self._jobs.hold(job, holder, ttl_seconds=ttl_seconds)
+
+    async def release_job(self, job: str, holder: bytes) -> None:
+        """Let a job go."""
+        await self._jobs.release(job, holder)
+
+    async def erasure(self, user_id: str) -> bytes | None:
+        """Return a user's erasure."""
+        return await self._erasures.get(user_id)
+
+    async def erasures(self) -> tuple[tuple[str, bytes], ...]:
+        """Return all erasures."""
+        return await self._erasures.all()
+
+    async def ask_erasure(self, user_id: str, erasure: bytes, *, expected: bytes | None) -> bytes:
+        """Store an erasure in the place of the expected one."""
+        return await self._erasures.ask(user_id, erasure, expected=expected)
+
+    async def remains(self, user_id: str) -> Remains:
+        """Return what names a user."""
+        return await self._erasures.remains(user_id)
+
+    async def complete_erasure(
+        self, user_id: str, receipt: bytes, *, expected: bytes, revision: int
+    ) -> bool:
+        """Write a receipt, and remove pointers and templates."""
+        return await self._erasures.complete(user_id, receipt, expected=expected, revision=revision)
 
     async def put_template(self, user_id: str, name: str, template: bytes) -> None:
         """Store a template."""

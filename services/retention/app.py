@@ -1,0 +1,107 @@
+"""Retention, put together."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import sys
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import orjson
+import structlog
+
+from services.retention.duties import Duties
+from services.retention.exports import Exports
+from services.retention.installation import Installation, installation
+from services.retention.pace import Pace
+from services.retention.policies import Policy, load_policies
+from services.retention.runs import Runs
+from services.retention.settings import RetentionSettings
+from services.retention.turn import Turn
+from services.serving.running import Drain, Running
+from services.serving.sockets import StartFailed
+from sessiond.errors import SessiondError
+
+JOB: Final = "retention"
+
+_log = structlog.get_logger(__name__)
+
+
+def now_ms() -> int:
+    """Return the wall clock in milliseconds since 1970."""
+    return time.time_ns() // 1_000_000
+
+
+@asynccontextmanager
+async def retention(running: Running, settings: RetentionSettings) -> AsyncIterator[Drain]:
+    """Open retention; it is ready while Store says whose turn it is.
+
+    Raises:
+        StartFailed: the policies are bad.
+    """
+    policies = load_policies(settings.retention_policies_file)
+    clock = asyncio.get_running_loop().time
+    async with installation(settings) as calls, asyncio.TaskGroup() as tasks:
+        pace = Pace(settings.retention_sessions_per_second, clock=clock)
+        duties = Duties(
+            calls,
+            _runs(calls, policies, settings, pace),
+            pace,
+            every_seconds=settings.retention_every_seconds,
+            dry_run=settings.retention_dry_run,
+            tell=_log_line,
+            clock=clock,
+        )
+        turn = Turn(
+            calls, JOB, secrets.token_bytes(16), clock=clock, answered=running.health.set_ready
+        )
+        following = tasks.create_task(turn.follow(duties.work), name="retention")
+
+        async def drain() -> None:
+            following.cancel()
+            await asyncio.wait({following})
+
+        try:
+            yield drain
+        finally:
+            following.cancel()
+
+
+def listing(settings: RetentionSettings) -> int:
+    """Print what would go, one JSON object a line, and the report; return the exit code."""
+    try:
+        asyncio.run(_list(settings, load_policies(settings.retention_policies_file)))
+    except StartFailed as failure:
+        print(f"sessiond retention: {failure}", file=sys.stderr)  # noqa: T201
+        return 1
+    except SessiondError as failure:
+        print(f"sessiond retention: {failure.reason}", file=sys.stderr)  # noqa: T201
+        return 1
+    return 0
+
+
+async def _list(settings: RetentionSettings, policies: tuple[Policy, ...]) -> None:
+    clock = asyncio.get_running_loop().time
+    async with installation(settings) as calls:
+        pace = Pace(settings.retention_sessions_per_second, clock=clock)
+        await _runs(calls, policies, settings, pace).list(_print_line)
+
+
+def _runs(
+    calls: Installation, policies: tuple[Policy, ...], settings: RetentionSettings, pace: Pace
+) -> Runs:
+    folder = settings.retention_export_dir
+    exports = None if folder is None else Exports(folder)
+    clock = asyncio.get_running_loop().time
+    return Runs(calls, policies, exports, pace, now_ms=now_ms, clock=clock)
+
+
+def _log_line(fields: Mapping[str, Any]) -> None:
+    _log.info("retention", **fields)
+
+
+def _print_line(fields: Mapping[str, Any]) -> None:
+    sys.stdout.write(orjson.dumps(fields).decode() + "\n")

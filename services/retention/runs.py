@@ -1,0 +1,180 @@
+"""A run: every session is looked at once, by its summary, and what is due goes.
+
+    due --export--> written to the disk --delete, as it was scanned--> gone
+                                          | changed meanwhile, or held: it stays, its file goes
+
+A run may be cut off anywhere, and another process begin anew: an export is written again over the
+same file, and a deletion has the same operation id, so that it is one deletion.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import structlog
+
+from services.retention.exports import Exports
+from services.retention.installation import Installation
+from services.retention.pace import Pace
+from services.retention.policies import Policy, due
+from sessiond.errors import LegalHold, SessiondError, SessionNotFound, StaleRevision
+from sessiond.mapping.spelling import time_text
+from sessiond.v1.session_pb2 import SessionSummary
+
+AT_ONCE: Final = 8
+"""Sessions that are exported and deleted at the same time."""
+
+Tell = Callable[[Mapping[str, Any]], None]
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class Report:
+    """What a run did.
+
+    Attributes:
+        term: the term of the job that it belongs to; 0 for none.
+        scanned: sessions that were looked at.
+        due: those that were due.
+        exported, deleted: what became of these.
+        stale: due ones that had changed since they were looked at, and stay.
+        held: due ones that a legal hold keeps by now.
+        gone: due ones that others deleted first.
+        failed: due ones that the next run tries again.
+        seconds: how long it took.
+    """
+
+    term: int = 0
+    scanned: int = 0
+    due: int = 0
+    exported: int = 0
+    deleted: int = 0
+    stale: int = 0
+    held: int = 0
+    gone: int = 0
+    failed: int = 0
+    seconds: float = 0.0
+
+
+class Runs:
+    """Makes runs. `exports` None: nothing is exported before it is deleted.
+
+    `now_ms` is the wall clock, in milliseconds since 1970; `clock` gives seconds that never go
+    back.
+    """
+
+    def __init__(
+        self,
+        installation: Installation,
+        policies: Sequence[Policy],
+        exports: Exports | None,
+        pace: Pace,
+        *,
+        now_ms: Callable[[], int],
+        clock: Callable[[], float],
+    ) -> None:
+        self._installation = installation
+        self._policies = policies
+        self._exports = exports
+        self._pace = pace
+        self._now_ms = now_ms
+        self._clock = clock
+
+    async def make(self, term: int, tell: Tell) -> None:
+        """Let go of what is due, and tell the report.
+
+        Raises:
+            SessiondError: the scan broke; what was done is told.
+        """
+        if self._exports is not None:
+            await asyncio.to_thread(self._exports.tidy)
+
+        async def let_go(report: Report, summary: SessionSummary, policy: Policy) -> None:
+            await self._pace.turn()
+            await self._let_go(report, summary, policy)
+
+        await self._over_all(Report(term=term), let_go, tell, {})
+
+    async def list(self, tell: Tell) -> None:
+        """Change nothing: tell of each session that is due, and then the report.
+
+        Raises:
+            SessiondError: the scan broke; what was seen is told.
+        """
+
+        async def told(report: Report, summary: SessionSummary, policy: Policy) -> None:
+            tell(
+                {
+                    "session": summary.id,
+                    "user": summary.user_id,
+                    "policy": policy.name,
+                    "lastActive": time_text(summary.last_active),
+                    "createdAt": time_text(summary.created_at),
+                }
+            )
+
+        await self._over_all(Report(), told, tell, {"dryRun": True})
+
+    async def _over_all(
+        self,
+        report: Report,
+        handle: Callable[[Report, SessionSummary, Policy], Awaitable[None]],
+        tell: Tell,
+        more: Mapping[str, Any],
+    ) -> None:
+        began = self._clock()
+        places = asyncio.Semaphore(AT_ONCE)
+
+        async def handled(summary: SessionSummary, policy: Policy) -> None:
+            try:
+                await handle(report, summary, policy)
+            finally:
+                places.release()
+
+        broken: SessiondError | None = None
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                try:
+                    async for summary in self._installation.scan():
+                        report.scanned += 1
+                        policy = due(self._policies, summary, self._now_ms())
+                        if policy is not None:
+                            report.due += 1
+                            await places.acquire()
+                            tasks.create_task(handled(summary, policy))
+                except SessiondError as failure:
+                    broken = failure  # what was begun is brought to its end
+        finally:
+            report.seconds = round(self._clock() - began, 3)
+            tell({**dataclasses.asdict(report), **more})
+        if broken is not None:
+            raise broken
+
+    async def _let_go(self, report: Report, summary: SessionSummary, policy: Policy) -> None:
+        """Export and delete a session; whatever fails is counted, and is the next run's."""
+        calls = self._installation.acting_for(summary.user_id)
+        try:
+            if self._exports is not None:
+                await self._exports.write(summary, calls.history(summary.id))
+                report.exported += 1
+            await calls.delete(
+                summary.id, expected_revision=summary.revision, op_id=f"retention:{policy.name}"
+            )
+        except (StaleRevision, LegalHold) as stays:
+            report.stale += isinstance(stays, StaleRevision)
+            report.held += isinstance(stays, LegalHold)
+            if self._exports is not None:
+                await asyncio.to_thread(self._exports.remove, summary)
+        except SessionNotFound:
+            report.gone += 1
+        except (SessiondError, OSError) as failure:
+            report.failed += 1
+            reason = getattr(failure, "reason", type(failure).__name__)
+            _log.warning("a session that is due stays", session=summary.id, reason=reason)
+        else:
+            report.deleted += 1

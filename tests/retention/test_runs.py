@@ -1,0 +1,239 @@
+"""Runs: what is due goes once, what is not stays, and a run that was cut off is made anew."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from services.retention.exports import Exports
+from services.retention.pace import Pace
+from services.retention.policies import Policy
+from services.retention.runs import Runs
+from sessiond.errors import LegalHold, SessionNotFound, Unavailable
+from sessiond.session.state import Status
+from tests.retention.parts import NOW_MS, Parts, summary
+
+COMPLETED = Policy("completed", Status.COMPLETED, None, 60_000)
+
+
+class Told:
+    """What a run told."""
+
+    def __init__(self) -> None:
+        self.lines: list[Mapping[str, Any]] = []
+
+    def __call__(self, fields: Mapping[str, Any]) -> None:
+        self.lines.append(fields)
+
+    @property
+    def report(self) -> dict[str, Any]:
+        """The last report, without what is zero."""
+        return {key: value for key, value in self.lines[-1].items() if value and key != "seconds"}
+
+
+@pytest.fixture
+def told() -> Told:
+    return Told()
+
+
+def files(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def read(path: Path) -> Any:
+    return orjson.loads(path.read_bytes())
+
+
+def runs_of(parts: Parts, folder: Path | None = None) -> Runs:
+    clock = asyncio.get_running_loop().time
+    return Runs(
+        parts,
+        [COMPLETED],
+        None if folder is None else Exports(folder),
+        Pace(1e9, clock=clock),
+        now_ms=lambda: NOW_MS,
+        clock=clock,
+    )
+
+
+async def test_what_is_due_is_exported_and_then_deleted(told: Told, tmp_path: Path) -> None:
+    """For its owner, as it was scanned, under one operation id; all else stays."""
+    young = summary("young")
+    young.last_active.FromMilliseconds(NOW_MS - 59_999)
+    parts = Parts(summary("s-1"), summary("s-2", "bob"), young)
+    await runs_of(parts, tmp_path).make(7, told)
+    assert sorted(parts.deletions) == [
+        ("alice", "s-1", "retention:completed"),
+        ("bob", "s-2", "retention:completed"),
+    ]
+    assert set(parts.sessions) == {"young"}
+    assert told.report == {"term": 7, "scanned": 3, "due": 2, "exported": 2, "deleted": 2}
+    assert files(tmp_path) == {"s-1.1000.json", "s-2.1000.json"}
+    exported = read(tmp_path / "s-2.1000.json")
+    assert exported["session"]["userId"] == "bob"
+    assert [event["seq"] for event in exported["events"]] == [1, 2, 3]
+
+
+async def test_without_a_folder_nothing_is_exported(told: Told) -> None:
+    """Then it just goes."""
+    parts = Parts(summary("s-1"))
+    await runs_of(parts).make(1, told)
+    assert told.report == {"term": 1, "scanned": 1, "due": 1, "deleted": 1}
+
+
+async def test_what_was_used_meanwhile_stays(told: Told, tmp_path: Path) -> None:
+    """It is deleted at the revision that was scanned or not at all, and its export goes again."""
+    parts = Parts(summary("used"), summary("held"))
+    parts.held = {"held"}
+    scanned = [summary("used", revision=2), summary("held")]
+
+    class Late(Parts):
+        async def scan(self, **_: object) -> Any:
+            for each in scanned:
+                yield each
+
+    late = Late()
+    late.__dict__ = parts.__dict__
+    await runs_of(late, tmp_path).make(1, told)
+    assert parts.deletions == []
+    assert told.report == {
+        **{"term": 1, "scanned": 2, "due": 2, "exported": 2},
+        **{"stale": 1, "held": 1},
+    }
+    assert files(tmp_path) == set()
+
+
+async def test_what_fails_is_left_to_the_next_run(told: Told, tmp_path: Path) -> None:
+    """It hinders nobody else, and nothing is deleted that is not exported."""
+    parts = Parts(summary("s-1"), summary("s-2"), summary("s-3"), summary("s-4"))
+    parts.fails = {"s-1": Unavailable(), "s-2": SessionNotFound()}
+    (tmp_path / "s-3.1000.json").mkdir()  # it cannot be replaced by a file
+    await runs_of(parts, tmp_path).make(1, told)
+    assert [session_id for _, session_id, _ in parts.deletions] == ["s-4"]
+    assert told.report == {
+        **{"term": 1, "scanned": 4, "due": 4, "exported": 1},
+        **{"deleted": 1, "gone": 1, "failed": 2},
+    }
+    (tmp_path / "s-3.1000.json").rmdir()
+    await runs_of(parts, tmp_path).make(2, told)
+    assert told.report["deleted"] == 3
+    assert parts.sessions == {}
+
+
+async def test_an_answer_that_was_lost_keeps_the_export(told: Told, tmp_path: Path) -> None:
+    """What is gone may have gone by our own hand: its file is all that is left."""
+    parts = Parts(summary("s-1"))
+
+    class Lost(Parts):
+        async def delete(self, session_id: str, **asked: Any) -> None:
+            await super().delete(session_id, **asked)
+            raise SessionNotFound
+
+    lost = Lost()
+    lost.__dict__ = parts.__dict__
+    await runs_of(lost, tmp_path).make(1, told)
+    assert told.report["gone"] == 1
+    assert files(tmp_path) == {"s-1.1000.json"}
+
+
+async def test_a_run_that_was_cut_off_is_made_anew(told: Told, tmp_path: Path) -> None:
+    """Cut off between export and deletion; a half of another file lies about."""
+    parts = Parts(summary("s-1"), summary("s-2"))
+    begun = asyncio.Event()
+
+    class Stuck(Parts):
+        async def delete(self, session_id: str, **asked: Any) -> None:
+            begun.set()
+            await asyncio.Event().wait()
+
+    stuck = Stuck()
+    stuck.__dict__ = parts.__dict__
+    run = asyncio.create_task(runs_of(stuck, tmp_path).make(1, told))
+    await begun.wait()
+    run.cancel()
+    await asyncio.wait({run})
+    assert told.report["term"] == 1
+    (tmp_path / ".half.part").write_text("{")
+    await runs_of(parts, tmp_path).make(2, told)
+    assert told.report["deleted"] == 2
+    assert len(parts.deletions) == 2
+    assert files(tmp_path) == {"s-1.1000.json", "s-2.1000.json"}
+
+
+async def test_a_history_that_ends_too_early_deletes_nothing(told: Told, tmp_path: Path) -> None:
+    """There is no export that lacks something."""
+    parts = Parts(summary("s-1"))
+
+    class Short(Parts):
+        async def history(self, session_id: str) -> Any:
+            async for response in super().history(session_id):
+                if not response.events or response.events[0].event.seq < 3:
+                    yield response
+
+    short = Short()
+    short.__dict__ = parts.__dict__
+    await runs_of(short, tmp_path).make(1, told)
+    assert told.report["failed"] == 1
+    assert set(parts.sessions) == {"s-1"}
+    assert files(tmp_path) == set()
+
+
+async def test_a_scan_that_breaks_tells_what_was_done(told: Told) -> None:
+    """The report comes, and then the failure."""
+    parts = Parts(summary("s-1"))
+    parts.scan_breaks = Unavailable()
+    with pytest.raises(Unavailable):
+        await runs_of(parts).make(1, told)
+    assert told.report["scanned"] == 1
+    assert told.report["deleted"] == 1
+
+
+async def test_a_dry_run_lists_what_would_go(told: Told, tmp_path: Path) -> None:
+    """Nothing is exported or deleted."""
+    held = summary("held")
+    held.held = True
+    parts = Parts(summary("s-1"), summary("s-2", "bob"), held)
+    await runs_of(parts, tmp_path).list(told)
+    assert [(line["session"], line["user"], line["policy"]) for line in told.lines[:-1]] == [
+        ("s-1", "alice", "completed"),
+        ("s-2", "bob", "completed"),
+    ]
+    assert told.lines[0]["lastActive"] == "1970-01-01T00:00:02.000Z"
+    assert told.report == {"scanned": 3, "due": 2, "dryRun": True}
+    assert len(parts.sessions) == 3
+    assert files(tmp_path) == set()
+
+
+async def test_only_so_many_are_handled_at_once(told: Told) -> None:
+    """Gentle on Live, however much is due."""
+    parts = Parts(*(summary(f"s-{number:02}") for number in range(40)))
+    at_work = most = 0
+
+    class Slow(Parts):
+        async def delete(self, session_id: str, **asked: Any) -> None:
+            nonlocal at_work, most
+            at_work += 1
+            most = max(most, at_work)
+            for _ in range(3):
+                await asyncio.sleep(0)
+            await super().delete(session_id, **asked)
+            at_work -= 1
+
+    slow = Slow()
+    slow.__dict__ = parts.__dict__
+    await runs_of(slow).make(1, told)
+    assert told.report["deleted"] == 40
+    assert most == 8
+
+
+async def test_a_hold_that_came_meanwhile_is_no_failure(told: Told) -> None:
+    """It is counted, and told as what it is."""
+    parts = Parts(summary("s-1"))
+    parts.fails = {"s-1": LegalHold()}
+    await runs_of(parts).make(1, told)
+    assert told.report == {"term": 1, "scanned": 1, "due": 1, "held": 1}
