@@ -21,6 +21,7 @@ from services.store.commit import Committer
 from services.store.etcd.configured import client_of
 from services.store.etcd.repository import EtcdRepository
 from services.store.etcd.upkeep import Upkeep
+from services.store.feeding import Feeding
 from services.store.metrics import CommitMetrics, SpaceMetrics
 from services.store.ownership import OwnershipServicer
 from services.store.readiness import follow_etcd
@@ -115,8 +116,10 @@ async def serving(
             space=space,
         )
         watching = Watching(repository, running.health, clock=loop.time)
+        feeding = Feeding(repository, running.health, clock=loop.time, now_ms=now_ms)
         add_StoreServiceServicer_to_server(
-            StoreServicer(sessions, repository, workflows, watching, limits), server.grpc
+            StoreServicer(sessions, repository, workflows, watching, limits, feeding=feeding),
+            server.grpc,
         )
         add_OwnershipServiceServicer_to_server(
             OwnershipServicer(

@@ -7,6 +7,7 @@
     user:{uid}:sessions:{~t}:{sid}         index entry; ~t has 13 digits and falls as t rises
     agent:{agent}:{sid}                    the session awaits this agent
     live:{instance}                        a registered instance of Live, in hex
+    deleted:{sid}                          stands as long as a tombstone does; it holds nothing
     batch                                  rewritten by each batch of commits; it holds nothing
     compaction                             rewritten by the Store whose turn it is to compact
 
@@ -88,7 +89,13 @@ class LiveKey(NamedTuple):
     instance: bytes
 
 
-Key = HeadKey | EventKey | OutputsKey | DraftKey | EntryKey | AwaitedKey | LiveKey
+class DeletedKey(NamedTuple):
+    """A session of which a tombstone stands."""
+
+    session_id: str
+
+
+Key = HeadKey | EventKey | OutputsKey | DraftKey | EntryKey | AwaitedKey | LiveKey | DeletedKey
 
 
 class Span(NamedTuple):
@@ -126,6 +133,21 @@ class Keys:
     def instances(self) -> Span:
         """All registrations."""
         return self._under(b"live")
+
+    @property
+    def sessions(self) -> Span:
+        """All heads, and all that sessions have beside them."""
+        return self._under(b"session")
+
+    @property
+    def users(self) -> Span:
+        """All that users have in lists of their own."""
+        return self._under(b"user")
+
+    @property
+    def deletions(self) -> Span:
+        """All sessions of which a tombstone stands."""
+        return self._under(b"deleted")
 
     def head(self, session_id: str) -> bytes:
         """Return the key of a session's head."""
@@ -179,6 +201,10 @@ class Keys:
             raise ValueError("an instance has an id")
         return self._join(b"live", instance.hex().encode())
 
+    def deleted(self, session_id: str) -> bytes:
+        """Return the key of a deleted session."""
+        return self._join(b"deleted", escaped(session_id))
+
     def parse(self, key: bytes) -> Key:
         """Return what a key stands for.
 
@@ -203,6 +229,8 @@ class Keys:
                     return AwaitedKey(unescaped(agent), unescaped(session_id))
                 case [b"live", instance]:
                     return LiveKey(instance_of(instance))
+                case [b"deleted", session_id]:
+                    return DeletedKey(unescaped(session_id))
         raise ValueError(f"{key!r} is not a key of a session, list or instance")
 
     def place_in(self, entries: Span, key: bytes) -> tuple[int, str]:

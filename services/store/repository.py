@@ -17,9 +17,9 @@ identical, and never by a read. Nothing here repeats a write by itself unless it
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 class RevisionCompacted(Exception):
@@ -308,6 +308,34 @@ class ScopeChange:
     removed: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class AllChanges:
+    """What one revision did to all sessions.
+
+    `heads` are those that were put, tombstones and heads of copies that are being built included;
+    `records` are those that were written, each with its session, and those of one session in order
+    of seq. `erased` are the sessions that went without leaving a tombstone. All may be empty: then
+    nothing is known to have happened up to `revision`.
+    """
+
+    revision: int
+    heads: Mapping[str, bytes] = field(default_factory=dict)
+    records: Sequence[tuple[str, bytes]] = ()
+    erased: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedSince:
+    """What changed after some revision, as it stands at `revision`.
+
+    The ids of the sessions that live, and the tombstones of those that do not.
+    """
+
+    revision: int
+    session_ids: tuple[str, ...]
+    tombstones: tuple[tuple[str, bytes], ...]
+
+
 class Repository(ABC):
     """Keeps sessions, user indexes and the registrations of Live instances."""
 
@@ -392,6 +420,29 @@ class Repository(ABC):
 
         The iterator outlives lost connections. It raises `RevisionCompacted` when changes between
         the last one given and the present are no longer kept.
+        """
+
+    # --- all sessions ----------------------------------------------------------------------------
+
+    @abstractmethod
+    def watch_all(
+        self, *, after_revision: int
+    ) -> AbstractAsyncContextManager[AsyncIterator[AllChanges]]:
+        """Follow all sessions as `watch` follows a scope. Expiring tombstones are no change."""
+
+    @abstractmethod
+    async def changed_since(self, after_revision: int) -> ChangedSince:
+        """Return which sessions were written or deleted after a revision, read through consensus.
+
+        The revision need not be kept any more. A session that was deleted more than 24 hours ago
+        may be missing, and so may one that left no tombstone.
+        """
+
+    @abstractmethod
+    async def first_after(self, session_id: str, after_revision: int, *, last_seq: int) -> int:
+        """Return the seq of the first of the records 1..last_seq written after a revision.
+
+        That is last_seq + 1 where all are older. The revision need not be kept any more.
         """
 
     # --- ownership -------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from services.store.copies import CopiesServicer
 from services.store.erasures import ErasuresServicer
 from services.store.event_log import EventLogServicer
 from services.store.feed import FeedServicer
+from services.store.feeding import Feeding
 from services.store.lists import ListQuery, check_own_list, list_sessions
 from services.store.members import MembersServicer
 from services.store.messages import list_messages
@@ -66,6 +67,7 @@ class StoreServicer(
         watching: Watching,
         limits: Limits,
         *,
+        feeding: Feeding,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._sessions = sessions
@@ -73,6 +75,7 @@ class StoreServicer(
         self._workflows = workflows
         self._watching = watching
         self._limits = limits
+        self._feeding = feeding
         self._wall_clock = wall_clock
 
     async def CreateSession(

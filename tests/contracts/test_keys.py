@@ -14,6 +14,7 @@ from services.store.keys import (
     LAST_POSITION_MS,
     LAST_SEQ,
     AwaitedKey,
+    DeletedKey,
     DraftKey,
     EntryKey,
     EventKey,
@@ -50,6 +51,7 @@ def test_every_key_is_parsed_as_it_was_built(
         (keys.entry(one, position_ms, other), EntryKey(one, position_ms, other)),
         (keys.awaited(one, other), AwaitedKey(one, other)),
         (keys.live(instance), LiveKey(instance)),
+        (keys.deleted(one), DeletedKey(one)),
     ):
         assert keys.parse(key) == meaning
 

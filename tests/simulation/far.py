@@ -9,7 +9,9 @@ from typing import Any, TypeVar
 
 from services.store.memory import MemoryRepository
 from services.store.repository import (
+    AllChanges,
     AwaitedPage,
+    ChangedSince,
     Commit,
     Committed,
     Creation,
@@ -100,6 +102,22 @@ class FarRepository(Repository):
     ) -> AsyncIterator[AsyncIterator[ScopeChange]]:
         async with self._kept.watch(scope, after_revision=after_revision) as changes:
             yield self._late(changes)
+
+    # --- all sessions ----------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def watch_all(self, *, after_revision: int) -> AsyncIterator[AsyncIterator[AllChanges]]:
+        async with self._kept.watch_all(after_revision=after_revision) as changes:
+            yield self._late(changes)
+
+    async def changed_since(self, after_revision: int) -> ChangedSince:
+        return await self._read(lambda: self._kept.changed_since(after_revision))
+
+    async def first_after(self, session_id: str, after_revision: int, *, last_seq: int) -> int:
+        kept = self._kept
+        return await self._read(
+            lambda: kept.first_after(session_id, after_revision, last_seq=last_seq)
+        )
 
     # --- ownership -------------------------------------------------------------------------------
 

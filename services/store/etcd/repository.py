@@ -16,13 +16,16 @@ from services.store.etcd.acquisition import Acquisition
 from services.store.etcd.client import EtcdClient
 from services.store.etcd.commit import Commits
 from services.store.etcd.deletion import Deletions
+from services.store.etcd.feed import Feed
 from services.store.etcd.lists import Lists
 from services.store.etcd.reads import ConsensusReads
 from services.store.etcd.registrations import Registrations
 from services.store.etcd.sessions import Sessions
 from services.store.keys import Keys
 from services.store.repository import (
+    AllChanges,
     AwaitedPage,
+    ChangedSince,
     Commit,
     Committed,
     Creation,
@@ -59,6 +62,7 @@ class EtcdRepository(Repository):
         self._reads = reads = ConsensusReads(etcd)
         self._sessions = Sessions(etcd, reads, keys, settle_seconds=settle_seconds)
         self._lists = Lists(etcd, reads, keys)
+        self._feed = Feed(etcd, reads, keys)
         self._registrations = Registrations(etcd, reads, keys, settle_seconds=settle_seconds)
         self._acquisition = Acquisition(etcd, reads, keys, settle_seconds=settle_seconds)
         self._commits = Commits(etcd, keys, self._registrations)
@@ -121,6 +125,20 @@ class EtcdRepository(Repository):
     ) -> AbstractAsyncContextManager[AsyncIterator[ScopeChange]]:
         """Follow a scope from a revision on."""
         return self._lists.watch(scope, after_revision=after_revision)
+
+    def watch_all(
+        self, *, after_revision: int
+    ) -> AbstractAsyncContextManager[AsyncIterator[AllChanges]]:
+        """Follow all sessions from a revision on."""
+        return self._feed.watch(after_revision=after_revision)
+
+    async def changed_since(self, after_revision: int) -> ChangedSince:
+        """Return which sessions were written or deleted after a revision."""
+        return await self._feed.changed_since(after_revision)
+
+    async def first_after(self, session_id: str, after_revision: int, *, last_seq: int) -> int:
+        """Return the seq of the first record written after a revision."""
+        return await self._feed.first_after(session_id, after_revision, last_seq=last_seq)
 
     async def register(self, instance: bytes, *, address: str, ttl_seconds: int) -> int:
         """Register an instance."""
