@@ -26,7 +26,11 @@ from sessiond.v1 import live_pb2, store_pb2
 _STORE = store_pb2.DESCRIPTOR.services_by_name["StoreService"]
 _LIVE = live_pb2.DESCRIPTOR.services_by_name["LiveService"]
 _READS = ("Get", "List")
-_STREAMS = {"Connect": "sessiond chat", "WatchSessions": "sessiond watch"}
+_STREAMS = {
+    "Connect": "sessiond chat",
+    "WatchChanges": "sessiond changes",
+    "WatchSessions": "sessiond watch",
+}
 
 
 @connected

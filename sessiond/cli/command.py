@@ -11,6 +11,7 @@ import typer
 
 from sessiond.cli import sessions
 from sessiond.cli.call import call
+from sessiond.cli.changes import changes
 from sessiond.cli.chat import chat
 from sessiond.cli.connection import DEFAULT_USER
 from sessiond.cli.development import development_token, keys_folder
@@ -30,6 +31,7 @@ app.add_typer(sessions.app, name="sessions")
 app.command("workflows")(workflows)
 app.command("chat")(chat)
 app.command("watch")(watch)
+app.command("changes")(changes)
 app.command("call")(call)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from services.store import history
 from services.store.keys import (
     AwaitedKey,
+    DeletedKey,
     DraftKey,
     EntryKey,
     EventKey,
@@ -16,7 +17,7 @@ from services.store.keys import (
 
 
 def named(key: Key) -> history.Key:
-    """Return the reference's key; () for a registration, which it keeps elsewhere."""
+    """Return the reference's key; () for what it keeps otherwise."""
     match key:
         case HeadKey(session_id):
             return "head", session_id
@@ -30,5 +31,5 @@ def named(key: Key) -> history.Key:
             return "entry", user_id, -position_ms, session_id
         case AwaitedKey(agent, session_id):
             return "awaited", agent, session_id
-        case LiveKey():
+        case LiveKey() | DeletedKey():
             return ()
