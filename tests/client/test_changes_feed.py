@@ -190,7 +190,7 @@ def test_the_synchronous_client_goes_on_as_well(
             third.result(10)
 
 
-def test_the_synchronous_client_renews_its_token_once(
+def test_the_synchronous_client_renews_its_token_until_it_gets_the_same(
     pool: ThreadPoolExecutor, channels: dict[str, Channel]
 ) -> None:
     given = iter([token(n=1), token(n=2), token(n=2)])
