@@ -6,6 +6,9 @@ While etcd keeps what happened after a cursor, it is told as it happened. Later 
 and tombstones say which sessions were written or deleted since, and the records of these are read.
 So each change is told at least once, and those of a session in order. Tombstones stand for a day:
 who stays away for longer may miss deletions, and is told so by `reset`.
+
+A watch of etcd before 3.5.13 may leave out what is compacted before it is given. So one looks now
+and then whether all that was told since the last look is still kept: then nothing was left out.
 """
 
 from __future__ import annotations
@@ -28,6 +31,9 @@ from sessiond.v1 import store_pb2 as pb
 
 MOVED_SECONDS: Final = 10.0
 """A reader to whom nothing was told for so long is told how far it has come."""
+
+LOOK_SECONDS: Final = 10.0
+"""Between two looks. Compaction leaves 30 s and more, so a reader that keeps up passes each."""
 
 KEPT_MS: Final = 24 * 3_600_000
 """How long deletions are remembered, at least."""
@@ -120,7 +126,10 @@ class Feeding:
 
 
 class _Reading:
-    """One reader's way through the feed. `_place` is what the next cursor says."""
+    """One reader's way through the feed.
+
+    `_place` is what the next cursor says, and up to `_sure` nothing was left out.
+    """
 
     def __init__(
         self,
@@ -139,6 +148,8 @@ class _Reading:
         self._ends_at = ends_at
         self._draining = draining
         self._moved_at = 0.0
+        self._sure = 0
+        self._looked_at = 0.0
 
     def check(self) -> None:
         """Return if it may go on."""
@@ -158,6 +169,7 @@ class _Reading:
             yield self._reset()
         yield self._moved()
         while True:
+            self._sure = self._place.revision
             try:
                 async with aclosing(self._following()) as following:
                     async for response in following:
@@ -180,6 +192,7 @@ class _Reading:
                         async with aclosing(self._telling(step)) as told:
                             async for response in told:
                                 yield response
+                        await self._look()
                     if approach.done():
                         approach.result()
                     self.check()
@@ -187,6 +200,7 @@ class _Reading:
                     self._place = follower.place
                     if self._moved_is_due:
                         yield self._moved()
+                    await self._look()
                     await self._rest(follower)
         finally:
             await self._feeding.hub.leave(follower)
@@ -205,14 +219,30 @@ class _Reading:
                 if hub.join(follower, present=present):
                     return
 
+    async def _look(self) -> None:
+        """Make sure that nothing was left out, when it is time.
+
+        Raises:
+            RevisionCompacted: that cannot be said.
+        """
+        now = self._feeding.clock()
+        if now < self._looked_at + LOOK_SECONDS:
+            return
+        self._looked_at = now
+        told = self._place.revision
+        with suppress(Unavailable):  # a watch goes on without a quorum, and so does this
+            await self._repository.check_kept(self._sure)
+            self._sure = told
+
     async def _catching_up(self) -> AsyncGenerator[pb.WatchChangesResponse, None]:
-        """Yield what happened after the place, from what stands now."""
+        """Yield what happened after what is sure, from what stands now."""
         now = self._feeding.now_ms()
-        since = self._place.revision
+        since = self._sure
         changed = await self._repository.changed_since(since)
-        if now - self._place.time_ms > KEPT_MS:
-            # Said once: who breaks off now has the rest of the day to come back.
-            self._place = Place(since, now)
+        too_late = now - self._place.time_ms > KEPT_MS
+        self._place = Place(since, now if too_late else self._place.time_ms)
+        if too_late:
+            # Said once: who breaks off now has another day to come back.
             yield self._reset()
         for session_id, head in changed.tombstones:
             tombstone = tombstone_of(session_id, head)

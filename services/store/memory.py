@@ -160,6 +160,10 @@ class MemoryRepository(Repository):
         """Follow all sessions from a revision on."""
         yield Everything(self._kept, after_revision)
 
+    async def check_kept(self, revision: int) -> None:
+        """Return if what happened after a revision is still kept."""
+        self._kept.check(revision)
+
     async def changed_since(self, after_revision: int) -> ChangedSince:
         """Return which sessions were written or deleted after a revision."""
         return changed_since(self._kept, after_revision)

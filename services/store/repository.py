@@ -428,7 +428,18 @@ class Repository(ABC):
     def watch_all(
         self, *, after_revision: int
     ) -> AbstractAsyncContextManager[AsyncIterator[AllChanges]]:
-        """Follow all sessions as `watch` follows a scope. Expiring tombstones are no change."""
+        """Follow all sessions as `watch` follows a scope. Expiring tombstones are no change.
+
+        What is compacted before it is given may be left out, in etcd before 3.5.13 without a word.
+        """
+
+    @abstractmethod
+    async def check_kept(self, revision: int) -> None:
+        """Return if what happened after a revision is still kept, no older than the call.
+
+        Raises:
+            RevisionCompacted: it is not.
+        """
 
     @abstractmethod
     async def changed_since(self, after_revision: int) -> ChangedSince:

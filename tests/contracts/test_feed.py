@@ -99,6 +99,19 @@ async def test_a_watch_over_forgotten_changes_says_so(place: Place) -> None:
                 await anext(changes)
 
 
+async def test_what_is_forgotten_is_not_kept(place: Place) -> None:
+    """And what is not forgotten is."""
+    repository = place.repository
+    start = await revision_of(repository)
+    await repository.create(creation("abc"))
+    await repository.check_kept(start)
+    await repository.create(creation("xyz"))
+    await place.compact()
+    await repository.check_kept(await revision_of(repository))
+    with pytest.raises(RevisionCompacted):
+        await repository.check_kept(start)
+
+
 async def test_what_changed_since_a_forgotten_revision_is_found(place: Place) -> None:
     """The sessions that were written, also where they moved in their list, and the deleted ones."""
     repository = place.repository

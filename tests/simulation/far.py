@@ -110,6 +110,9 @@ class FarRepository(Repository):
         async with self._kept.watch_all(after_revision=after_revision) as changes:
             yield self._late(changes)
 
+    async def check_kept(self, revision: int) -> None:
+        await self._read(lambda: self._kept.check_kept(revision))
+
     async def changed_since(self, after_revision: int) -> ChangedSince:
         return await self._read(lambda: self._kept.changed_since(after_revision))
 

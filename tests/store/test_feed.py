@@ -432,6 +432,42 @@ async def test_readers_share_one_watch(
         assert await last.seqs("a", 6) == [6]
 
 
+async def test_what_a_watch_left_out_is_told_all_the_same(
+    repository: MemoryRepository,
+    feed: Feeding,
+    ticks: TickingClock,
+    author: Author,
+    begin: Begin,
+) -> None:
+    """A watch may skip what is compacted: then the sessions themselves say what there was."""
+    watch_all = repository.watch_all
+
+    @asynccontextmanager
+    async def skipping(*, after_revision: int) -> AsyncIterator[AsyncIterator[AllChanges]]:
+        async def some(changes: AsyncIterator[AllChanges]) -> AsyncIterator[AllChanges]:
+            async for each in changes:
+                seqs = {decode_head(head).seq for head in each.heads.values()}
+                yield AllChanges(each.revision) if 3 in seqs else each
+
+        async with watch_all(after_revision=after_revision) as changes:
+            yield some(changes)
+
+    repository.watch_all = skipping  # type: ignore[method-assign]
+    await begin("a")
+    async with begun(feed) as reader:
+        await author.say("a", "told")
+        assert await reader.seqs("a", 2) == [2]
+        await author.say("a", "left out")
+        await author.say("a", "told as well")
+        assert await reader.seqs("a", 4) == [4]
+        repository.compact()
+        ticks.now += feeding.LOOK_SECONDS
+        await author.say("a", "and this")
+        assert await reader.seqs("a", 5) == [2, 3, 4, 5]
+        await author.say("a", "from here on as it happens")
+        assert await reader.seqs("a", 6) == [6]
+
+
 async def test_a_slow_reader_is_sent_away_and_loses_nothing(
     monkeypatch: pytest.MonkeyPatch, feed: Feeding, author: Author, begin: Begin
 ) -> None:
@@ -479,12 +515,10 @@ async def test_a_feed_that_breaks_says_so_to_all(
     """And works again for who comes back."""
     watch_all = repository.watch_all
 
-    @asynccontextmanager
-    async def broken(*, after_revision: int) -> AsyncIterator[AsyncIterator[Any]]:
+    def broken(*, after_revision: int) -> Any:
         raise Unavailable
-        yield
 
-    repository.watch_all = broken  # type: ignore[method-assign, assignment]
+    repository.watch_all = broken  # type: ignore[method-assign]
     async with begun(feed) as one, begun(feed) as other:
         for reader in (one, other):
             with pytest.raises(Unavailable):

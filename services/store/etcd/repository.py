@@ -132,6 +132,10 @@ class EtcdRepository(Repository):
         """Follow all sessions from a revision on."""
         return self._feed.watch(after_revision=after_revision)
 
+    async def check_kept(self, revision: int) -> None:
+        """Return if what happened after a revision is still kept."""
+        await self._feed.check_kept(revision)
+
     async def changed_since(self, after_revision: int) -> ChangedSince:
         """Return which sessions were written or deleted after a revision."""
         return await self._feed.changed_since(after_revision)
