@@ -47,8 +47,8 @@ def changes(
     index is to be built anew; each with its cursor. Every change comes at least once, those of a
     session in order.
 
-    For administrators, and services that act for nobody: on this machine with SESSIOND_TOKEN="$(
-    sessiond token --role admin)".
+    For administrators, and services that act for nobody: on this machine, with the token that
+    `sessiond token --role admin` prints.
     """
     place = None if cursor is None else _CursorFile(cursor)
 

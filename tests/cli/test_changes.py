@@ -68,7 +68,7 @@ async def test_changes_are_followed_and_the_file_says_where_to_go_on(
 
 async def test_only_backends_follow_all(sessiond: Command) -> None:
     """And who may not is told so in one line."""
-    done = await sessiond("changes")
+    done = await sessiond.inside("changes")
     assert (done.code, done.out) == (1, "")
     assert done.err.startswith("PERMISSION_DENIED: ")
     assert done.err.count("\n") == 1
@@ -76,19 +76,19 @@ async def test_only_backends_follow_all(sessiond: Command) -> None:
 
 async def test_bad_options_are_told(admin: Command, tmp_path: Path) -> None:
     """A kind that is none, a cursor that is none, and a file that is no text."""
-    done = await admin("changes", "--event", "nothing_happened")
+    done = await admin.inside("changes", "--event", "nothing_happened")
     assert done.code == 1
     assert done.err.startswith("INVALID_ARGUMENT: event_types must be kinds of events: ")
     cursor = tmp_path / "cursor"
     cursor.write_text("nonsense\n")
-    done = await admin("changes", "--cursor", str(cursor))
+    done = await admin.inside("changes", "--cursor", str(cursor))
     assert (done.code, done.err) == (
         1,
         "INVALID_ARGUMENT: cursor must be one that this query was given\n",
     )
     cursor.write_bytes(b"\xff")
-    done = await admin("changes", "--cursor", str(cursor))
+    done = await admin.inside("changes", "--cursor", str(cursor))
     assert (done.code, done.err) == (1, f"{cursor}: it is no text\n")
-    done = await admin("changes", "--cursor", str(tmp_path))
+    done = await admin.inside("changes", "--cursor", str(tmp_path))
     assert done.code == 1
     assert done.err.startswith(str(tmp_path))
