@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import grpc
 from google.protobuf.message import Message
@@ -56,11 +56,12 @@ class StoreStream(Generic[R]):
         """
         place = 0
         while True:
-            call = self._stores[place % len(self._stores)].unary_stream(
+            ask: Any = self._stores[place % len(self._stores)].unary_stream(
                 self._path,
-                request_serializer=lambda request: request.SerializeToString(),
+                request_serializer=type(self._request).SerializeToString,
                 response_deserializer=self._response_class.FromString,
-            )(self._request, metadata=self._call.metadata())
+            )
+            call = ask(self._request, metadata=self._call.metadata())
             try:
                 while isinstance(response := await call.read(), self._response_class):
                     self.failures = 0

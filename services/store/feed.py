@@ -9,7 +9,8 @@ from typing import Any, Final
 import grpc
 
 from services.serving.context import current_call, current_identity
-from services.store.feeding import Feeding, FeedQuery
+from services.store.feed_query import FeedQuery
+from services.store.feeding import Feeding
 from sessiond.errors import Violations
 from sessiond.session.access import check_backend
 from sessiond.session.checks import check_user_id

@@ -13,10 +13,11 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from contextvars import Context
-from typing import Final, NamedTuple
+from typing import Final
 
 import structlog
 
+from services.store.feed_query import Place
 from services.store.feed_steps import Copied, Step, Telling, Told
 from services.store.repository import Repository, RevisionCompacted
 from sessiond.errors import Internal, SessiondError, SlowReader
@@ -25,13 +26,6 @@ QUEUE_BYTES: Final = 1024 * 1024
 """So much may wait for a follower before one more step is too much."""
 
 _log = structlog.get_logger(__name__)
-
-
-class Place(NamedTuple):
-    """Up to which revision everything was told, and a time that is no later than what follows."""
-
-    revision: int
-    time_ms: int
 
 
 class Follower:

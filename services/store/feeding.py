@@ -16,17 +16,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing, suppress
-from dataclasses import dataclass
 from typing import Final
 
 from services.serving.health import Health
 from services.store.acquisition import living, read_records
 from services.store.beside import beside
-from services.store.feed_hub import Follower, Hub, Place
+from services.store.feed_hub import Follower, Hub
+from services.store.feed_query import FeedQuery, Place, opened, sealed
 from services.store.feed_steps import Copied, Step, Telling, Told, deleted, tombstone_of
 from services.store.repository import Repository, RevisionCompacted
-from services.store.tokens import seal, unseal
-from sessiond.errors import InvalidArgument, SessionNotFound, Unauthenticated, Unavailable
+from sessiond.errors import SessionNotFound, Unauthenticated, Unavailable
 from sessiond.v1 import store_pb2 as pb
 
 MOVED_SECONDS: Final = 10.0
@@ -37,52 +36,6 @@ LOOK_SECONDS: Final = 10.0
 
 KEPT_MS: Final = 24 * 3_600_000
 """How long deletions are remembered, at least."""
-
-_FACTS: Final = ("changes",)
-
-
-@dataclass(frozen=True, slots=True)
-class FeedQuery:
-    """What is asked for; an empty set lets everything through."""
-
-    user_ids: frozenset[str] = frozenset()
-    workflow_ids: frozenset[str] = frozenset()
-    kinds: frozenset[str] = frozenset()
-
-    def wants(self, told: Told | Copied) -> bool:
-        """Return whether it is to be told. Deletions always are; a copy is not known before."""
-        if isinstance(told, Copied) or not told.kind:
-            return True
-        return (
-            self.wants_of(told.user_id)
-            and (not self.workflow_ids or told.workflow_id in self.workflow_ids)
-            and (not self.kinds or told.kind in self.kinds)
-        )
-
-    def wants_of(self, user_id: str) -> bool:
-        """Return whether anything of a user's sessions is to be told."""
-        return not self.user_ids or user_id in self.user_ids
-
-
-def sealed(place: Place) -> str:
-    """Return the cursor of a place."""
-    return seal(_FACTS, place)
-
-
-def opened(cursor: str) -> Place:
-    """Return the place of a cursor.
-
-    Raises:
-        InvalidArgument: it is none that a feed gave.
-    """
-    facts = [
-        fact
-        for fact in unseal(cursor, _FACTS, (int, int), field="cursor")
-        if isinstance(fact, int) and fact > 0
-    ]
-    if len(facts) != 2:
-        raise InvalidArgument.of("cursor", "must be one that this feed gave")
-    return Place(*facts)
 
 
 class Feeding:

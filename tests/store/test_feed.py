@@ -13,8 +13,8 @@ import pytest
 
 from services.serving.health import Health
 from services.store import feed_hub, feeding
-from services.store.feed_hub import Place
-from services.store.feeding import Feeding, FeedQuery, opened, sealed
+from services.store.feed_query import FeedQuery, Place, opened, sealed
+from services.store.feeding import Feeding
 from services.store.memory import MemoryRepository
 from services.store.repository import AllChanges, Committed
 from sessiond.errors import InvalidArgument, SlowReader, Unauthenticated, Unavailable
