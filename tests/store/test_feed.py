@@ -377,6 +377,7 @@ async def test_a_copy_is_told_when_it_becomes_visible(
             assert await reader.told() == ("message_appended", "copy", 4)
     if compacted:
         await finish()
+        await author.say("a", "and after it")
         repository.compact()
         async with begun(feed, cursor=reader.cursor) as again:
             assert await again.seqs("copy", 3) == [1, 2, 3]
