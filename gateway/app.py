@@ -15,6 +15,7 @@ from starlette.responses import Response
 
 from gateway.annotations import Operation, operations
 from gateway.assets import dashboard
+from gateway.changes_feed import ChangesFeed
 from gateway.connections import BoundedHttp
 from gateway.exchange import Endpoint, Exchange, SocketEndpoint
 from gateway.exports import Exports
@@ -48,6 +49,7 @@ STORE: ServiceDescriptor = store_pb2.DESCRIPTOR.services_by_name["StoreService"]
 LIVE: ServiceDescriptor = live_pb2.DESCRIPTOR.services_by_name["LiveService"]
 
 
+CHANGES = "/api/changes"
 EXPORT = "/api/sessions/{session_id}/export"
 IMPORT = "/api/import"
 SESSION_EVENTS = "/api/sessions/{session_id}/events"
@@ -111,6 +113,17 @@ def application(
         "GET",
         USER_EVENTS,
         UserEvents(
+            upstream.stores,
+            authenticator,
+            streams,
+            upstream_seconds=settings.upstream_seconds,
+            keep_alive_seconds=settings.keep_alive_seconds,
+        ),
+    )
+    routes.add(
+        "GET",
+        CHANGES,
+        ChangesFeed(
             upstream.stores,
             authenticator,
             streams,

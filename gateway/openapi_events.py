@@ -50,6 +50,27 @@ def event_paths(schemas: Schemas) -> dict[str, dict[str, Any]]:
                 _in_query("cursor", _CURSOR, {"type": "string", "format": "watch-cursor"}),
             ],
         ),
+        "/api/changes": _path(
+            "changes",
+            "Follows all changes of all sessions",
+            "For administrators, and services that act for nobody. First `moved`, which says where "
+            "the feed begins; then each `changed` session with its event, and each `deleted` one, "
+            "at least once, those of one session in order. `moved` comes at least every 10 s. "
+            "Whoever comes back with the id of the last event misses nothing for 24 hours; later a "
+            "`reset` says that deletions may be missing. The last one is `goaway`, which says why "
+            "the stream ends and whether to come back.",
+            [
+                _in_query("userId", "Only sessions of these owners.", _texts()),
+                _in_query("workflowId", "Only sessions of these workflows.", _texts()),
+                _in_query(
+                    "eventType",
+                    "Only these kinds of events, as the fields of Event name them: "
+                    "`message_appended`. Deletions are always told.",
+                    _texts(),
+                ),
+                _in_query("cursor", _CURSOR, {"type": "string", "format": "feed-cursor"}),
+            ],
+        ),
     }
 
 
@@ -89,6 +110,10 @@ def _in_path(schemas: Schemas, field: FieldDescriptor) -> dict[str, Any]:
         "description": description,
         "schema": schema,
     }
+
+
+def _texts() -> Schema:
+    return {"type": "array", "items": {"type": "string"}, "maxItems": 64}
 
 
 def _in_query(name: str, description: str, schema: Schema) -> dict[str, Any]:

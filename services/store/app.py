@@ -23,6 +23,7 @@ from services.store.erasures import Erasures
 from services.store.etcd.configured import client_of
 from services.store.etcd.repository import EtcdRepository
 from services.store.etcd.upkeep import Upkeep
+from services.store.feeding import Feeding
 from services.store.jobs import JobServicer
 from services.store.metrics import CommitMetrics, SpaceMetrics
 from services.store.ownership import OwnershipServicer
@@ -129,8 +130,17 @@ async def serving(
             space=space,
         )
         watching = Watching(repository, running.health, clock=loop.time)
+        feeding = Feeding(repository, running.health, clock=loop.time, now_ms=now_ms)
         add_StoreServiceServicer_to_server(
-            StoreServicer(sessions, repository, workflows, watching, limits, copying=copying),
+            StoreServicer(
+                sessions,
+                repository,
+                workflows,
+                watching,
+                limits,
+                copying=copying,
+                feeding=feeding,
+            ),
             server.grpc,
         )
         add_JobServiceServicer_to_server(

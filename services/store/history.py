@@ -46,6 +46,11 @@ class History:
         passed = bisect.bisect_right(values, revision, key=lambda value: value[0])
         return values[passed - 1][1] if passed else None
 
+    def written(self, key: Key) -> int:
+        """Return the revision at which a key was last written; 0 for never."""
+        values = self._values.get(key, ())
+        return values[-1][0] if values else 0
+
     def range(
         self, prefix: Key, revision: int | None = None, *, after: Key | None = None
     ) -> list[tuple[Key, bytes]]:

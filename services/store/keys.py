@@ -12,6 +12,7 @@
     live:{instance}                        a registered instance of Live, in hex
     job:{name}                             who does this work at the moment, on a lease of theirs
     erasure:{uid}                          an erasure of a user, asked for or done
+    deleted:{sid}                          stands as long as a tombstone does; it holds nothing
     batch                                  rewritten by each batch of commits; it holds nothing
     compaction                             rewritten by the Store whose turn it is to compact
 
@@ -125,6 +126,12 @@ class ErasureKey(NamedTuple):
     user_id: str
 
 
+class DeletedKey(NamedTuple):
+    """A session of which a tombstone stands."""
+
+    session_id: str
+
+
 Key = (
     HeadKey
     | EventKey
@@ -138,6 +145,7 @@ Key = (
     | LiveKey
     | JobKey
     | ErasureKey
+    | DeletedKey
 )
 
 
@@ -183,9 +191,19 @@ class Keys:
         return self._under(b"live")
 
     @property
+    def sessions(self) -> Span:
+        """All heads, and all that sessions have beside them."""
+        return self._under(b"session")
+
+    @property
     def users(self) -> Span:
         """All that users have in lists of their own."""
         return self._under(b"user")
+
+    @property
+    def deletions(self) -> Span:
+        """All sessions of which a tombstone stands."""
+        return self._under(b"deleted")
 
     def head(self, session_id: str) -> bytes:
         """Return the key of a session's head."""
@@ -267,6 +285,10 @@ class Keys:
         """Return the key of a user's erasure."""
         return self._join(b"erasure", escaped(user_id))
 
+    def deleted(self, session_id: str) -> bytes:
+        """Return the key of a deleted session."""
+        return self._join(b"deleted", escaped(session_id))
+
     def parse(self, key: bytes) -> Key:
         """Return what a key stands for.
 
@@ -301,6 +323,8 @@ class Keys:
                     return JobKey(unescaped(job))
                 case [b"erasure", user_id]:
                     return ErasureKey(unescaped(user_id))
+                case [b"deleted", session_id]:
+                    return DeletedKey(unescaped(session_id))
         raise ValueError(f"{key!r} is no key of ours")
 
     def place_in(self, entries: Span, key: bytes) -> tuple[int, str]:

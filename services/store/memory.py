@@ -16,10 +16,13 @@ from typing import Final
 
 from services.store.history import History, Key
 from services.store.keys import LAST_DRAFT, LAST_POSITION_MS, LAST_SEQ, Keys
+from services.store.memory_feed import Everything, changed_since, first_after
 from services.store.repository import (
     AgentScope,
+    AllChanges,
     AwaitedPage,
     BatchRefused,
+    ChangedSince,
     Commit,
     Committed,
     CopyEnd,
@@ -300,6 +303,25 @@ class MemoryRepository(Repository):
         """Delete a template."""
         if await self.template(user_id, name) is not None:
             self._kept.write({("template", user_id, name): None})
+
+    # --- all sessions ----------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def watch_all(self, *, after_revision: int) -> AsyncIterator[AsyncIterator[AllChanges]]:
+        """Follow all sessions from a revision on."""
+        yield Everything(self._kept, after_revision)
+
+    async def check_kept(self, revision: int) -> None:
+        """Return if what happened after a revision is still kept."""
+        self._kept.check(revision)
+
+    async def changed_since(self, after_revision: int) -> ChangedSince:
+        """Return which sessions were written or deleted after a revision."""
+        return changed_since(self._kept, after_revision)
+
+    async def first_after(self, session_id: str, after_revision: int, *, last_seq: int) -> int:
+        """Return the seq of the first record written after a revision."""
+        return first_after(self._kept, session_id, after_revision, last_seq)
 
     # --- ownership -------------------------------------------------------------------------------
 

@@ -17,9 +17,9 @@ identical, and never by a read. Nothing here repeats a write by itself unless it
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 class RevisionCompacted(Exception):
@@ -430,6 +430,34 @@ class ScopeChange:
     removed: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class AllChanges:
+    """What one revision did to all sessions.
+
+    `heads` are those that were put, tombstones and heads of copies that are being built included;
+    `records` are those that were written, each with its session, and those of one session in order
+    of seq. `erased` are the sessions that went without leaving a tombstone. All may be empty: then
+    nothing is known to have happened up to `revision`.
+    """
+
+    revision: int
+    heads: Mapping[str, bytes] = field(default_factory=dict)
+    records: Sequence[tuple[str, bytes]] = ()
+    erased: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedSince:
+    """What changed after some revision, as it stands at `revision`.
+
+    The ids of the sessions that live, and the tombstones of those that do not.
+    """
+
+    revision: int
+    session_ids: tuple[str, ...]
+    tombstones: tuple[tuple[str, bytes], ...]
+
+
 class Repository(ABC):
     """Keeps sessions, user indexes and the registrations of Live instances."""
 
@@ -655,6 +683,40 @@ class Repository(ABC):
 
         Raises:
             OutcomeUnknown: it could not be settled in time.
+        """
+
+    # --- all sessions ----------------------------------------------------------------------------
+
+    @abstractmethod
+    def watch_all(
+        self, *, after_revision: int
+    ) -> AbstractAsyncContextManager[AsyncIterator[AllChanges]]:
+        """Follow all sessions as `watch` follows a scope. Expiring tombstones are no change.
+
+        What is compacted before it is given may be left out, in etcd before 3.5.13 without a word.
+        """
+
+    @abstractmethod
+    async def check_kept(self, revision: int) -> None:
+        """Return if what happened after a revision is still kept, no older than the call.
+
+        Raises:
+            RevisionCompacted: it is not.
+        """
+
+    @abstractmethod
+    async def changed_since(self, after_revision: int) -> ChangedSince:
+        """Return which sessions were written or deleted after a revision, read through consensus.
+
+        The revision need not be kept any more. A session that was deleted more than 24 hours ago
+        may be missing, and so may one that left no tombstone.
+        """
+
+    @abstractmethod
+    async def first_after(self, session_id: str, after_revision: int, *, last_seq: int) -> int:
+        """Return the seq of the first of the records 1..last_seq written after a revision.
+
+        That is last_seq + 1 where all are older. The revision need not be kept any more.
         """
 
     # --- ownership -------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from services.store.copying import Copying
 from services.store.erasures import Erasures, ErasuresServicer
 from services.store.event_log import EventLogServicer
 from services.store.feed import FeedServicer
+from services.store.feeding import Feeding
 from services.store.forking import Forks
 from services.store.importing import Imports
 from services.store.lists import ListQuery, check_own_list, list_sessions
@@ -71,6 +72,7 @@ class StoreServicer(
         limits: Limits,
         *,
         copying: Copying,
+        feeding: Feeding,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._sessions = sessions
@@ -81,6 +83,7 @@ class StoreServicer(
         self._forks = Forks(copying, sessions)
         self._imports = Imports(copying)
         self._erasures = Erasures(repository, now_ms=lambda: int(wall_clock() * 1000))
+        self._feeding = feeding
         self._wall_clock = wall_clock
 
     async def CreateSession(

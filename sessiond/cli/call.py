@@ -30,6 +30,7 @@ _STREAMS = {
     "Connect": "sessiond chat",
     "ImportSession": "sessiond import",
     "ReadHistory": "sessiond export",
+    "WatchChanges": "sessiond changes",
     "WatchSessions": "sessiond watch",
 }
 

@@ -11,6 +11,7 @@ import typer
 
 from sessiond.cli import sessions, sharing, templates
 from sessiond.cli.call import call
+from sessiond.cli.changes import changes
 from sessiond.cli.chat import chat
 from sessiond.cli.connection import DEFAULT_USER
 from sessiond.cli.development import development_token, keys_folder
@@ -38,6 +39,7 @@ app.command("workflows")(workflows)
 app.command("chat")(chat)
 app.command("rewind")(rewind)
 app.command("watch")(watch)
+app.command("changes")(changes)
 app.command("hold")(hold)
 app.command("erase")(erase)
 app.command("erasure")(erasure)

@@ -21,6 +21,7 @@ import grpc
 
 from sessiond.client import requests
 from sessiond.client.calls import Attempts, Replicas
+from sessiond.client.changes_feed import synchronous_changes
 from sessiond.client.channels import Tls, addresses_of, metadata_of, open_synchronous_channel
 from sessiond.client.history import Reading
 from sessiond.client.requests import Json, new_op_id
@@ -58,6 +59,8 @@ from sessiond.v1.store_pb2 import (
     ListSessionsRequest,
     ListWorkflowsRequest,
     ReadHistoryResponse,
+    WatchChangesRequest,
+    WatchChangesResponse,
 )
 from sessiond.v1.store_pb2_grpc import StoreServiceStub
 
@@ -265,6 +268,27 @@ class SyncClient(SyncCopies, SyncRetentionCalls, SyncSharing, SyncTemplates):
         """Return the workflows that a new session may follow: the default one first."""
         response = self._ask(self._store, lambda stub: stub.ListWorkflows, ListWorkflowsRequest())
         return response.workflows
+
+    def changes(
+        self,
+        *,
+        cursor: str | None = None,
+        user_ids: Sequence[str] = (),
+        workflow_ids: Sequence[str] = (),
+        event_types: Sequence[str] = (),
+    ) -> Iterator[WatchChangesResponse]:
+        """Follow all changes of all sessions: see `Client.changes`. Whoever stops closes it."""
+        request = WatchChangesRequest(
+            cursor=cursor, user_ids=user_ids, workflow_ids=workflow_ids, event_types=event_types
+        )
+        return synchronous_changes(
+            self._tokens,
+            self._acting_for,
+            self._store,
+            request,
+            sleep=self._sleep,
+            chance=self._chance,
+        )
 
     def append(
         self,

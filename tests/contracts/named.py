@@ -5,6 +5,7 @@ from __future__ import annotations
 from services.store import history
 from services.store.keys import (
     AwaitedKey,
+    DeletedKey,
     DraftKey,
     EntryKey,
     ErasureKey,
@@ -21,7 +22,7 @@ from services.store.keys import (
 
 
 def named(key: Key) -> history.Key:
-    """Return the reference's key; () for registrations and jobs, which it keeps elsewhere."""
+    """Return the reference's key; () for what it keeps otherwise."""
     match key:
         case HeadKey(session_id):
             return "head", session_id
@@ -43,5 +44,5 @@ def named(key: Key) -> history.Key:
             return "awaited", agent, session_id
         case ErasureKey(user_id):
             return "erasure", user_id
-        case LiveKey() | JobKey():
+        case LiveKey() | JobKey() | DeletedKey():
             return ()

@@ -14,6 +14,7 @@ from services.store.keys import (
     LAST_POSITION_MS,
     LAST_SEQ,
     AwaitedKey,
+    DeletedKey,
     DraftKey,
     EntryKey,
     ErasureKey,
@@ -56,6 +57,7 @@ def test_every_key_is_parsed_as_it_was_built(
         (keys.live(instance), LiveKey(instance)),
         (keys.job(one), JobKey(one)),
         (keys.erasure(one), ErasureKey(one)),
+        (keys.deleted(one), DeletedKey(one)),
     ):
         assert keys.parse(key) == meaning
 

@@ -70,6 +70,16 @@ async def test_a_lost_lease_does_not_stop_deletions(etcd_place: EtcdPlace) -> No
         assert await deleted(repository, etcd_place, "s2") != first
 
 
+async def test_what_says_where_a_tombstone_stands_goes_with_it(etcd_place: EtcdPlace) -> None:
+    """It hangs on the same lease."""
+    async with timed(etcd_place, Clock()) as repository:
+        lease = await deleted(repository, etcd_place, "abc")
+        mark = read(f"{etcd_place.namespace}deleted:abc".encode())
+        assert [kv.lease for kv in (await etcd_place.etcd.range(mark)).kvs] == [lease]
+        await etcd_place.etcd.lease_revoke(lease)
+        assert not (await etcd_place.etcd.range(mark)).kvs
+
+
 async def test_a_new_session_hangs_on_no_lease(etcd_place: EtcdPlace) -> None:
     """Only tombstones and registrations end by themselves."""
     repository = etcd_place.repository

@@ -41,7 +41,12 @@ async def test_every_operation_is_described(document: dict[str, Any]) -> None:
     assert found == {
         (each.verb, each.rpc.name[0].lower() + each.rpc.name[1:])
         for each in operations([STORE, LIVE])
-    } | {("GET", "exportSession"), ("GET", "sessionEvents"), ("GET", "userEvents")}
+    } | {
+        ("GET", "changes"),
+        ("GET", "exportSession"),
+        ("GET", "sessionEvents"),
+        ("GET", "userEvents"),
+    }
     for path in document["paths"].values():
         for operation in path.values():
             assert operation["summary"]

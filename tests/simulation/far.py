@@ -9,7 +9,9 @@ from typing import Any, TypeVar
 
 from services.store.memory import MemoryRepository
 from services.store.repository import (
+    AllChanges,
     AwaitedPage,
+    ChangedSince,
     Commit,
     Committed,
     CopyEnd,
@@ -175,6 +177,25 @@ class FarRepository(Repository):
 
     async def delete_template(self, user_id: str, name: str) -> None:
         await self._settled(lambda: self._kept.delete_template(user_id, name))
+
+    # --- all sessions ----------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def watch_all(self, *, after_revision: int) -> AsyncIterator[AsyncIterator[AllChanges]]:
+        async with self._kept.watch_all(after_revision=after_revision) as changes:
+            yield self._late(changes)
+
+    async def check_kept(self, revision: int) -> None:
+        await self._read(lambda: self._kept.check_kept(revision))
+
+    async def changed_since(self, after_revision: int) -> ChangedSince:
+        return await self._read(lambda: self._kept.changed_since(after_revision))
+
+    async def first_after(self, session_id: str, after_revision: int, *, last_seq: int) -> int:
+        kept = self._kept
+        return await self._read(
+            lambda: kept.first_after(session_id, after_revision, last_seq=last_seq)
+        )
 
     # --- ownership -------------------------------------------------------------------------------
 

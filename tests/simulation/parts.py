@@ -35,6 +35,7 @@ from services.serving.instances import Instances
 from services.serving.interceptors import CallInterceptor
 from services.store.commit import Committer
 from services.store.copying import Copying
+from services.store.feeding import Feeding
 from services.store.ownership import OwnershipServicer
 from services.store.servicer import StoreServicer
 from services.store.sessions import Sessions
@@ -163,11 +164,13 @@ class Store(Part):
             committer=committer,
         )
         watching = Watching(repository, health, clock=loop.time)
+        feeding = Feeding(repository, health, clock=loop.time, now_ms=self._now_ms)
         server = self._server()
         add_StoreServiceServicer_to_server(
             StoreServicer(
                 *(sessions, repository, workflows(), watching, DEFAULT_LIMITS),
                 copying=copying,
+                feeding=feeding,
                 wall_clock=self._wall,
             ),
             server,

@@ -82,6 +82,9 @@ class Deletions:
         writes += [delete(keys.shared(user_id, session_id)) for user_id in deletion.shared_with]
         head = keys.head(session_id)
         writes.append(delete(head) if lease is None else put(head, deletion.head, lease))
+        if lease is not None:
+            # Tombstones stand among millions of keys: these say where, to who catches up.
+            writes.append(put(keys.deleted(session_id), b"", lease))
         own = owned(head, deletion.expected_head, writes)
         return joined(own, fence_of(keys, deletion.instance))
 

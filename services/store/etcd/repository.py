@@ -18,6 +18,7 @@ from services.store.etcd.commit import Commits
 from services.store.etcd.copying import Copies
 from services.store.etcd.deletion import Deletions
 from services.store.etcd.erasures import Erasures
+from services.store.etcd.feed import Feed
 from services.store.etcd.jobs import Jobs
 from services.store.etcd.lists import Lists
 from services.store.etcd.reads import ConsensusReads
@@ -28,7 +29,9 @@ from services.store.etcd.shared import Shared
 from services.store.etcd.templates import Templates
 from services.store.keys import Keys
 from services.store.repository import (
+    AllChanges,
     AwaitedPage,
+    ChangedSince,
     Commit,
     Committed,
     CopyEnd,
@@ -78,6 +81,7 @@ class EtcdRepository(Repository):
         self._erasures = Erasures(etcd, reads, keys, settle_seconds=settle_seconds)
         self._shared = Shared(etcd, reads, keys)
         self._templates = Templates(etcd, reads, keys, settle_seconds=settle_seconds)
+        self._feed = Feed(etcd, reads, keys)
         self._registrations = Registrations(etcd, reads, keys, settle_seconds=settle_seconds)
         self._acquisition = Acquisition(etcd, reads, keys, settle_seconds=settle_seconds)
         self._commits = Commits(etcd, keys, self._registrations)
@@ -217,6 +221,24 @@ class EtcdRepository(Repository):
     async def delete_template(self, user_id: str, name: str) -> None:
         """Delete a template."""
         await self._templates.delete(user_id, name)
+
+    def watch_all(
+        self, *, after_revision: int
+    ) -> AbstractAsyncContextManager[AsyncIterator[AllChanges]]:
+        """Follow all sessions from a revision on."""
+        return self._feed.watch(after_revision=after_revision)
+
+    async def check_kept(self, revision: int) -> None:
+        """Return if what happened after a revision is still kept."""
+        await self._feed.check_kept(revision)
+
+    async def changed_since(self, after_revision: int) -> ChangedSince:
+        """Return which sessions were written or deleted after a revision."""
+        return await self._feed.changed_since(after_revision)
+
+    async def first_after(self, session_id: str, after_revision: int, *, last_seq: int) -> int:
+        """Return the seq of the first record written after a revision."""
+        return await self._feed.first_after(session_id, after_revision, last_seq=last_seq)
 
     async def register(self, instance: bytes, *, address: str, ttl_seconds: int) -> int:
         """Register an instance."""

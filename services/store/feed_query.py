@@ -1,0 +1,63 @@
+"""What is asked of the feed: which changes, and after which place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from services.store.feed_steps import Copied, Told
+from services.store.tokens import seal, unseal
+from sessiond.errors import InvalidArgument
+
+_FACTS: Final = ("changes",)
+
+
+class Place(NamedTuple):
+    """Up to which revision everything was told, and a time that is no later than what follows."""
+
+    revision: int
+    time_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class FeedQuery:
+    """What is asked for; an empty set lets everything through."""
+
+    user_ids: frozenset[str] = frozenset()
+    workflow_ids: frozenset[str] = frozenset()
+    kinds: frozenset[str] = frozenset()
+
+    def wants(self, told: Told | Copied) -> bool:
+        """Return whether it is to be told. Deletions always are; a copy is not known before."""
+        if isinstance(told, Copied) or not told.kind:
+            return True
+        return (
+            self.wants_of(told.user_id)
+            and (not self.workflow_ids or told.workflow_id in self.workflow_ids)
+            and (not self.kinds or told.kind in self.kinds)
+        )
+
+    def wants_of(self, user_id: str) -> bool:
+        """Return whether anything of a user's sessions is to be told."""
+        return not self.user_ids or user_id in self.user_ids
+
+
+def sealed(place: Place) -> str:
+    """Return the cursor of a place."""
+    return seal(_FACTS, place)
+
+
+def opened(cursor: str) -> Place:
+    """Return the place of a cursor.
+
+    Raises:
+        InvalidArgument: it is none that a feed gave.
+    """
+    facts = [
+        fact
+        for fact in unseal(cursor, _FACTS, (int, int), field="cursor")
+        if isinstance(fact, int) and fact > 0
+    ]
+    if len(facts) != 2:
+        raise InvalidArgument.of("cursor", "must be one that this feed gave")
+    return Place(*facts)
