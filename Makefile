@@ -35,8 +35,10 @@ token: $(RUN) ## a development token and nothing else: make -s token USER=alice
 	@exec $(BIN)/python -m cluster token --user "$$TOKEN_USER"
 
 # The order in sets of names is chance, unless it is fixed: seeded schedules are then the same each time.
+# Most tests wait rather than compute, so two go on at once; those that fill the machine come after.
 test: check ## every check, then every test against the real parts
-	@PYTHONHASHSEED=0 $(BIN)/python -m pytest
+	@PYTHONHASHSEED=0 $(BIN)/python -m pytest -m "not alone" -n 2 --dist loadfile
+	@PYTHONHASHSEED=0 $(BIN)/python -m pytest -m alone
 
 test-browser: $(DEV) ## the dashboard in a real Chromium, before real parts
 	@command -v chromium >/dev/null || { \

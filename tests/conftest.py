@@ -1,4 +1,4 @@
-"""What every test may ask for: one real etcd for the whole run, a key prefix, names of its own."""
+"""What every test may ask for: one real etcd for each worker, a key prefix, names of its own."""
 
 from __future__ import annotations
 
@@ -22,6 +22,14 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Refuse tests of one id where workers divide them by that: all but one would not be run."""
+    ids = [item.nodeid for item in session.items]
+    if "PYTEST_XDIST_WORKER" in os.environ and len(set(ids)) < len(ids):
+        twice = sorted({each for each in ids if ids.count(each) > 1})
+        raise pytest.UsageError(f"several tests have one id; mark them `alone`: {twice}")
+
+
 @pytest.fixture(scope="session")
 def etcd_binary() -> EtcdBinary:
     """The etcd that `make run` would take."""
@@ -30,15 +38,17 @@ def etcd_binary() -> EtcdBinary:
 
 @pytest.fixture(scope="session")
 def ports() -> Iterator[int]:
-    """Free ports without end; each `next(ports)` gives another."""
-    return free_ports(random.SystemRandom())
+    """Free ports without end; each `next(ports)` gives another, which no other worker gives."""
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    return (port for port in free_ports(random.SystemRandom()) if port % workers == worker)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def etcd(
     etcd_binary: EtcdBinary, ports: Iterator[int], tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Cluster]:
-    """One etcd for the whole run, at `etcd.address("etcd-1")`; leave it as healthy as it was.
+    """One etcd for each worker, at `etcd.address("etcd-1")`; leave it as healthy as it was.
 
     Tests that stop, fill or break an etcd start one of their own.
     """

@@ -28,3 +28,5 @@ class Held:
     commits_left: int | None = None
     rested: Future[None] | None = field(default=None, repr=False)
     """Done when `writing` ends; there is none unless somebody waits for that."""
+    settled: Future[None] | None = field(default=None, repr=False)
+    """Done when the next write is settled, `writing` ends, or the room is let go; as `rested`."""

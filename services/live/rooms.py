@@ -131,15 +131,18 @@ class Rooms:
         return held
 
     async def confirm(self, session_id: str, held: Held, *, since: float) -> bool:
-        """Return whether the session is held still, once that is known of a moment after `since`.
+        """Return whether the session is held still, with all that stood in etcd at `since`.
 
         The deadline alone does not say so: etcd may have ended the registration before its time,
-        another may own the session, and even have deleted it. Everybody who asks at a time is
-        answered by one heartbeat, and nobody who was the first to touch the session has to ask.
-        `since` is in seconds of the clock.
+        another may own the session, and even have deleted it. And what is in flight may be stored,
+        and known to who reads, before we hear of it. Everybody who asks at a time is answered by
+        one heartbeat, and nobody who was the first to touch the session has to ask. `since` is in
+        seconds of the clock.
         """
         if held.since < since:
             await held.instance.confirm()
+            if self.held(session_id) is held:
+                await self._writing.settle(held)
         return self.held(session_id) is held
 
     # --- writing -----------------------------------------------------------------------------
@@ -205,3 +208,4 @@ class Rooms:
         session_id = held.room.session.id
         if self._held.get(session_id) is held:
             del self._held[session_id]
+        self._writing.let_on(held)

@@ -58,6 +58,18 @@ class Writing:
             held.rested = held.rested or self._loop.create_future()
             await asyncio.shield(held.rested)
 
+    async def settle(self, held: Held) -> None:
+        """Wait until the fate of what is in flight is known, or of no use: see `let_on`."""
+        if held.writing:
+            held.settled = held.settled or self._loop.create_future()
+            await asyncio.shield(held.settled)
+
+    def let_on(self, held: Held) -> None:
+        """Let nobody wait in `settle` any more."""
+        if held.settled is not None:
+            held.settled.set_result(None)
+            held.settled = None
+
     def _make_ready(self, held: Held) -> None:
         # Not at once: whatever else this pass of the loop brings goes along.
         if not self._ready:
@@ -112,6 +124,7 @@ class Writing:
         except Exception:
             _log.exception("a room stopped")
             held.room.break_down()
+        self.let_on(held)
         if held.room.wants_write and not held.instance.died.is_set():
             self._make_ready(held)
         else:
@@ -131,6 +144,7 @@ class Writing:
             held.room.close()
         if held.room.closed is not None:
             self.on_closed(held)
+        self.let_on(held)
         if held.rested is not None:
             held.rested.set_result(None)
             held.rested = None

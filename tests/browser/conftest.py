@@ -24,9 +24,10 @@ ENDING_SECONDS = 30.0
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Leave these tests out where there is no browser; `make test-browser` says so instead."""
-    if CHROMIUM is None:
-        for item in items:
-            if "tests/browser/" in item.path.as_posix():
+    for item in items:
+        if "tests/browser/" in item.path.as_posix():
+            item.add_marker(pytest.mark.alone)
+            if CHROMIUM is None:
                 item.add_marker(pytest.mark.skip(reason="there is no chromium on PATH"))
 
 

@@ -23,6 +23,7 @@ AT_MOST = 50
 """So many are played, however few count."""
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(SECONDS + 900)
 def test_rounds_on_real_parts_are_well() -> None:
     """Rounds are played for five minutes, and on until enough of them count."""

@@ -17,6 +17,13 @@ from tests.e2e.system import System, running
 from tests.fuzz.known import DOOMED, STATES, USER, sessions_in
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run these alone: schemathesis gives all its tests one id, by which workers divide them."""
+    for item in items:
+        if "tests/fuzz/" in item.path.as_posix():
+            item.add_marker(pytest.mark.alone)
+
+
 @dataclass(frozen=True)
 class Door:
     """Where the gateway is, who comes, and over which connection."""

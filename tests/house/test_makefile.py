@@ -130,6 +130,19 @@ def test_a_machine_without_chromium_is_told_so(furnished: Path) -> None:
     assert "tests/browser" in make(furnished, "test-browser", PATH=str(tools)).stdout.splitlines()
 
 
+def test_each_test_runs_either_with_another_or_alone(furnished: Path) -> None:
+    """No test is left out; where the first run fails, the second does not begin."""
+    together, alone = ["-m", "pytest", "-m", "not alone"], ["-m", "pytest", "-m", "alone"]
+    said = make(furnished, "--old-file=check", "test").stdout.splitlines()
+    assert said[:4] == together
+    assert said[-4:] == alone
+
+    program(furnished / ".venv" / "bin" / "python", "printf '%s\\n' \"$@\"; exit 1")
+    done = make(furnished, "--old-file=check", "test")
+    assert done.returncode != 0
+    assert done.stdout.splitlines() == said[:-4]
+
+
 def test_clean_leaves_the_sessions(furnished: Path) -> None:
     """What cannot be made again stays."""
     kept = furnished / ".sessiond" / "etcd"

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any, NoReturn
 
 import grpc
 from structlog.testing import capture_logs
 
 from services.live.commits import UNKNOWN, Settle
+from services.live.held import Held
 from services.live.rates import Rate
 from sessiond.errors import Draining, SessionMoved
 from sessiond.v1 import live_pb2 as pb
@@ -273,6 +275,45 @@ async def test_a_former_owner_lets_nobody_in(house: House, ports: Iterator[int])
             await reader.begin()
             assert (await reader.until_away()).reason == "SESSION_NOT_FOUND"
             assert reader.attached is None
+
+
+async def test_who_attaches_sees_what_is_stored_before_its_owner_hears_of_it(
+    house: House, ports: Iterator[int]
+) -> None:
+    """Whoever reads may know of it already; it is waited for."""
+    await house.kept.make()
+    async with replicas(house, ports, 1) as started:
+        (owner,) = started.all
+        await owner.say("one")
+        send = owner.live.store.send
+        stored: asyncio.Future[Callable[[], None]] = asyncio.get_running_loop().create_future()
+
+        def hear_late(instance: bytes, commit: Commit, settle: Settle) -> None:
+            send(instance, commit, lambda outcome: stored.set_result(partial(settle, outcome)))
+
+        owner.live.store.send = hear_late  # type: ignore[method-assign]
+        late = asyncio.create_task(owner.say("two"))
+        hear = await stored
+        writing, waited = owner.live.rooms._writing, asyncio.Event()
+        settle = writing.settle
+
+        async def noting(held: Held) -> None:
+            waited.set()
+            await settle(held)
+
+        writing.settle = noting  # type: ignore[method-assign]
+        async with client(owner) as one:
+            reader = Follower(one)
+            await reader.begin()
+            attached = asyncio.create_task(reader.caught_up())
+            waits = asyncio.create_task(waited.wait())
+            await asyncio.wait((attached, waits), return_when=asyncio.FIRST_COMPLETED)
+            waits.cancel()
+            hear()
+            await attached
+            assert reader.attached is not None
+            assert reader.attached.head_seq == 3
+        assert await late == 3
 
 
 async def test_a_former_owner_that_is_found_out_while_it_writes_breaks_nothing(

@@ -597,7 +597,8 @@ async def test_a_rewind_that_the_rules_refuse_changes_nothing(house: House) -> N
         await agent.follow()
 
         async def refused(client: Client, **fields: Any) -> str:
-            asked = {"session_id": "s1", "to_seq": 1, "op_id": secrets.token_hex(8)} | fields
+            asked: dict[str, Any] = {"session_id": "s1", "to_seq": 1, "op_id": secrets.token_hex(8)}
+            asked |= fields
             await client.say(pb.ClientFrame(rewind=pb.RewindSessionRequest(**asked)))
             reply = await client.until("reply")
             return str(reply.error.code)

@@ -17,7 +17,8 @@ class Handle:
     def __init__(self, callback: Any, args: tuple[Any, ...], context: Context | None) -> None:
         self.callback = callback
         self.args = args
-        self.context = context or copy_context()
+        # An empty one is false: it is that of nobody, such as etcd.
+        self.context = copy_context() if context is None else context
 
     def cancel(self) -> None:
         """Do not call."""

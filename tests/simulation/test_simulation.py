@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from contextvars import Context
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,6 +44,7 @@ def campaign(*asked: str, runs: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(SECONDS + 900)
 def test_no_schedule_breaks_a_promise(tmp_path: Path) -> None:
     """Whatever goes wrong, what clients saw is what the product promises."""
@@ -95,6 +97,23 @@ def test_a_step_that_does_not_end_is_found(monkeypatch: pytest.MonkeyPatch) -> N
 def test_another_seed_is_another_story() -> None:
     """Schedules differ, or many would be no more than one."""
     assert len({play(seed).digest for seed in range(10)}) == 10
+
+
+def test_what_nobody_does_goes_on_while_who_asked_for_it_stands_still() -> None:
+    """A write that is under way in etcd takes effect though its Store is killed."""
+    loop, done, store = VirtualLoop(), list[str](), Process("store")
+
+    async def story() -> None:
+        store.context.run(loop.call_later, 1.0, done.append, "etcd's", context=Context())
+        store.context.run(loop.call_later, 1.0, done.append, "the Store's")
+        loop.freeze(store)
+        await asyncio.sleep(2)
+        assert done == ["etcd's"]
+        loop.thaw(store)
+        await asyncio.sleep(1)
+
+    loop.play(story())
+    assert done == ["etcd's", "the Store's"]
 
 
 def test_what_was_sent_arrives_in_order_through_a_cut_and_a_stop() -> None:

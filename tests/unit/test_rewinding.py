@@ -78,10 +78,10 @@ def test_a_rewind_is_taken_back_by_another(story: Story) -> None:
     story.make(RewindSession(8))
     assert changeable(story.session) == changeable(before)
     assert story.messages == said
-    assert story.session.conversation.runs == (Run(1, 8),)
+    assert list(story.session.conversation.runs) == [Run(1, 8)]
     story.make(RewindSession(10))
     assert [message.content for message in story.messages] == ["first", "another way"]
-    assert story.session.conversation.runs == (Run(1, 3), Run(10, 10))
+    assert list(story.session.conversation.runs) == [Run(1, 3), Run(10, 10)]
 
 
 def test_an_output_that_waits_again_moves_the_workflow_when_it_is_approved(story: Story) -> None:

@@ -50,7 +50,7 @@ def _violations(history: History, final: Final) -> Iterator[Violation]:
         yield from check_reads(case)
         yield from check_order(case, knowledge[session])
         yield from check_deletion(case, knowledge[session], buried=session in final.tombstones)
-        yield from check_streams(case)
+        yield from check_streams(case, knowledge[session])
         yield from check_turns(case, drafts[session] if case.stored is not None else ())
     yield from check_lists(history)
     yield from check_entries(final)

@@ -42,10 +42,6 @@ def check_deletion(case: Case, knowledge: Knowledge, *, buried: bool) -> Iterato
         yield Violation(Law.RETURNED_FROM_DELETION, case.session, (gone, case.stored.head))
     for sign in _signs(case, gone.returned):
         yield Violation(Law.RETURNED_FROM_DELETION, case.session, (gone, sign))
-    told = min(deleted, key=lambda each: each.returned, default=None)
-    if told is not None:
-        for attached in _attachments(case, told.returned):
-            yield Violation(Law.RETURNED_FROM_DELETION, case.session, (told, attached))
 
 
 def _absences(case: Case, knowledge: Knowledge) -> Iterator[Operation]:
@@ -74,14 +70,6 @@ def _signs(case: Case, gone: int) -> Iterator[object]:
     for listing, _ in case.listings:
         if listing.invoked > gone:
             yield listing
-
-
-def _attachments(case: Case, gone: int) -> Iterator[Attached]:
-    """Yield each attachment that was asked for after a deletion was acknowledged, and granted.
-
-    A read may have shown before that the session was gone: the owner hears a moment later that
-    the deletion is stored.
-    """
     for visit in case.visits.values():
         for entry in visit:
             if isinstance(entry, Attached) and entry.asked > gone:

@@ -13,15 +13,10 @@ UNBOUNDED = 1 << 62
 
 
 class Knowledge:
-    """The seqs that somebody had been told of, by when. Seqs that are told are durable.
+    """The seqs that somebody had been told of, by when. Seqs that are told are durable."""
 
-    Whoever reads may be told of one before the session's owner hears that it is stored; `by_owner`
-    leaves reads and lists out.
-    """
-
-    def __init__(self, case: Case, *, by_owner: bool = False) -> None:
-        told = (*_owned(case), *(() if by_owner else _read(case)))
-        self._told = sorted(told, key=lambda each: each[0])
+    def __init__(self, case: Case) -> None:
+        self._told = sorted(_told(case), key=lambda each: each[0])
         self._times = [time for time, _, _ in self._told]
         self._highest: list[tuple[int, object]] = []
         highest: tuple[int, object] = (0, None)
@@ -58,24 +53,20 @@ def answered_at(case: Case, answer: Operation) -> int:
     return min(own, answer.seq) if own and answer.seq else own or answer.seq
 
 
-def _owned(case: Case) -> Iterator[tuple[int, int, object]]:
-    """Yield when which seq was told by which answer of a change, or which entry of a stream."""
+def _told(case: Case) -> Iterator[tuple[int, int, object]]:
+    """Yield when which seq was told by what."""
     for tries in case.changes.values():
         for each in tries:
             if each.outcome is Outcome.OK:
                 yield each.returned, answered_at(case, each), each
+    for read in case.reads:
+        if read.outcome is Outcome.OK:
+            yield read.returned, reach(case, read)[0], read
+    for listing, revision in case.listings:
+        yield listing.returned, revision, listing
     for visit in case.visits.values():
         for entry in visit:
             if isinstance(entry, Shown | Snapshot | CaughtUp):
                 yield entry.at, entry.seq, entry
             elif isinstance(entry, Attached):
                 yield entry.at, entry.head, entry
-
-
-def _read(case: Case) -> Iterator[tuple[int, int, object]]:
-    """Yield when which seq was told by which read or list."""
-    for read in case.reads:
-        if read.outcome is Outcome.OK:
-            yield read.returned, reach(case, read)[0], read
-    for listing, revision in case.listings:
-        yield listing.returned, revision, listing

@@ -1,7 +1,7 @@
 """Streams: each shows the log from its cursor, or from a snapshot, without a gap and once.
 
-What it begins with is current: it holds all that the session's owners, one after the other, had
-acknowledged or shown to anybody when it was asked for.
+What it begins with is as current as a read: it holds all that anybody had been told when it was
+asked for.
 """
 
 from __future__ import annotations
@@ -14,10 +14,9 @@ from tests.faults.check.violation import Law, Violation
 from tests.faults.history import Attached, CaughtUp, Goaway, Reset, Shown, Snapshot
 
 
-def check_streams(case: Case) -> Iterator[Violation]:
+def check_streams(case: Case, knowledge: Knowledge) -> Iterator[Violation]:
     """Yield each event that does not follow the one before, and each late beginning."""
     log_id = case.log_id
-    knowledge = Knowledge(case, by_owner=True)
     for visit in case.visits.values():
         yield from _Slice(case.session, log_id).follow(visit)
         for entry in visit:

@@ -43,7 +43,7 @@ class Law(Enum):
     # Streams.
     STREAM_GAP = "a stream left out an event"
     STREAM_REPEAT = "a stream showed an event again"
-    STREAM_LATE = "a stream began with less than its owner had acknowledged or shown"
+    STREAM_LATE = "a stream began with less than was known when it was asked for"
     STREAM_BACK = "a stream began before what its client had"
     SHOWN_NOT_STORED = "something was shown that is not stored"
     # Turns.

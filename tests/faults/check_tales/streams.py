@@ -75,6 +75,14 @@ def a_stream_begins_without_what_another_has_shown(told: Story, broken: bool) ->
     told.change(a(Attached, 2), asked=104 if broken else 102, head=9)
 
 
+@breaks(Law.STREAM_LATE)
+def a_stream_begins_without_what_was_read(told: Story, broken: bool) -> None:
+    told.change(operation("op-10"), returned=110)
+    told.drop(shown(10))
+    told.add(asked(Kind.GET, "", 100, seq=10, returned=103, messages=MESSAGES))
+    told.change(a(Attached, 2), asked=104 if broken else 102, head=9)
+
+
 @breaks(Law.STREAM_REPEAT)
 def a_resumed_stream_begins_one_too_early(told: Story, broken: bool) -> None:
     told.add(Attached("b", 1, "s", 130, 131, True, "l", 10, log="l", cursor=10 if broken else 9))
