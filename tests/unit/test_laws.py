@@ -87,6 +87,8 @@ def plain_summary(session: Session) -> session_pb2.SessionSummary:
         revision=whole.revision,
         message_count=session.message_count,
         last_message=session.last_message,
+        lineage=whole.lineage if whole.HasField("lineage") else None,
+        held=session.held,
     )
 
 
