@@ -88,7 +88,7 @@ def plain_summary(session: Session) -> session_pb2.SessionSummary:
         message_count=session.message_count,
         last_message=session.last_message,
         lineage=whole.lineage if whole.HasField("lineage") else None,
-        held=session.held,
+        held=session.held or None,
     )
 
 
