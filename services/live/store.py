@@ -21,8 +21,10 @@ from services.serving.identity import PartIdentity
 from sessiond.errors import (
     DeadlineExceeded,
     OutcomeUnknown,
+    PermissionDenied,
     SessiondError,
     SessionNotFound,
+    Unauthenticated,
     Unavailable,
 )
 from sessiond.status import from_rpc_error
@@ -234,6 +236,10 @@ class StoreClient:
 
     def _failed(self, error: grpc.aio.AioRpcError, chosen: int, *, mutating: bool) -> SessiondError:
         failure = from_rpc_error(error, mutating=mutating)
+        if isinstance(failure, Unauthenticated | PermissionDenied):
+            # It is this Live that it does not take: its clock, or its keys, are not ours. It has
+            # done nothing, and is of no more use to us than one that does not answer.
+            failure = Unavailable()
         if isinstance(failure, Unavailable | OutcomeUnknown | DeadlineExceeded):
             self._move_on(chosen)
         return failure

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -91,6 +92,25 @@ async def test_the_next_store_serves_when_one_ends(house: House) -> None:
             await house.kept.make("later")
             assert await live.append("acquired", session_id="later") == 2
             assert live.instance == instance
+
+
+async def test_a_store_that_does_not_take_our_token_is_left_for_another(
+    house: House, tmp_path: Path
+) -> None:
+    """One whose clock or keys are wrong is of no use; no caller and no room is to blame for it."""
+    (tmp_path / "other").mkdir()
+    other = House(tmp_path / "other", house.kept)
+    (other.folder / "secret").write_bytes(b"another secret, of thirty-two bytes or more")
+    await house.kept.make()
+    async with (
+        other.store() as (strange, _),
+        house.store() as (store, _),
+        house.live(strange, store) as live,
+    ):
+        assert await live.append("first") == 2
+        live.store._move_on(live.store._chosen)
+        await live.delete("gone")
+        assert (await house.kept.head()).tombstone is not None
 
 
 async def test_a_store_that_comes_back_is_used_again(house: House) -> None:
