@@ -105,6 +105,7 @@ async def read_records(
                 )
                 whole(session_id, records, min(run, last - seq + 1))
                 seq += len(records)
+                compacted = 0  # a reader that is slow, but gets on, is not the one to be sent away
                 for chunk in _chunks(records):
                     yield chunk
             return

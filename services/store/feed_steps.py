@@ -88,7 +88,10 @@ class Telling:
             elif _has_come(head):
                 told.append(Copied(session_id))
         times = [each.time_ms for each in told if isinstance(each, Told) and each.time_ms]
-        return Step(changes.revision, max(times, default=self._now_ms()), tuple(told))
+        # A session that once had a clock ahead of ours stays ahead, and a cursor that said so
+        # would not notice that a day is over.
+        now_ms = self._now_ms()
+        return Step(changes.revision, min(now_ms, max(times, default=now_ms)), tuple(told))
 
     async def records(
         self, session_id: str, head: StoredHead, records: Iterable[bytes], revision: int

@@ -299,6 +299,22 @@ async def test_after_a_day_deletions_may_be_missing(
         assert await last.told() == ("message_appended", "a", 2)
 
 
+async def test_a_session_that_is_ahead_of_the_clock_does_not_make_a_cursor_younger(
+    repository: MemoryRepository, feed: Feeding, clock: Clock, author: Author, begin: Begin
+) -> None:
+    """Its changes have its own times; how old a cursor is, Store's clock says."""
+    await begin("a")
+    async with begun(feed) as reader:
+        author.now_ms = clock.ms + 72 * HOUR_MS
+        await author.say("a", "ahead")
+        assert await reader.told() == ("message_appended", "a", 2)
+    await author.say("a", "later")
+    repository.compact()
+    clock.ms += 25 * HOUR_MS
+    async with begun(feed, cursor=reader.cursor) as again:
+        assert await again.told() == ("reset", "", 0)
+
+
 async def test_while_all_is_kept_age_does_not_matter(
     feed: Feeding, clock: Clock, author: Author, begin: Begin
 ) -> None:
