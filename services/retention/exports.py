@@ -9,7 +9,7 @@ from collections.abc import AsyncIterable
 from pathlib import Path
 from typing import IO
 
-from sessiond.errors import Unavailable
+from sessiond.errors import StaleRevision, Unavailable
 from sessiond.export.format import JsonWriter
 from sessiond.v1.session_pb2 import SessionSummary
 from sessiond.v1.store_pb2 import ReadHistoryResponse
@@ -21,8 +21,9 @@ _PREFIX, _SUFFIX = ".", ".part"
 class Exports:
     """Files in one folder, as `sessiond export --format json` writes them.
 
-    A file is named `<session id>.<milliseconds of its creation>.json`, since the id of a deleted
-    session may be another one's later. Writing it again replaces it.
+    A file is named `<session id>.<milliseconds of its creation>.<revision>.json`: the id of a
+    deleted session may be another one's later, and whoever takes a file away takes none that tells
+    more. Writing it again replaces it by the same.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -35,14 +36,16 @@ class Exports:
 
     def path(self, summary: SessionSummary) -> Path:
         """Return where a session is exported to."""
-        return self._folder / f"{summary.id}.{timestamp_from_wire(summary.created_at)}.json"
+        created_ms = timestamp_from_wire(summary.created_at)
+        return self._folder / f"{summary.id}.{created_ms}.{summary.revision}.json"
 
     async def write(
         self, summary: SessionSummary, history: AsyncIterable[ReadHistoryResponse]
     ) -> None:
-        """Write a session, as it now is, and let the disk have it.
+        """Write a session, if it is still as the summary says, and let the disk have it.
 
         Raises:
+            StaleRevision: it is not; there is no new file.
             OSError: it cannot be written.
             SessiondError: it cannot be read, or not to its end; there is no new file.
         """
@@ -54,6 +57,8 @@ class Exports:
                 data = b""
                 if part.HasField("session"):
                     whole, data = part.session.revision, writer.begin(part.session)
+                    if whole != summary.revision:
+                        raise StaleRevision(whole)
                 for event in part.events:
                     seq = event.event.seq
                     data += writer.event(event)

@@ -172,9 +172,15 @@ class Runs:
                 await asyncio.to_thread(self._exports.remove, summary)
         except SessionNotFound:
             report.gone += 1
-        except (SessiondError, OSError) as failure:
+        except Exception as failure:  # the others have their turn all the same
             report.failed += 1
+            known = isinstance(failure, SessiondError | OSError)
             reason = getattr(failure, "reason", type(failure).__name__)
-            _log.warning("a session that is due stays", session=summary.id, reason=reason)
+            _log.warning(
+                "a session that is due stays",
+                session=summary.id,
+                reason=reason,
+                exc_info=not known,
+            )
         else:
             report.deleted += 1

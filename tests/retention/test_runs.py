@@ -73,8 +73,8 @@ async def test_what_is_due_is_exported_and_then_deleted(told: Told, tmp_path: Pa
     ]
     assert set(parts.sessions) == {"young"}
     assert told.report == {"term": 7, "scanned": 3, "due": 2, "exported": 2, "deleted": 2}
-    assert files(tmp_path) == {"s-1.1000.json", "s-2.1000.json"}
-    exported = read(tmp_path / "s-2.1000.json")
+    assert files(tmp_path) == {"s-1.1000.3.json", "s-2.1000.3.json"}
+    exported = read(tmp_path / "s-2.1000.3.json")
     assert exported["session"]["userId"] == "bob"
     assert [event["seq"] for event in exported["events"]] == [1, 2, 3]
 
@@ -102,7 +102,7 @@ async def test_what_was_used_meanwhile_stays(told: Told, tmp_path: Path) -> None
     await runs_of(late, tmp_path).make(1, told)
     assert parts.deletions == []
     assert told.report == {
-        **{"term": 1, "scanned": 2, "due": 2, "exported": 2},
+        **{"term": 1, "scanned": 2, "due": 2, "exported": 1},
         **{"stale": 1, "held": 1},
     }
     assert files(tmp_path) == set()
@@ -112,14 +112,14 @@ async def test_what_fails_is_left_to_the_next_run(told: Told, tmp_path: Path) ->
     """It hinders nobody else, and nothing is deleted that is not exported."""
     parts = Parts(summary("s-1"), summary("s-2"), summary("s-3"), summary("s-4"))
     parts.fails = {"s-1": Unavailable(), "s-2": SessionNotFound()}
-    (tmp_path / "s-3.1000.json").mkdir()  # it cannot be replaced by a file
+    (tmp_path / "s-3.1000.3.json").mkdir()  # it cannot be replaced by a file
     await runs_of(parts, tmp_path).make(1, told)
     assert [session_id for _, session_id, _ in parts.deletions] == ["s-4"]
     assert told.report == {
         **{"term": 1, "scanned": 4, "due": 4, "exported": 1},
         **{"deleted": 1, "gone": 1, "failed": 2},
     }
-    (tmp_path / "s-3.1000.json").rmdir()
+    (tmp_path / "s-3.1000.3.json").rmdir()
     await runs_of(parts, tmp_path).make(2, told)
     assert told.report["deleted"] == 3
     assert parts.sessions == {}
@@ -138,7 +138,43 @@ async def test_an_answer_that_was_lost_keeps_the_export(told: Told, tmp_path: Pa
     lost.__dict__ = parts.__dict__
     await runs_of(lost, tmp_path).make(1, told)
     assert told.report["gone"] == 1
-    assert files(tmp_path) == {"s-1.1000.json"}
+    assert files(tmp_path) == {"s-1.1000.3.json"}
+
+
+async def test_who_is_too_late_takes_no_export_of_another_away(told: Told, tmp_path: Path) -> None:
+    """It stood still since its answer; the next holder has exported and deleted what came then."""
+    parts = Parts(summary("s-1"))
+
+    class Late(Parts):
+        async def delete(self, session_id: str, **asked: Any) -> None:
+            parts.sessions[session_id] = summary(session_id, revision=4)
+            try:
+                await super().delete(session_id, **asked)
+            finally:
+                await runs_of(parts, tmp_path).make(2, told)
+
+    late = Late()
+    late.__dict__ = parts.__dict__
+    await runs_of(late, tmp_path).make(1, told)
+    assert told.report == {"term": 1, "scanned": 1, "due": 1, "exported": 1, "stale": 1}
+    assert parts.sessions == {}
+    assert files(tmp_path) == {"s-1.1000.4.json"}
+
+
+async def test_a_session_that_breaks_an_export_does_not_end_the_run(told: Told) -> None:
+    """Whatever it is: the next run would break at the same one."""
+    parts = Parts(summary("s-1"), summary("s-2"))
+
+    class Broken(Parts):
+        async def delete(self, session_id: str, **asked: Any) -> None:
+            if session_id == "s-1":
+                raise ValueError
+            await super().delete(session_id, **asked)
+
+    broken = Broken()
+    broken.__dict__ = parts.__dict__
+    await runs_of(broken).make(1, told)
+    assert told.report == {"term": 1, "scanned": 2, "due": 2, "deleted": 1, "failed": 1}
 
 
 async def test_a_run_that_was_cut_off_is_made_anew(told: Told, tmp_path: Path) -> None:
@@ -162,7 +198,7 @@ async def test_a_run_that_was_cut_off_is_made_anew(told: Told, tmp_path: Path) -
     await runs_of(parts, tmp_path).make(2, told)
     assert told.report["deleted"] == 2
     assert len(parts.deletions) == 2
-    assert files(tmp_path) == {"s-1.1000.json", "s-2.1000.json"}
+    assert files(tmp_path) == {"s-1.1000.3.json", "s-2.1000.3.json"}
 
 
 async def test_a_history_that_ends_too_early_deletes_nothing(told: Told, tmp_path: Path) -> None:
