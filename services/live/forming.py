@@ -195,6 +195,9 @@ class Forming:
             commit.awaited.CopyFrom(
                 AwaitedWrite(agent=meta.awaited_agent, previous_agent=before.awaited_agent)
             )
+        elif meta.awaited_agent and session.user_id != self._owner:
+            # The summary that stands there names the former owner: it is put anew.
+            commit.awaited.CopyFrom(AwaitedWrite(agent=meta.awaited_agent))
         return Formed(
             write=commit,
             attempt=Attempt(self._head, self.commit_id, before.epoch, unknown=False),

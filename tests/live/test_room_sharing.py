@@ -33,7 +33,7 @@ from sessiond.session.events import TurnEnded
 from sessiond.session.standing import LinkMade
 from sessiond.session.state import TurnOutcome
 from sessiond.store.codec import decode_members
-from sessiond.v1.ownership_pb2 import Commit, DeleteRequest
+from sessiond.v1.ownership_pb2 import AwaitedWrite, Commit, DeleteRequest
 from tests.live.readers import Reader, Told, made, told
 from tests.live.rooms import ALICE, BOB, House, commit, confirmed, formed
 
@@ -118,6 +118,18 @@ async def test_a_transfer_moves_the_entry_and_both_pointers() -> None:
     told(room, AppendMessage("x"), "3", BOB)
     write = written(room)
     assert (write.index.user_id, write.index.HasField("previous_user_id")) == ("bob", False)
+
+
+async def test_a_transfer_puts_the_summary_anew_that_an_agent_finds() -> None:
+    """It says whose session it is; who awaits it stays the same."""
+    room = House().room()
+    made(room, ShareSession("bob", VIEWER), "1")
+    agent = room.session.awaited_agent
+    assert agent
+    told(room, TransferSession("bob"), "2")
+    assert written(room).awaited == AwaitedWrite(agent=agent)
+    told(room, AppendMessage("x"), "3", BOB)
+    assert not written(room).HasField("awaited")
 
 
 async def test_a_deletion_names_with_whom_it_was_shared() -> None:

@@ -160,9 +160,7 @@ class Author:
                 encode_entry(session),
                 owner if owner != session.user_id else "",
             ),
-            awaited=AwaitedWrite(session.awaited_agent, before.meta.awaited_agent)
-            if session.awaited_agent != before.meta.awaited_agent
-            else None,
+            awaited=_awaited(owner, session, before.meta.awaited_agent),
             ended_turn=ended_turn,
             members=encode_members(session),
             shared=tuple(
@@ -256,3 +254,11 @@ def wired(commit: Commit, tag: int) -> pb.Commit:
         members=commit.members,
         shared=[pb.SharedWrite(user_id=each.user_id, shared=each.shared) for each in commit.shared],
     )
+
+
+def _awaited(owner: str, session: Session, before: str) -> AwaitedWrite | None:
+    """Return where the session is found from now on; put anew where it names another owner."""
+    agent = session.awaited_agent
+    if agent != before:
+        return AwaitedWrite(agent, before)
+    return AwaitedWrite(agent, "") if agent and session.user_id != owner else None
