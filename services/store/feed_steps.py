@@ -76,7 +76,11 @@ class Telling:
         records: dict[str, list[bytes]] = defaultdict(list)
         for session_id, data in changes.records:
             records[session_id].append(data)
-        told: list[Told | Copied] = [erased(session_id) for session_id in changes.erased]
+        told: list[Told | Copied] = [
+            erased(session_id)
+            for session_id in changes.erased
+            if await self._was_seen(session_id, changes.revision - 1)
+        ]
         for session_id, data in changes.heads.items():
             head = decoded_head(session_id, data)
             if head.tombstone is not None:
@@ -108,6 +112,12 @@ class Telling:
             kind = message.changed.event.WhichOneof("event") or ""
             found.append(Told(message, record.time_ms, head.user_id, workflow_id, kind))
         return found
+
+    async def _was_seen(self, session_id: str, revision: int) -> bool:
+        """Return whether what was gone after a revision was more than an unfinished copy."""
+        found = await self._repository.shared_sessions([session_id], revision=revision)
+        heads = (decoded_head(session_id, each.head) for each in found)
+        return all(head.meta.building is None for head in heads)
 
     async def _workflow(self, session_id: str, revision: int) -> str:
         """Return the workflow of a session whose head is of before heads knew it."""

@@ -399,6 +399,20 @@ async def test_a_copy_is_told_when_it_becomes_visible(
             assert await again.seqs("copy", 3) == [1, 2, 3]
 
 
+async def test_a_copy_that_is_dropped_was_never_there(
+    repository: MemoryRepository, feed: Feeding, author: Author, begin: Begin
+) -> None:
+    """Nobody hears of the end of what nobody saw."""
+    await begin("a")
+    await author.say("a", "one", "two")
+    async with begun(feed) as reader:
+        await visible_copy(repository, author)
+        head = (await repository.snapshot("copy")).head  # type: ignore[union-attr]
+        assert await repository.drop_copy("copy", head, maker_id="root") == Committed()
+        await author.say("a", "between")
+        assert await reader.told() == ("message_appended", "a", 4)
+
+
 async def test_the_workflow_of_an_older_head_is_read_from_its_first_record(
     repository: MemoryRepository, feed: Feeding, author: Author, begin: Begin
 ) -> None:
