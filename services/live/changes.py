@@ -12,6 +12,7 @@ from typing import Any, Protocol, TypeVar, cast
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 
+from services.live.giving import check_taker
 from services.live.hops import Context, Hops, hops_of, name_owner
 from services.live.looking_back import recall
 from services.live.past import past_of
@@ -193,6 +194,7 @@ class Changes:
                             return await forward(place, ends_at - loop.time())
                         if place.room.forgotten:
                             await recall(self._router.store, place.room)
+                        await check_taker(self._router.store, place.room, asked, self._limits)
                         past = await past_of(self._router.store, place.room, asked)
                         again = replace(asked, reply=loop.create_future(), past=past)
                         answer = await self._router.rooms.submit(session_id, place, again)

@@ -218,6 +218,12 @@ class StoreClient:
             raise SessionNotFound
         return found
 
+    async def count(self, user_id: str) -> int:
+        """Return how many sessions a user has."""
+        request = wire.CountSessionsRequest(user_id=user_id)
+        response = await self._call(lambda stub: stub.CountSessions, request, mutating=False)
+        return response.count
+
     async def _call(
         self,
         method: Callable[[OwnershipServiceAsyncStub], Callable[..., Awaitable[Response]]],

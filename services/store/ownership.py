@@ -19,7 +19,7 @@ from services.store.hand_over import give_up, hand_over
 from services.store.outcomes import INSTANCE_BYTES, outcome_to_wire
 from services.store.repository import Deletion, NotRegistered, Owned, Repository
 from services.store.unreachable import Unreachable
-from sessiond.errors import SessionNotFound, Unavailable, Violations
+from sessiond.errors import InvalidArgument, SessionNotFound, Unavailable, Violations
 from sessiond.session.checks import check_session_id
 from sessiond.v1 import ownership_pb2 as pb
 from sessiond.v1.ownership_pb2_grpc import OwnershipServiceServicer
@@ -198,6 +198,14 @@ class OwnershipServicer(OwnershipServiceServicer):
         async with aclosing(reading) as chunks:
             async for records in chunks:
                 yield pb.ReadRecordsResponse(records=records)
+
+    async def CountSessions(
+        self, request: pb.CountSessionsRequest, context: Context
+    ) -> pb.CountSessionsResponse:
+        """Count a user's sessions."""
+        if not request.user_id:
+            raise InvalidArgument.of("user_id", "is required")
+        return pb.CountSessionsResponse(count=await self._repository.count(request.user_id))
 
     async def WatchInstances(
         self, request: pb.WatchInstancesRequest, context: Context

@@ -270,7 +270,8 @@ class LiveServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def TransferSession(self, request, context):
-        """Makes a member the owner, and the owner an editor. For the owner.
+        """Makes a member the owner, and the owner an editor. For the owner. TOO_MANY_SESSIONS where that
+        member owns as many sessions as one may.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -112,7 +112,9 @@ class LiveServiceStub:
     absent session does; too many tries give RATE_LIMITED.
     """
     TransferSession: _grpc.UnaryUnaryMultiCallable[_live_pb2.TransferSessionRequest, _live_pb2.TransferSessionResponse]
-    """Makes a member the owner, and the owner an editor. For the owner."""
+    """Makes a member the owner, and the owner an editor. For the owner. TOO_MANY_SESSIONS where that
+    member owns as many sessions as one may.
+    """
     RewindSession: _grpc.UnaryUnaryMultiCallable[_live_pb2.RewindSessionRequest, _live_pb2.RewindSessionResponse]
     """Takes the session back to how it was after an earlier event, as one more event. For the owner.
 
@@ -206,7 +208,9 @@ class LiveServiceAsyncStub(LiveServiceStub):
     absent session does; too many tries give RATE_LIMITED.
     """
     TransferSession: _aio.UnaryUnaryMultiCallable[_live_pb2.TransferSessionRequest, _live_pb2.TransferSessionResponse]  # type: ignore[assignment]
-    """Makes a member the owner, and the owner an editor. For the owner."""
+    """Makes a member the owner, and the owner an editor. For the owner. TOO_MANY_SESSIONS where that
+    member owns as many sessions as one may.
+    """
     RewindSession: _aio.UnaryUnaryMultiCallable[_live_pb2.RewindSessionRequest, _live_pb2.RewindSessionResponse]  # type: ignore[assignment]
     """Takes the session back to how it was after an earlier event, as one more event. For the owner.
 
@@ -387,7 +391,9 @@ class LiveServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _live_pb2.TransferSessionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_live_pb2.TransferSessionResponse, _abc.Awaitable[_live_pb2.TransferSessionResponse]]:
-        """Makes a member the owner, and the owner an editor. For the owner."""
+        """Makes a member the owner, and the owner an editor. For the owner. TOO_MANY_SESSIONS where that
+        member owns as many sessions as one may.
+        """
 
     @_abc_1.abstractmethod
     def RewindSession(

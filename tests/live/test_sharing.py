@@ -15,7 +15,9 @@ from sessiond.errors import (
     RateLimited,
     SessiondError,
     SessionNotFound,
+    TooManySessions,
 )
+from sessiond.session.limits import DEFAULT_LIMITS
 from sessiond.status import from_rpc_error
 from sessiond.v1 import live_pb2 as pb
 from sessiond.v1.session_pb2 import (
@@ -83,6 +85,42 @@ async def test_every_method_is_passed_on(house: House, ports: Iterator[int]) -> 
             assert (await stub.UnshareSession(leave, **bob)).seq == 8
         assert isinstance(
             await failure(other.say("late", metadata=calling("bob"))), SessionNotFound
+        )
+
+
+async def test_nobody_is_given_more_sessions_than_they_may_have(
+    house: House, ports: Iterator[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a call or a stream; an answer that was given stands, and a stranger learns no number."""
+    counted = {"bob": DEFAULT_LIMITS.sessions_per_user - 1}
+
+    async def count(user_id: str) -> int:
+        return counted[user_id]
+
+    monkeypatch.setattr(house.kept, "count", count)
+    await house.kept.make()
+    async with replicas(house, ports, 2) as started:
+        owner = started.place("s1")
+        (other,) = [each for each in started.all if each is not owner]
+        await share(other, "bob", MEMBER_ROLE_VIEWER)
+        alice = {"metadata": calling(), "timeout": PATIENCE}
+        given = pb.TransferSessionRequest(session_id="s1", user_id="bob", op_id="t")
+        counted["bob"] += 1
+        for at in (owner, other):
+            refused = await failure(at.stub.TransferSession(given, **alice))
+            assert isinstance(refused, TooManySessions)
+        async with client(owner) as streaming:
+            await streaming.follow()
+            await streaming.say(pb.ClientFrame(transfer=given))
+            assert (await streaming.until("reply")).error.code == "TOO_MANY_SESSIONS"
+        counted["bob"] -= 1
+        assert (await other.stub.TransferSession(given, **alice)).seq == 3
+        counted["bob"] += 1
+        assert (await other.stub.TransferSession(given, **alice)).seq == 3
+        bob = {"metadata": calling("bob"), "timeout": PATIENCE}
+        stranger = pb.TransferSessionRequest(session_id="s1", user_id="carol")
+        assert isinstance(
+            await failure(other.stub.TransferSession(stranger, **bob)), InvalidArgument
         )
 
 
