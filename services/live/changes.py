@@ -194,9 +194,11 @@ class Changes:
                             return await forward(place, ends_at - loop.time())
                         if place.room.forgotten:
                             await recall(self._router.store, place.room)
+                        sent = False  # the room knows what was made, and this was not yet asked
                         await check_taker(self._router.store, place.room, asked, self._limits)
                         past = await past_of(self._router.store, place.room, asked)
                         again = replace(asked, reply=loop.create_future(), past=past)
+                        sent = True
                         answer = await self._router.rooms.submit(session_id, place, again)
                         return place.room, answer
                     except RoomClosed:

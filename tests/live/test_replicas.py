@@ -10,7 +10,13 @@ import pytest
 
 from services.live.hops import FORWARDER_KEY, HOPS_KEY, OWNER_KEY
 from services.live.rates import Rate
-from sessiond.errors import OutcomeUnknown, RateLimited, SessionMoved, SessionNotFound
+from sessiond.errors import (
+    OutcomeUnknown,
+    RateLimited,
+    SessionMoved,
+    SessionNotFound,
+    Unavailable,
+)
 from sessiond.status import from_rpc_error
 from sessiond.v1 import live_pb2 as pb
 from tests.live.kept import Gate, at_once, contents
@@ -255,3 +261,27 @@ async def test_a_call_that_may_have_been_made_is_never_said_to_be_unmade(
             each.opened.set()
         assert await other.say("two", "op-2") == 3
         assert contents(await house.kept.log()) == ["one", "two"]
+
+
+async def test_a_rewind_that_finds_no_past_in_time_was_not_made(
+    house: House, ports: Iterator[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The past is read before anything is asked of the room, so its caller hears just that."""
+    await house.kept.make()
+    async with replicas(house, ports, 1) as started:
+        (owner,) = started.all
+        await owner.say("one")
+        owner.live.changes._answer_seconds = 1.0
+        reached = asyncio.Event()
+
+        async def never(*_: object, **__: object) -> list[bytes]:
+            reached.set()
+            await asyncio.Event().wait()
+            return []
+
+        monkeypatch.setattr(house.kept, "records", never)
+        request = pb.RewindSessionRequest(session_id="s1", to_seq=1)
+        with pytest.raises(grpc.aio.AioRpcError) as late:
+            await owner.stub.RewindSession(request, metadata=calling())
+        assert reached.is_set()
+        assert isinstance(from_rpc_error(late.value, mutating=True), Unavailable)
