@@ -84,13 +84,16 @@ class Copying:
         if self._space.is_short:
             raise self._space.refusal()
 
-    async def check_count(self, user_id: str) -> None:
-        """Return if the user may have one more session.
+    async def check_count(self, user_id: str, session_id: str) -> None:
+        """Return if the user may have this session as well.
+
+        Other copies that they make count too: nobody can fill etcd with what is never finished.
 
         Raises:
             TooManySessions: they have as many as one may have.
         """
-        if await self.repository.count(user_id) >= self.limits.sessions_per_user:
+        others = set(await self.repository.copies(user_id)) - {session_id}
+        if await self.repository.count(user_id) + len(others) >= self.limits.sessions_per_user:
             raise TooManySessions
 
     async def begin(self, session_id: str, log_id: int, building: Building) -> Copy | Existing:
@@ -100,7 +103,8 @@ class Copying:
         """
         self.check_space()
         head = encode_building_head(log_id, building)
-        outcome = await self.repository.begin_copy(session_id, head)
+        maker_id = building.actor.user_id
+        outcome = await self.repository.begin_copy(session_id, head, maker_id=maker_id)
         if isinstance(outcome, Existing):
             standing = decoded_head(session_id, outcome.head).meta.building
             if standing is None or standing[:3] != building[:3]:
@@ -176,6 +180,7 @@ class Copy:
             session_id=self._session_id,
             expected_head=self._head,
             head=encode_head(session, meta),
+            maker_id=self.building.actor.user_id,
             user_id=session.user_id,
             entry=encode_entry(session),
             position_ms=meta.index_ms,
@@ -190,7 +195,8 @@ class Copy:
 
     async def drop(self) -> None:
         """Remove the copy, if nobody else went on with it."""
-        await self._repository.drop_copy(self._session_id, self._head)
+        maker_id = self.building.actor.user_id
+        await self._repository.drop_copy(self._session_id, self._head, maker_id=maker_id)
 
     async def _write(self, piece: Sequence[bytes], added: int) -> None:
         building = self.building._replace(touched_ms=self._copying.now_ms())

@@ -14,6 +14,7 @@ from typing import Any
 import grpc
 
 from services.serving.context import current_identity
+from services.store.acquisition import decoded_head
 from services.store.entering import entered
 from services.store.lists import decoded_entry
 from services.store.repository import Repository
@@ -102,11 +103,14 @@ class Erasures:
     async def complete(self, user_id: str, *, sessions: int, shares: int) -> pb.Erasure:
         """Write the receipt, and remove pointers and templates with it; once written, it stands.
 
+        Before that, copies that the user has not finished are removed.
+
         `sessions` and `shares` say how many the caller ended.
 
         Raises:
             ErasureNotFound: nobody asked for it.
-            Unavailable: there are sessions that no hold keeps, or memberships; nothing is written.
+            Unavailable: there are sessions that no hold keeps, or memberships, or something came
+                meanwhile; nothing is written.
         """
         standing = await self._repository.erasure(user_id)
         stored = _stored(standing)
@@ -115,6 +119,13 @@ class Erasures:
         if stored.completed_ms:
             return erasure_to_wire(user_id, stored)
         remains = await self._repository.remains(user_id)
+        if remains.copies:
+            # Nobody sees them, so nobody else can remove them; who makes one now begins again.
+            for session_id in remains.copies:
+                await self._drop(user_id, session_id)
+            remains = await self._repository.remains(user_id)
+        if remains.copies:
+            raise Unavailable("The user is making a copy; nothing was written.")
         held = [
             each.session_id
             for each in remains.entries
@@ -140,6 +151,13 @@ class Erasures:
         if not written:
             raise Unavailable("Something of the user changed meanwhile; nothing was written.")
         return erasure_to_wire(user_id, receipt)
+
+    async def _drop(self, user_id: str, session_id: str) -> None:
+        snapshot = await self._repository.snapshot(session_id)
+        if snapshot is None:
+            return
+        if decoded_head(session_id, snapshot.head).meta.building is not None:
+            await self._repository.drop_copy(session_id, snapshot.head, maker_id=user_id)
 
     async def _enters(self, user_id: str, session_id: str) -> bool:
         """Return whether a session is one that the user may see."""

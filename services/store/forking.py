@@ -92,7 +92,7 @@ class Forks:
         limits = self._copying.limits
         if at >= limits.events:
             raise SessionFull(f"A session may have {limits.events} changes.")
-        await self._copying.check_count(identity.user_id)
+        await self._copying.check_count(identity.user_id, session_id)
         log_id = int.from_bytes(self._copying.random_bytes(8), "big")
         copy = await self._copying.begin(session_id, log_id, building)
         if isinstance(copy, Existing):

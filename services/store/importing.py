@@ -93,7 +93,7 @@ class Imports:
                 await self._compare(identity, change, events)
                 return await self._response(identity, change.session_id)
         if identity.role is not Role.ADMIN:
-            await self._copying.check_count(identity.user_id)
+            await self._copying.check_count(identity.user_id, change.session_id)
         session = await self._written(await self._begun(identity, change), change, events, identity)
         entry = decode_entry(encode_entry(session))
         return pb.ImportSessionResponse(session=summary_to_wire(entry), imported=True)
@@ -172,7 +172,7 @@ class Imports:
 
     async def _check_may_keep(self, identity: Identity, session: Session) -> None:
         if identity.role is Role.ADMIN:
-            await self._copying.check_count(session.user_id)
+            await self._copying.check_count(session.user_id, session.id)
             return
         if session.user_id != identity.user_id:
             raise PermissionDenied("You may import your own sessions only.")

@@ -8,6 +8,7 @@
     user:{uid}:sessions:{~t}:{sid}         index entry; ~t has 13 digits and falls as t rises
     user:{uid}:shared:{sid}                the session is shared with this user; it holds nothing
     user:{uid}:template:{name}             a template of the user's
+    user:{uid}:copy:{sid}                  a copy that this user makes, until it is finished; empty
     agent:{agent}:{sid}                    the session awaits this agent
     live:{instance}                        a registered instance of Live, in hex
     job:{name}                             who does this work at the moment, on a lease of theirs
@@ -101,6 +102,13 @@ class TemplateKey(NamedTuple):
     name: str
 
 
+class CopyKey(NamedTuple):
+    """A copy that a user makes."""
+
+    user_id: str
+    session_id: str
+
+
 class AwaitedKey(NamedTuple):
     """A session among those that await an agent."""
 
@@ -141,6 +149,7 @@ Key = (
     | EntryKey
     | SharedKey
     | TemplateKey
+    | CopyKey
     | AwaitedKey
     | LiveKey
     | JobKey
@@ -263,6 +272,14 @@ class Keys:
         """Return all templates of a user."""
         return self._under(b"user", escaped(user_id), b"template")
 
+    def copy(self, user_id: str, session_id: str) -> bytes:
+        """Return the key of a copy that a user makes."""
+        return self._join(b"user", escaped(user_id), b"copy", escaped(session_id))
+
+    def copies(self, user_id: str) -> Span:
+        """Return all copies that a user makes."""
+        return self._under(b"user", escaped(user_id), b"copy")
+
     def awaited(self, agent: str, session_id: str) -> bytes:
         """Return the key of a session among those that await an agent."""
         return self._join(b"agent", escaped(agent), escaped(session_id))
@@ -315,6 +332,8 @@ class Keys:
                     return SharedKey(unescaped(user_id), unescaped(session_id))
                 case [b"user", user_id, b"template", name]:
                     return TemplateKey(unescaped(user_id), unescaped(name))
+                case [b"user", user_id, b"copy", session_id]:
+                    return CopyKey(unescaped(user_id), unescaped(session_id))
                 case [b"agent", agent, session_id]:
                     return AwaitedKey(unescaped(agent), unescaped(session_id))
                 case [b"live", instance]:
@@ -346,6 +365,10 @@ class Keys:
     def shared_in(self, shared: Span, key: bytes) -> str:
         """Return the session that a key among those `shared_with` a user stands for."""
         return unescaped(key[len(shared.start) :])
+
+    def copy_in(self, copies: Span, key: bytes) -> str:
+        """Return the session that a key among a user's `copies` stands for."""
+        return unescaped(key[len(copies.start) :])
 
     def parse_live(self, key: bytes) -> LiveKey:
         """Return what the key of a registration stands for; ValueError if it is no such key."""

@@ -262,6 +262,7 @@ class MemoryRepository(Repository):
             tuple(Entry(str(key[3]), -int(key[2]), value) for key, value in own),
             tuple(str(key[2]) for key, _ in shared),
             len(self._kept.range(("template", user_id))),
+            await self.copies(user_id),
         )
 
     async def complete_erasure(
@@ -269,11 +270,13 @@ class MemoryRepository(Repository):
     ) -> bool:
         """Write a receipt, and remove pointers and templates."""
         standing = self._kept.get(("erasure", user_id))
-        kinds = ("shared", "template")
-        left = {key for kind in kinds for key, _ in self._kept.range((kind, user_id))}
+        left, stays = (
+            {key for kind in kinds for key, _ in self._kept.range((kind, user_id))}
+            for kinds in (("shared", "template"), ("entry", "copy"))
+        )
         if standing != expected:
             return standing == receipt
-        if any(self._kept.get(key) != self._kept.get(key, revision) for key in left):
+        if any(self._kept.written(key) > revision for key in left | stays):
             return False
         self._kept.write({**dict.fromkeys(left), ("erasure", user_id): receipt})
         return True
@@ -422,12 +425,18 @@ class MemoryRepository(Repository):
 
     # --- copies ----------------------------------------------------------------------------------
 
-    async def begin_copy(self, session_id: str, head: bytes) -> Committed | Existing:
+    async def copies(self, user_id: str) -> tuple[str, ...]:
+        """Return which copies the user makes now."""
+        return tuple(str(key[2]) for key, _ in self._kept.range(("copy", user_id)))
+
+    async def begin_copy(
+        self, session_id: str, head: bytes, *, maker_id: str
+    ) -> Committed | Existing:
         """Put a copy's head, or say what stands in its place."""
         standing = self._kept.get(("head", session_id))
         if standing is not None and standing != head:
             return Existing(standing, self._kept.get(("record", session_id, 1)) or b"")
-        self._kept.write({("head", session_id): head})
+        self._kept.write({("head", session_id): head, ("copy", maker_id, session_id): b""})
         return Committed()
 
     async def write_copy(self, piece: CopyPiece) -> Committed | Refused:
@@ -444,7 +453,8 @@ class MemoryRepository(Repository):
         """Make a copy visible."""
         session_id = end.session_id
         written: dict[Key, bytes | None] = {
-            _entry(end.user_id, end.position_ms, session_id): end.entry
+            _entry(end.user_id, end.position_ms, session_id): end.entry,
+            ("copy", end.maker_id, session_id): None,
         }
         if end.outputs:
             written["outputs", session_id] = end.outputs
@@ -456,13 +466,16 @@ class MemoryRepository(Repository):
             written["awaited", end.awaited_agent, session_id] = end.entry
         return self._write_copy(session_id, end.expected_head, end.head, written)
 
-    async def drop_copy(self, session_id: str, head: bytes) -> Committed | Refused:
+    async def drop_copy(
+        self, session_id: str, head: bytes, *, maker_id: str
+    ) -> Committed | Refused:
         """Remove a copy."""
         if self._kept.get(("head", session_id)) is None:
             return Committed()
         written: dict[Key, bytes | None] = {
             key: None for key, _ in self._kept.range(("record", session_id))
         }
+        written["copy", maker_id, session_id] = None
         return self._write_copy(session_id, head, None, written)
 
     def _write_copy(

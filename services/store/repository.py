@@ -208,12 +208,14 @@ class CopyPiece:
 class CopyEnd:
     """What makes a copy visible: its final head, and its places in lists.
 
-    `outputs` and `members` empty are no tables; `shared_with` are its members.
+    `maker_id` is who makes it; whose session it is then is `user_id`. `outputs` and `members` empty
+    are no tables; `shared_with` are its members.
     """
 
     session_id: str
     expected_head: bytes
     head: bytes
+    maker_id: str
     user_id: str
     entry: bytes
     position_ms: int
@@ -366,19 +368,20 @@ class EntryScan:
 class Remains:
     """What names a user at one revision.
 
-    The own sessions, the ids of those that a pointer calls shared, and how many templates there
-    are.
+    The own sessions, the ids of those that a pointer calls shared, how many templates there are,
+    and the ids of the copies that the user makes.
     """
 
     revision: int
     entries: tuple[Entry, ...]
     shared: tuple[str, ...]
     templates: int
+    copies: tuple[str, ...] = ()
 
     @property
     def anything(self) -> bool:
         """Whether anything is there."""
-        return bool(self.entries or self.shared or self.templates)
+        return bool(self.entries or self.shared or self.templates or self.copies)
 
 
 @dataclass(frozen=True, slots=True)
@@ -645,8 +648,9 @@ class Repository(ABC):
     ) -> bool:
         """Write the receipt, and remove all pointers and templates of the user, together.
 
-        False, and nothing is changed, where another erasure stands than the expected one, or a
-        pointer or template was written after the revision. Settled as `ask_erasure` is.
+        False, and nothing is changed, where another erasure stands than the expected one, or an
+        entry, pointer or template was written after the revision, or a copy was begun. Settled as
+        `ask_erasure` is.
 
         Raises:
             OutcomeUnknown: it could not be settled in time.
@@ -796,9 +800,16 @@ class Repository(ABC):
     # --- copies ----------------------------------------------------------------------------------
 
     @abstractmethod
-    async def begin_copy(self, session_id: str, head: bytes) -> Committed | Existing:
+    async def copies(self, user_id: str) -> tuple[str, ...]:
+        """Return the ids of the copies that a user makes, no older than the call's beginning."""
+
+    @abstractmethod
+    async def begin_copy(
+        self, session_id: str, head: bytes, *, maker_id: str
+    ) -> Committed | Existing:
         """Put the head of a copy where none stands; a tombstone and another copy's are heads too.
 
+        From then on it is among the copies that its maker makes, until it is finished or dropped.
         Settled here, as a creation is: a head of these very bytes is this one.
 
         Raises:
@@ -824,7 +835,9 @@ class Repository(ABC):
         """
 
     @abstractmethod
-    async def drop_copy(self, session_id: str, head: bytes) -> Committed | Refused:
+    async def drop_copy(
+        self, session_id: str, head: bytes, *, maker_id: str
+    ) -> Committed | Refused:
         """Remove a copy whose head is, to the bit, this one, and all of its records; settled here.
 
         Raises:

@@ -48,9 +48,7 @@ class Identity:
     @property
     def user_id(self) -> str:
         """The user as whom this caller owns sessions; "" for callers who own none."""
-        if self.role in _THEMSELVES:
-            return self.subject
-        return self.acting_for
+        return self.actor.user_id
 
     @property
     def actor(self) -> Actor:
@@ -64,6 +62,11 @@ class Actor(NamedTuple):
     subject: str
     role: Role
     acting_for: str = ""
+
+    @property
+    def user_id(self) -> str:
+        """The user as whom it owns sessions; "" for one that owns none."""
+        return self.subject if self.role in _THEMSELVES else self.acting_for
 
 
 class MemberRole(StrEnum):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from services.store import history
 from services.store.keys import (
     AwaitedKey,
+    CopyKey,
     DeletedKey,
     DraftKey,
     EntryKey,
@@ -40,6 +41,8 @@ def named(key: Key) -> history.Key:
             return "shared", user_id, session_id
         case TemplateKey(user_id, name):
             return "template", user_id, name
+        case CopyKey(user_id, session_id):
+            return "copy", user_id, session_id
         case AwaitedKey(agent, session_id):
             return "awaited", agent, session_id
         case ErasureKey(user_id):

@@ -38,10 +38,15 @@ def building_head(seq: int = 0, touched_ms: int = START_MS) -> bytes:
     return encode_building_head(log_id, building, seq=seq, size=seq)
 
 
+async def begin(repository: Repository, session_id: str) -> Committed | Existing:
+    """Begin a copy of alice's making."""
+    return await repository.begin_copy(session_id, building_head(), maker_id="alice")
+
+
 async def begun(repository: Repository, session_id: str) -> bytes:
     """Begin a copy, and return its head."""
     head = building_head()
-    assert await repository.begin_copy(session_id, head) == Committed()
+    assert await repository.begin_copy(session_id, head, maker_id="alice") == Committed()
     return head
 
 
@@ -59,6 +64,7 @@ def end_of(session_id: str, head: bytes) -> CopyEnd:
         session_id=session_id,
         expected_head=head,
         head=head_bytes(seq=2),
+        maker_id="alice",
         user_id="alice",
         entry=b"entry",
         position_ms=START_MS,
@@ -108,7 +114,7 @@ async def test_a_copy_that_is_finished_is_a_session_like_any_other(repository: R
 async def test_a_copy_without_tables_and_places_leaves_none(repository: Repository) -> None:
     """What is empty is not written."""
     head = await written(repository, "abc", b"one")
-    end = CopyEnd("abc", head, head_bytes(), "alice", b"entry", START_MS)
+    end = CopyEnd("abc", head, head_bytes(), "alice", "alice", b"entry", START_MS)
     assert await repository.finish_copy(end) == Committed()
     snapshot = await now(repository, "abc")
     assert (snapshot.outputs, snapshot.members) == (b"", b"")
@@ -119,7 +125,7 @@ async def test_each_write_again_is_the_same_write(repository: Repository) -> Non
     """Whoever does not know what became of one repeats it."""
     before = building_head()
     for _ in range(2):
-        assert await repository.begin_copy("abc", before) == Committed()
+        assert await repository.begin_copy("abc", before, maker_id="alice") == Committed()
     piece = CopyPiece("abc", before, building_head(1), 1, (b"one",))
     for _ in range(2):
         assert await repository.write_copy(piece) == Committed()
@@ -133,13 +139,13 @@ async def test_a_copy_does_not_begin_where_anything_stands(repository: Repositor
     """A session, a tombstone or another copy: it is told, and stays as it is."""
     made = creation("abc")
     await repository.create(made)
-    assert await repository.begin_copy("abc", building_head()) == Existing(made.head, made.record)
+    assert await begin(repository, "abc") == Existing(made.head, made.record)
     chat = await new_chat(repository, "gone")
     deletion = chat.deletion()
     await repository.delete(deletion)
-    assert await repository.begin_copy("gone", building_head()) == Existing(deletion.head, b"")
+    assert await begin(repository, "gone") == Existing(deletion.head, b"")
     other = await written(repository, "copy", b"one")
-    assert await repository.begin_copy("copy", building_head()) == Existing(other, b"one")
+    assert await begin(repository, "copy") == Existing(other, b"one")
     assert (await now(repository, "copy")).head == other
 
 
@@ -168,7 +174,7 @@ async def test_a_copy_that_is_dropped_leaves_nothing(repository: Repository) -> 
     head = await written(repository, "abc", b"one", b"two")
     neighbour = await written(repository, "abc-1", b"uno")
     for _ in range(2):
-        assert await repository.drop_copy("abc", head) == Committed()
+        assert await repository.drop_copy("abc", head, maker_id="alice") == Committed()
     assert await repository.snapshot("abc") is None
     revision = (await now(repository, "abc-1")).revision
     assert await repository.records("abc", 1, 9, revision=revision) == []
@@ -181,9 +187,33 @@ async def test_only_the_copy_that_was_seen_is_dropped(repository: Repository) ->
     head = await begun(repository, "abc")
     piece = CopyPiece("abc", head, building_head(1), 1, (b"one",))
     await repository.write_copy(piece)
-    assert await repository.drop_copy("abc", head) == Refused(piece.head, registered=True)
+    assert await repository.drop_copy("abc", head, maker_id="alice") == Refused(
+        piece.head, registered=True
+    )
     end = end_of("abc", piece.head)
     await repository.finish_copy(end)
-    assert await repository.drop_copy("abc", piece.head) == Refused(end.head, registered=True)
+    assert await repository.drop_copy("abc", piece.head, maker_id="alice") == Refused(
+        end.head, registered=True
+    )
     found = await repository.snapshot("abc")
     assert isinstance(found, Snapshot) and found.head == end.head
+
+
+async def test_its_maker_can_find_a_copy_until_it_is_finished_or_dropped(
+    repository: Repository,
+) -> None:
+    """It is in no other list, and what is begun by others is not theirs."""
+    assert await repository.copies("alice") == ()
+    head = await written(repository, "abc", b"one")
+    dropped = await begun(repository, "abc-1")
+    await repository.begin_copy("of-bob", building_head(), maker_id="bob")
+    assert sorted(await repository.copies("alice")) == ["abc", "abc-1"]
+    remains = await repository.remains("alice")
+    assert (sorted(remains.copies), remains.anything) == (["abc", "abc-1"], True)
+    assert await repository.count("alice") == 0
+    assert (await repository.scan(None, 9, None)).entries == ()
+    await repository.drop_copy("abc-1", dropped, maker_id="alice")
+    assert await repository.copies("alice") == ("abc",)
+    await repository.finish_copy(end_of("abc", head))
+    assert await repository.copies("alice") == ()
+    assert await repository.copies("bob") == ("of-bob",)

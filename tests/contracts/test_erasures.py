@@ -11,8 +11,14 @@ from tests.contracts.chats import START_MS, creation
 from tests.contracts.places import EtcdPlace, MemoryPlace, Place
 
 
-async def leave(place: Place, *, shared: str = "", template: str = "") -> None:
-    """Write a pointer or a template of alice's, as sharing and saving do."""
+async def leave(
+    place: Place, *, shared: str = "", template: str = "", session: str = "", copy: str = ""
+) -> None:
+    """Write a pointer or a template of alice's, as sharing and saving do, or begin something."""
+    if session:
+        await place.repository.create(creation(session))
+    if copy:
+        await place.repository.begin_copy(copy, b"head", maker_id="alice")
     if isinstance(place, MemoryPlace):
         written: dict[Key, bytes | None] = {}
         if shared:
@@ -78,10 +84,10 @@ async def test_a_receipt_is_written_with_the_removal(place: Place) -> None:
 
 
 async def test_a_receipt_is_not_written_over_what_came_meanwhile(place: Place) -> None:
-    """A pointer or a template that was written after the revision stays, and so does the asking."""
+    """What was written after the revision stays, and so does the asking."""
     repository = place.repository
     await repository.ask_erasure("alice", b"asked", expected=None)
-    for left in ({"shared": "s2"}, {"template": "t1"}):
+    for left in ({"shared": "s2"}, {"template": "t1"}, {"session": "s3"}, {"copy": "s4"}):
         revision = (await repository.remains("alice")).revision
         await leave(place, **left)
         assert not await repository.complete_erasure(

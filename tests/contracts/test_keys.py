@@ -14,6 +14,7 @@ from services.store.keys import (
     LAST_POSITION_MS,
     LAST_SEQ,
     AwaitedKey,
+    CopyKey,
     DeletedKey,
     DraftKey,
     EntryKey,
@@ -53,6 +54,7 @@ def test_every_key_is_parsed_as_it_was_built(
         (keys.draft(one, other, seq), DraftKey(one, other, seq)),
         (keys.entry(one, position_ms, other), EntryKey(one, position_ms, other)),
         (keys.template(one, other), TemplateKey(one, other)),
+        (keys.copy(one, other), CopyKey(one, other)),
         (keys.awaited(one, other), AwaitedKey(one, other)),
         (keys.live(instance), LiveKey(instance)),
         (keys.job(one), JobKey(one)),
@@ -103,6 +105,8 @@ def test_a_span_holds_its_own_keys_alone(
     assert within(KEYS.entry(one, position_ms, session_id), KEYS.entries(other)) is same
     assert within(KEYS.template(one, session_id), KEYS.templates(other)) is same
     assert not within(KEYS.template(one, session_id), KEYS.entries(one))
+    assert within(KEYS.copy(one, session_id), KEYS.copies(other)) is same
+    assert not within(KEYS.copy(one, session_id), KEYS.entries(one))
     assert within(KEYS.awaited(one, session_id), KEYS.awaiting(other)) is same
     assert within(KEYS.event(one, seq), KEYS.children(other)) is same
     assert within(KEYS.outputs(one), KEYS.children(other)) is same
@@ -207,6 +211,7 @@ def test_ordinary_ids_give_the_documented_keys() -> None:
     assert KEYS.entry("a:b", 0, "abc") == b"user:a%3Ab:sessions:9999999999999:abc"
     assert KEYS.template("alice", "plan") == b"user:alice:template:plan"
     assert KEYS.templates("alice") == (b"user:alice:template:", b"user:alice:template;")
+    assert KEYS.copy("alice", "abc") == b"user:alice:copy:abc"
     assert KEYS.awaited("planner", "abc") == b"agent:planner:abc"
     assert KEYS.live(b"\x00\xff") == b"live:00ff"
     assert KEYS.children("abc") == (b"session:abc:", b"session:abc;")

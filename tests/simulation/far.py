@@ -274,8 +274,15 @@ class FarRepository(Repository):
 
     # --- copies ----------------------------------------------------------------------------------
 
-    async def begin_copy(self, session_id: str, head: bytes) -> Committed | Existing:
-        return await self._settled(lambda: self._kept.begin_copy(session_id, head))
+    async def copies(self, user_id: str) -> tuple[str, ...]:
+        return await self._read(lambda: self._kept.copies(user_id))
+
+    async def begin_copy(
+        self, session_id: str, head: bytes, *, maker_id: str
+    ) -> Committed | Existing:
+        return await self._settled(
+            lambda: self._kept.begin_copy(session_id, head, maker_id=maker_id)
+        )
 
     async def write_copy(self, piece: CopyPiece) -> Committed | Refused:
         return await self._settled(lambda: self._kept.write_copy(piece))
@@ -286,8 +293,12 @@ class FarRepository(Repository):
         except Unavailable:
             raise OutcomeUnknown from None
 
-    async def drop_copy(self, session_id: str, head: bytes) -> Committed | Refused:
-        return await self._settled(lambda: self._kept.drop_copy(session_id, head))
+    async def drop_copy(
+        self, session_id: str, head: bytes, *, maker_id: str
+    ) -> Committed | Refused:
+        return await self._settled(
+            lambda: self._kept.drop_copy(session_id, head, maker_id=maker_id)
+        )
 
     async def _settled(self, call: Callable[[], Coroutine[Any, Any, T]]) -> T:
         for _ in range(2):

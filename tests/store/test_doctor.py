@@ -34,6 +34,7 @@ from sessiond.session.changes import (
     EndTurn,
     ShareSession,
     SubmitOutput,
+    TransferSession,
     UpdateSession,
 )
 from sessiond.store.codec import Building, encode_building_head
@@ -202,10 +203,32 @@ async def _abandon_copy(ward: Ward, *, rested_ms: int = ABANDONED_MS + 60_000) -
     building = Building(Identity("alice").actor, "op", b"", now_ms - rested_ms)
     repository = ward.author.repository
     first = encode_building_head(9, building)
-    assert await repository.begin_copy("copy", first) == Committed()
+    assert await repository.begin_copy("copy", first, maker_id="alice") == Committed()
     head = encode_building_head(9, building, seq=2, size=6)
     piece = CopyPiece("copy", first, head, 1, (b"one", b"two"))
     assert await repository.write_copy(piece) == Committed()
+
+
+async def _lose_copy(ward: Ward) -> None:
+    await ward.author.repository.begin_copy("begun", _new_copy(), maker_id="alice")
+    await ward.etcd.delete(ward.keys.copy("alice", "begun"))
+
+
+async def _call_a_session_a_copy(ward: Ward) -> None:
+    await ward.etcd.put(ward.keys.copy("alice", "chat"), b"")
+
+
+async def _call_the_living_deleted(ward: Ward) -> None:
+    await ward.etcd.put(ward.keys.deleted("chat"), b"")
+
+
+async def _call_nothing_deleted(ward: Ward) -> None:
+    await ward.etcd.put(ward.keys.deleted("never"), b"")
+
+
+def _new_copy() -> bytes:
+    now_ms = time.time_ns() // 1_000_000
+    return encode_building_head(9, Building(Identity("alice").actor, "op", b"", now_ms))
 
 
 async def _leave_record(ward: Ward) -> None:
@@ -231,6 +254,9 @@ async def _leave_record(ward: Ward) -> None:
         (_share_nothing, Kind.SHARED_STRAY),
         (_lose_share, Kind.SHARED_MISSING),
         (_abandon_copy, Kind.COPY_ABANDONED),
+        (_call_a_session_a_copy, Kind.COPY_STRAY),
+        (_call_the_living_deleted, Kind.DELETED_STRAY),
+        (_call_nothing_deleted, Kind.DELETED_STRAY),
     ],
 )
 async def test_what_follows_from_the_rest_is_named_and_repaired(
@@ -327,6 +353,22 @@ async def _write_beside_us(ward: Ward) -> None:
     await ward.etcd.put(ward.keys.head("chat") + b":else", b"")
 
 
+async def _spoil_erasure(ward: Ward) -> None:
+    await ward.etcd.put(ward.keys.erasure("alice"), b"\xff")
+
+
+async def _spoil_job(ward: Ward) -> None:
+    await ward.etcd.put(ward.keys.job("retention"), b"\xff")
+
+
+async def _spoil_template(ward: Ward) -> None:
+    await ward.etcd.put(ward.keys.template("alice", "plan"), b"\xff")
+
+
+async def _ask_for_an_erasure_elsehow(ward: Ward) -> None:
+    await ward.etcd.put(ward.keys.erasure("alice") + b":else", b"")
+
+
 @pytest.mark.parametrize(
     ("harm", "kind"),
     [
@@ -345,6 +387,10 @@ async def _write_beside_us(ward: Ward) -> None:
         (_head_of_a_later_format, Kind.HEAD_UNREADABLE),
         (_await_against_the_rule, Kind.HEAD_DISAGREES),
         (_write_beside_us, Kind.KEY_UNKNOWN),
+        (_spoil_erasure, Kind.VALUE_UNREADABLE),
+        (_spoil_job, Kind.VALUE_UNREADABLE),
+        (_spoil_template, Kind.VALUE_UNREADABLE),
+        (_ask_for_an_erasure_elsehow, Kind.KEY_UNKNOWN),
     ],
 )
 async def test_what_only_a_guess_could_repair_is_named_and_left(
@@ -370,6 +416,15 @@ async def test_a_copy_that_is_being_written_is_left_alone(ward: Ward) -> None:
     assert await ward.kinds() == [Kind.ENTRY_STRAY]
 
 
+async def test_a_copy_is_put_back_among_those_of_its_maker(ward: Ward) -> None:
+    """An erasure finds it there, and nowhere else."""
+    await _lose_copy(ward)
+    assert await ward.kinds() == [Kind.COPY_MISSING]
+    assert (await ward.look(fix=True))[0] is Ending.WELL
+    assert await ward.author.repository.copies("alice") == ("begun",)
+    assert await ward.kinds() == []
+
+
 async def test_forks_and_imports_are_sessions_like_any_other(ward: Ward) -> None:
     """With members, a rewind and a lineage there is nothing to say of them."""
     repository, clock = ward.author.repository, Clock()
@@ -377,9 +432,16 @@ async def test_forks_and_imports_are_sessions_like_any_other(ward: Ward) -> None
     await copier.fork("flow", new_id="fork")
     events = await history_of(repository, "chat.2")
     await ward.author.delete("chat.2")
-    await ward.etcd.delete(ward.keys.head("chat.2"))  # the day is over
+    await ward.etcd.delete(ward.keys.head("chat.2"))
+    await ward.etcd.delete(ward.keys.deleted("chat.2"))  # the day is over
     imported = await copier.store("chat.2", events, identity=Identity("al:ice"))
     assert imported.imported
+    assert (await ward.look())[0] is Ending.WELL, await ward.look()
+
+
+async def test_a_session_that_was_given_away_is_well(ward: Ward) -> None:
+    """Its entry, its pointers and its place under an agent name the new owner."""
+    await ward.author.change("chat.2", TransferSession("bob"))
     assert (await ward.look())[0] is Ending.WELL, await ward.look()
 
 

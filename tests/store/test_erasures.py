@@ -6,9 +6,11 @@ import pytest
 
 from services.store.erasures import Erasures, check_oneself
 from services.store.memory import MemoryRepository
+from services.store.repository import CopyPiece
 from sessiond.errors import ErasureNotFound, PermissionDenied, Unavailable
 from sessiond.session.access import Actor, Identity, MemberRole, Role
 from sessiond.session.changes import SetHold, ShareSession, UnshareSession
+from sessiond.store.codec import Building, encode_building_head
 from sessiond.v1 import store_pb2 as pb
 from sessiond.wire import timestamp_from_wire
 from tests.store.author import ADMIN, Author
@@ -135,6 +137,23 @@ async def test_pointers_and_templates_go_with_the_receipt(
     assert (receipt.shares, receipt.templates) == (2, 1)
     assert not (await repository.remains("alice")).anything
     assert (await repository.remains("bob")).templates == 1
+
+
+async def test_a_copy_that_was_given_up_goes_as_well(
+    erasures: Erasures, repository: MemoryRepository, clock: Clock
+) -> None:
+    """Nobody sees it, and it holds what the user wrote; others' copies are not touched."""
+    for user_id in ("alice", "bob"):
+        head = encode_building_head(1, Building(Actor(user_id, Role.USER), "", b"", clock.ms))
+        await repository.begin_copy(f"of-{user_id}", head, maker_id=user_id)
+        written = encode_building_head(2, Building(Actor(user_id, Role.USER), "", b"", clock.ms))
+        await repository.write_copy(CopyPiece(f"of-{user_id}", head, written, 1, (b"said",)))
+    assert not (await erasures.ask(BY, "alice")).HasField("completed_at")
+    assert (await complete(erasures)).HasField("completed_at")
+    assert await repository.snapshot("of-alice") is None
+    assert repository._kept.range(("record", "of-alice")) == []
+    assert await repository.snapshot("of-bob") is not None
+    assert not (await repository.remains("alice")).anything
 
 
 async def test_it_is_not_done_while_a_session_may_be_entered(

@@ -240,6 +240,21 @@ async def test_an_import_that_is_cut_off_is_nowhere_and_is_gone_on_with(
     assert elsewhere.written == list(range(1, len(exported) + 1))
 
 
+async def test_imports_that_are_never_finished_are_as_many_as_sessions_may_be(
+    exported: list[HistoryEvent], elsewhere: Fragile, clock: Clock
+) -> None:
+    """Nobody fills etcd with what is in no list; who goes on with one of them is not hindered."""
+    copier = Copier(elsewhere, clock, limits=replace(DEFAULT_LIMITS, sessions_per_user=1))
+    elsewhere.left = 1
+    with pytest.raises(Unavailable):
+        await copier.store("s-1", exported)
+    elsewhere.left = 1_000_000
+    with pytest.raises(TooManySessions):
+        await copier.store("s-2", exported)
+    assert await elsewhere.snapshot("s-2") is None
+    assert (await copier.store("s-1", exported)).imported
+
+
 async def test_what_was_left_is_compared(
     exported: list[HistoryEvent], copier: Copier, elsewhere: Fragile
 ) -> None:

@@ -15,7 +15,8 @@ class Chart:
 
     `head` is None where none stands; `children` are all other keys of the session. `entry` and
     `awaited` are the values under the two keys that the head speaks of; None where none stands.
-    `shared` are the users of the members table in whose lists of shared sessions it stands.
+    `shared` are the users of the members table in whose lists of shared sessions it stands. Of a
+    copy that is being written, `listed` says whether it stands among those of its maker.
     """
 
     session_id: str
@@ -24,6 +25,7 @@ class Chart:
     entry: bytes | None = None
     awaited: bytes | None = None
     shared: frozenset[str] = frozenset()
+    listed: bool = False
 
 
 class Children:

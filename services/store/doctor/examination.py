@@ -1,4 +1,4 @@
-"""Examining one session, and one key of a list, at one revision.
+"""Examining one session, one key of a list, or one value that stands alone, at one revision.
 
 What is stored in one transaction is judged at one revision, so a system that is at work looks as
 well as one that rests.
@@ -9,10 +9,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from google.protobuf.message import DecodeError
+
 from services.store.doctor.chart import Chart, Children
 from services.store.doctor.findings import Finding, Kind, Repair
 from services.store.doctor.log import compare_head, read_log
-from services.store.keys import AwaitedKey, EntryKey, Keys, SharedKey, Span
+from services.store.keys import (
+    AwaitedKey,
+    CopyKey,
+    DeletedKey,
+    EntryKey,
+    ErasureKey,
+    JobKey,
+    Keys,
+    SharedKey,
+    Span,
+    TemplateKey,
+)
 from sessiond.session.state import Session
 from sessiond.store.codec import (
     Building,
@@ -24,6 +37,14 @@ from sessiond.store.codec import (
     encode_entry,
     load,
 )
+from sessiond.store.templates import decode_template
+from sessiond.store.v1 import records_pb2
+
+Place = EntryKey | SharedKey | AwaitedKey | CopyKey | DeletedKey
+"""A key that says something of a session, and stands elsewhere."""
+
+Value = TemplateKey | JobKey | ErasureKey
+"""A key that no session depends on."""
 
 ABANDONED_MS: Final = 60 * 60 * 1000
 """How long a copy may rest before it counts as abandoned."""
@@ -33,7 +54,7 @@ def examine(chart: Chart, keys: Keys, *, now_ms: int) -> Iterator[Finding]:
     """Yield what is wrong with a session: its head, log, tables, drafts and places in lists.
 
     A copy that is still being written is no session yet: all that can be wrong with it is that
-    nobody goes on with it.
+    nobody goes on with it, or that its maker's list lacks it.
     """
     session_id = chart.session_id
     children = Children(chart, keys)
@@ -58,6 +79,8 @@ def examine(chart: Chart, keys: Keys, *, now_ms: int) -> Iterator[Finding]:
     if head.meta.building is not None:
         if now_ms - head.meta.building.touched_ms > ABANDONED_MS:
             yield _abandoned(chart, head.seq, head.meta.building, keys)
+        elif not chart.listed:
+            yield _unlisted(chart, head.meta.building, keys)
         return
     yield from _orphans(chart, head, children, keys)
     records, found = read_log(session_id, head, children.records)
@@ -81,7 +104,7 @@ def examine(chart: Chart, keys: Keys, *, now_ms: int) -> Iterator[Finding]:
 
 
 def examine_listed(
-    key: EntryKey | SharedKey | AwaitedKey,
+    key: Place,
     head: bytes | None,
     keys: Keys,
     *,
@@ -102,8 +125,17 @@ def examine_listed(
             stored = decode_head(head)
         except ValueError:
             return None  # the session's own examination says so
-        if stored.tombstone is not None:
+        if isinstance(key, DeletedKey):
+            if stored.tombstone is not None:
+                return None
+            stray = "the session was not deleted"
+        elif stored.tombstone is not None:
             stray = "the session was deleted"
+        elif isinstance(key, CopyKey):
+            building = stored.meta.building
+            if building is not None and building.actor.user_id == key.user_id:
+                return None
+            stray = "it is no copy that this user makes"
         elif stored.meta.building is not None:
             stray = "the session is a copy that is still being written"
         elif isinstance(key, EntryKey):
@@ -124,12 +156,36 @@ def examine_listed(
     elif isinstance(key, SharedKey):
         at = keys.shared(*key)
         kind, where = Kind.SHARED_STRAY, f"shared with {key.user_id}"
+    elif isinstance(key, CopyKey):
+        at = keys.copy(*key)
+        kind, where = Kind.COPY_STRAY, f"among the copies that {key.user_id} makes"
+    elif isinstance(key, DeletedKey):
+        at = keys.deleted(*key)
+        kind, where = Kind.DELETED_STRAY, "among what was deleted"
     else:
         at = keys.awaited(*key)
         kind, where = Kind.AWAITED_STRAY, f"under the agent {key.agent}"
     lost = head is None and remains
     repair = None if lost else Repair(session_id, head, deletes=(Span(at, at + b"\0"),))
     return Finding(kind, session_id, f"{where}, but {stray}", repair)
+
+
+def examine_value(key: Value, value: bytes) -> Finding | None:
+    """Return what is wrong with what stands for itself: that it cannot be read."""
+    try:
+        match key:
+            case TemplateKey(user_id, name):
+                subject = f"template {name} of {user_id}"
+                decode_template(value)
+            case JobKey(job):
+                subject = f"job {job}"
+                records_pb2.JobHolder.FromString(value)
+            case ErasureKey(user_id):
+                subject = f"erasure of {user_id}"
+                records_pb2.Erasure.FromString(value)
+    except (ValueError, DecodeError) as error:
+        return Finding(Kind.VALUE_UNREADABLE, subject, str(error))
+    return None
 
 
 def _orphans(chart: Chart, head: StoredHead, children: Children, keys: Keys) -> Iterator[Finding]:
@@ -143,11 +199,19 @@ def _orphans(chart: Chart, head: StoredHead, children: Children, keys: Keys) -> 
 
 
 def _abandoned(chart: Chart, seq: int, building: Building, keys: Keys) -> Finding:
-    session_id, at = chart.session_id, keys.head(chart.session_id)
-    deletes = (keys.children(session_id), Span(at, at + b"\0"))
+    session_id = chart.session_id
+    places = keys.head(session_id), keys.copy(building.actor.user_id, session_id)
+    deletes = (keys.children(session_id), *(Span(at, at + b"\0") for at in places))
     detail = f"a copy by {building.actor.subject} rests at {seq} records"
     repair = Repair(session_id, chart.head, deletes=deletes)
     return Finding(Kind.COPY_ABANDONED, session_id, detail, repair)
+
+
+def _unlisted(chart: Chart, building: Building, keys: Keys) -> Finding:
+    user_id = building.actor.user_id
+    repair = Repair(chart.session_id, chart.head, puts={keys.copy(user_id, chart.session_id): b""})
+    detail = f"not among the copies that {user_id} makes"
+    return Finding(Kind.COPY_MISSING, chart.session_id, detail, repair)
 
 
 def _shares(chart: Chart, session: Session, keys: Keys) -> Iterator[Finding]:

@@ -33,7 +33,11 @@ class Kind(StrEnum):
     SHARED_STRAY = "shared-stray"
     DRAFT_ORPHANED = "draft-orphaned"
     COPY_ABANDONED = "copy-abandoned"
+    COPY_MISSING = "copy-missing"
+    COPY_STRAY = "copy-stray"
     LEFTOVER = "leftover"
+    DELETED_STRAY = "deleted-stray"
+    VALUE_UNREADABLE = "value-unreadable"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,13 @@ against its space quota.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 from services.store.etcd.client import EtcdClient
 from services.store.etcd.commit import UNSTORABLE, owned
 from services.store.etcd.errors import EtcdError
 from services.store.etcd.etcd_pb2 import ResponseOp, TxnResponse
+from services.store.etcd.reads import ConsensusReads, read_all
 from services.store.etcd.settling import settle
 from services.store.etcd.transactions import (
     Operation,
@@ -23,25 +25,52 @@ from services.store.etcd.transactions import (
     delete,
     get_key,
     put,
+    read,
     transaction,
 )
 from services.store.keys import Keys
-from services.store.repository import Committed, CopyEnd, CopyPiece, Existing, Refused
+from services.store.repository import (
+    Committed,
+    CopyEnd,
+    CopyPiece,
+    Existing,
+    Refused,
+    RevisionCompacted,
+)
 from sessiond.errors import OutcomeUnknown, SessionFull, Unavailable
+
+# Who is compacted away from so often in one read is not merely unlucky.
+_TRIES: Final = 3
 
 
 class Copies:
     """Writes copies."""
 
-    def __init__(self, etcd: EtcdClient, keys: Keys, *, settle_seconds: float) -> None:
+    def __init__(
+        self, etcd: EtcdClient, reads: ConsensusReads, keys: Keys, *, settle_seconds: float
+    ) -> None:
         self._etcd = etcd
+        self._reads = reads
         self._keys = keys
         self._settle_seconds = settle_seconds
 
-    async def begin(self, session_id: str, head: bytes) -> Committed | Existing:
+    async def all(self, user_id: str) -> tuple[str, ...]:
+        """Read which copies a user makes, at a revision that consensus gives."""
+        span = self._keys.copies(user_id)
+        for _ in range(_TRIES):
+            revision, _answers = await self._reads.read(read(*span, limit=1, keys_only=True))
+            try:
+                found = await read_all(self._etcd, span, revision=revision)
+            except RevisionCompacted:
+                continue
+            return tuple(self._keys.copy_in(span, kv.key) for kv in found)
+        raise Unavailable
+
+    async def begin(self, session_id: str, head: bytes, *, maker_id: str) -> Committed | Existing:
         """Put a copy's head where none stands."""
         at, first = self._keys.head(session_id), self._keys.event(session_id, 1)
-        request = transaction([absent(at)], [put(at, head)], [get_key(at), get_key(first)])
+        writes = [put(at, head), put(self._keys.copy(maker_id, session_id), b"")]
+        request = transaction([absent(at)], writes, [get_key(at), get_key(first)])
         done = await self._settle(request)
         if done.succeeded:
             return Committed()
@@ -60,7 +89,10 @@ class Copies:
     async def finish(self, end: CopyEnd) -> Committed | Refused:
         """Put the final head, the tables, and the places in lists."""
         keys, session_id = self._keys, end.session_id
-        writes = [put(keys.entry(end.user_id, end.position_ms, session_id), end.entry)]
+        writes = [
+            put(keys.entry(end.user_id, end.position_ms, session_id), end.entry),
+            delete(keys.copy(end.maker_id, session_id)),
+        ]
         if end.outputs:
             writes.append(put(keys.outputs(session_id), end.outputs))
         if end.members:
@@ -73,10 +105,10 @@ class Copies:
         except Unavailable as error:
             raise OutcomeUnknown from error
 
-    async def drop(self, session_id: str, head: bytes) -> Committed | Refused:
+    async def drop(self, session_id: str, head: bytes, *, maker_id: str) -> Committed | Refused:
         """Remove a copy's head and records."""
-        at = self._keys.head(session_id)
-        writes = [delete(*self._keys.children(session_id)), delete(at)]
+        at, copy = self._keys.head(session_id), self._keys.copy(maker_id, session_id)
+        writes = [delete(*self._keys.children(session_id)), delete(at), delete(copy)]
         done = await self._settle(owned(at, head, writes))
         if done.succeeded:
             return Committed()

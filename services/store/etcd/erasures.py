@@ -67,6 +67,7 @@ class Erasures:
         """Read what names a user, at a revision that consensus gives."""
         keys = self._keys
         entries, shares = keys.entries(user_id), keys.shared_with(user_id)
+        copies = keys.copies(user_id)
         for _ in range(_TRIES):
             revision, (templates,) = await self._reads.read(
                 read(*keys.templates(user_id), count_only=True)
@@ -74,6 +75,7 @@ class Erasures:
             try:
                 own = await read_all(self._etcd, entries, revision=revision)
                 shared = await read_all(self._etcd, shares, revision=revision)
+                begun = await read_all(self._etcd, copies, revision=revision)
             except RevisionCompacted:
                 continue
             return Remains(
@@ -81,6 +83,7 @@ class Erasures:
                 tuple(self._entry(user_id, kv.key, kv.value) for kv in own),
                 tuple(keys.shared_in(shares, kv.key) for kv in shared),
                 templates.count,
+                tuple(keys.copy_in(copies, kv.key) for kv in begun),
             )
         raise Unavailable
 
@@ -88,10 +91,11 @@ class Erasures:
         self, user_id: str, receipt: bytes, *, expected: bytes, revision: int
     ) -> bool:
         """Write the receipt, and remove pointers and templates, where nothing changed meanwhile."""
-        key = self._keys.erasure(user_id)
-        left = (self._keys.shared_with(user_id), self._keys.templates(user_id))
+        keys, key = self._keys, self._keys.erasure(user_id)
+        left = (keys.shared_with(user_id), keys.templates(user_id))
+        stays = (keys.entries(user_id), keys.copies(user_id))
         compares = [value_is(key, expected)]
-        compares += [unwritten_since(*span, revision) for span in left]
+        compares += [unwritten_since(*span, revision) for span in left + stays]
         writes = [put(key, receipt), *(delete(*span) for span in left)]
         found = await self._settled(compares, writes, key)
         return found is None or found == receipt

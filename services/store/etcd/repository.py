@@ -86,7 +86,7 @@ class EtcdRepository(Repository):
         self._acquisition = Acquisition(etcd, reads, keys, settle_seconds=settle_seconds)
         self._commits = Commits(etcd, keys, self._registrations)
         self._deletions = Deletions(etcd, keys, clock=clock)
-        self._copies = Copies(etcd, keys, settle_seconds=settle_seconds)
+        self._copies = Copies(etcd, reads, keys, settle_seconds=settle_seconds)
 
     async def __aenter__(self) -> Self:
         """Return the repository."""
@@ -276,9 +276,15 @@ class EtcdRepository(Repository):
         """Replace a session by its tombstone."""
         return await self._deletions.delete(deletion)
 
-    async def begin_copy(self, session_id: str, head: bytes) -> Committed | Existing:
+    async def copies(self, user_id: str) -> tuple[str, ...]:
+        """Return which copies the user makes now."""
+        return await self._copies.all(user_id)
+
+    async def begin_copy(
+        self, session_id: str, head: bytes, *, maker_id: str
+    ) -> Committed | Existing:
         """Put a copy's head, or say what stands in its place."""
-        return await self._copies.begin(session_id, head)
+        return await self._copies.begin(session_id, head, maker_id=maker_id)
 
     async def write_copy(self, piece: CopyPiece) -> Committed | Refused:
         """Store a piece of a copy."""
@@ -288,6 +294,8 @@ class EtcdRepository(Repository):
         """Make a copy visible."""
         return await self._copies.finish(end)
 
-    async def drop_copy(self, session_id: str, head: bytes) -> Committed | Refused:
+    async def drop_copy(
+        self, session_id: str, head: bytes, *, maker_id: str
+    ) -> Committed | Refused:
         """Remove a copy."""
-        return await self._copies.drop(session_id, head)
+        return await self._copies.drop(session_id, head, maker_id=maker_id)

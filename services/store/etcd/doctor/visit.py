@@ -17,12 +17,31 @@ from functools import partial
 from typing import Final, TypeVar
 
 from services.store.doctor.chart import Chart
-from services.store.doctor.examination import examine, examine_listed
+from services.store.doctor.examination import (
+    Place,
+    Value,
+    examine,
+    examine_listed,
+    examine_value,
+)
 from services.store.doctor.findings import Finding, Kind
 from services.store.etcd.client import EtcdClient
 from services.store.etcd.reads import answered, read_all
 from services.store.etcd.transactions import read
-from services.store.keys import AwaitedKey, EntryKey, HeadKey, Key, Keys, SharedKey, Span
+from services.store.keys import (
+    AwaitedKey,
+    CopyKey,
+    DeletedKey,
+    EntryKey,
+    ErasureKey,
+    HeadKey,
+    JobKey,
+    Key,
+    Keys,
+    SharedKey,
+    Span,
+    TemplateKey,
+)
 from services.store.repository import RevisionCompacted
 from sessiond.store.codec import decode_head, decode_members
 
@@ -64,7 +83,7 @@ class Visit:
         self.seen = Seen()
 
     async def findings(self) -> AsyncIterator[Finding]:
-        """Yield what is wrong: with each session in the order of keys, then with the lists.
+        """Yield what is wrong: with each session in the order of keys, then with all beside them.
 
         Raises:
             Unavailable: etcd does not answer.
@@ -79,16 +98,18 @@ class Visit:
             for finding in examine(chart, self._keys, now_ms=self._now_ms()):
                 yield finding
         async for at in self._lists():
-            key = self._parsed(at)
+            key, ill = self._parsed(at), None
             if key is None:
-                yield _strange(at)
-            if not isinstance(key, EntryKey | SharedKey | AwaitedKey):
-                continue
-            self.seen.entries += isinstance(key, EntryKey)
-            self.seen.shared += isinstance(key, SharedKey)
-            self.seen.awaited += isinstance(key, AwaitedKey)
-            if (stray := await self._steadily(partial(self._examined, key, at))) is not None:
-                yield stray
+                ill = _strange(at)
+            elif isinstance(key, TemplateKey | JobKey | ErasureKey):
+                ill = await self._steadily(partial(self._unreadable, key, at))
+            elif isinstance(key, EntryKey | SharedKey | AwaitedKey | CopyKey | DeletedKey):
+                self.seen.entries += isinstance(key, EntryKey)
+                self.seen.shared += isinstance(key, SharedKey)
+                self.seen.awaited += isinstance(key, AwaitedKey)
+                ill = await self._steadily(partial(self._examined, key, at))
+            if ill is not None:
+                yield ill
 
     async def session_ids(self) -> AsyncIterator[str]:
         """Yield the id of each session of which any key stands.
@@ -126,8 +147,8 @@ class Visit:
                 span = Span(max(span.start, self._keys.children(open_heads[-1]).end), span.end)
 
     async def _lists(self) -> AsyncIterator[bytes]:
-        """Yield the key of each place in a list."""
-        for root in (b"user", b"agent"):
+        """Yield the key of each place in a list, and of all else that stands beside sessions."""
+        for root in (b"user", b"agent", b"deleted", b"erasure", b"job"):
             span: Span | None = self._root(root)
             while span is not None:
                 page, span = await self._steadily(partial(self._page, span))
@@ -142,7 +163,11 @@ class Visit:
         page = [kv.key for kv in answer.kvs]
         return page, span.after(page[-1]) if answer.more else None
 
-    async def _examined(self, key: EntryKey | SharedKey | AwaitedKey, at: bytes) -> Finding | None:
+    async def _unreadable(self, key: Value, at: bytes) -> Finding | None:
+        value = await self._value(at)
+        return None if value is None else examine_value(key, value)
+
+    async def _examined(self, key: Place, at: bytes) -> Finding | None:
         head = await self._value(self._keys.head(key.session_id))
         members = b""
         if isinstance(key, SharedKey):
@@ -164,8 +189,12 @@ class Visit:
         except ValueError:
             stored = None
         shared: frozenset[str] = frozenset()
+        listed = False
         is_session = stored is not None and stored.tombstone is None
-        if stored is not None and is_session and stored.meta.building is None:
+        if stored is not None and stored.meta.building is not None:
+            maker_id = stored.meta.building.actor.user_id
+            listed = await self._value(keys.copy(maker_id, session_id)) is not None
+        elif stored is not None and is_session:
             at = keys.entry(stored.user_id, stored.meta.index_ms, session_id)
             entry = await self._value(at)
             if stored.meta.awaited_agent:
@@ -174,7 +203,7 @@ class Visit:
                 shared = await self._shared(session_id)
             self.seen.records += stored.seq
         values = {kv.key: kv.value for kv in children}
-        return Chart(session_id, head, values, entry, awaited, shared)
+        return Chart(session_id, head, values, entry, awaited, shared, listed)
 
     async def _shared(self, session_id: str) -> frozenset[str]:
         """Return the members in whose lists of shared sessions the session stands."""
