@@ -44,7 +44,8 @@ async def past_of(store: StoreClient, room: Room, asked: Asked) -> Session | Non
     if not 1 <= change.to_seq < session.seq:
         return None
     try:
-        return await _read(store, session.id, change.to_seq)
+        async with room.past:  # many who ask at once need no more memory than one
+            return await _read(store, session.id, change.to_seq)
     except DeadlineExceeded:
         raise Unavailable from None
 

@@ -17,6 +17,7 @@ session may have another owner already, whatever the clock says.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -107,6 +108,8 @@ class Room:
         self.audience = Audience(session.id, later)
         self._later = later
         self._running = self._run(session.turn, drafts)
+        self.past = asyncio.Lock()
+        """Held by who reads the session's past: it may be large, and anybody may ask for it."""
 
     # --- what the room holds -----------------------------------------------------------------
 

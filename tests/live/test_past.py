@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -219,3 +220,22 @@ async def test_who_may_not_read_any_more_is_sent_away(log: Log) -> None:
     reader = Reader(log.room, Identity("e", Role.AGENT, agents=frozenset({"editor"})))
     await log.make(RewindSession(2), "r")
     assert reader.attachment.ended
+
+
+async def test_a_past_is_read_by_one_at_a_time(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may be as large as a session is; who asks meanwhile waits, and holds nothing."""
+    at_work = most = 0
+    records = log.records
+
+    async def slowly(*span: Any, **more: Any) -> list[bytes]:
+        nonlocal at_work, most
+        at_work += 1
+        most = max(most, at_work)
+        await asyncio.sleep(0)
+        at_work -= 1
+        return await records(*span, **more)
+
+    monkeypatch.setattr(log, "records", slowly)
+    asking = (log.past(asked(RewindSession(3), f"r{number}")) for number in range(9))
+    assert [past.seq for past in await asyncio.gather(*asking) if past] == [3] * 9
+    assert most == 1
