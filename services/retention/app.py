@@ -12,10 +12,12 @@ from typing import Any, Final
 
 import orjson
 import structlog
+from prometheus_client import CollectorRegistry
 
 from services.retention.duties import Duties
 from services.retention.exports import Exports
 from services.retention.installation import Installation, installation
+from services.retention.metrics import RetentionMetrics
 from services.retention.pace import Pace
 from services.retention.policies import Policy, load_policies
 from services.retention.runs import Runs
@@ -46,10 +48,12 @@ async def retention(running: Running, settings: RetentionSettings) -> AsyncItera
     clock = asyncio.get_running_loop().time
     async with installation(settings) as calls, asyncio.TaskGroup() as tasks:
         pace = Pace(settings.retention_sessions_per_second, clock=clock)
+        metrics = RetentionMetrics(running.registry)
         duties = Duties(
             calls,
-            _runs(calls, policies, settings, pace),
+            _runs(calls, policies, settings, pace, metrics),
             pace,
+            metrics,
             every_seconds=settings.retention_every_seconds,
             dry_run=settings.retention_dry_run,
             tell=_log_line,
@@ -87,16 +91,21 @@ async def _list(settings: RetentionSettings, policies: tuple[Policy, ...]) -> No
     clock = asyncio.get_running_loop().time
     async with installation(settings) as calls:
         pace = Pace(settings.retention_sessions_per_second, clock=clock)
-        await _runs(calls, policies, settings, pace).list(_print_line)
+        metrics = RetentionMetrics(CollectorRegistry())  # nobody asks for them
+        await _runs(calls, policies, settings, pace, metrics).list(_print_line)
 
 
 def _runs(
-    calls: Installation, policies: tuple[Policy, ...], settings: RetentionSettings, pace: Pace
+    calls: Installation,
+    policies: tuple[Policy, ...],
+    settings: RetentionSettings,
+    pace: Pace,
+    metrics: RetentionMetrics,
 ) -> Runs:
     folder = settings.retention_export_dir
     exports = None if folder is None else Exports(folder)
     clock = asyncio.get_running_loop().time
-    return Runs(calls, policies, exports, pace, now_ms=now_ms, clock=clock)
+    return Runs(calls, policies, exports, pace, metrics, now_ms=now_ms, clock=clock)
 
 
 def _log_line(fields: Mapping[str, Any]) -> None:

@@ -10,6 +10,7 @@ import structlog
 
 from services.retention.erasing import erase
 from services.retention.installation import Installation
+from services.retention.metrics import RetentionMetrics
 from services.retention.pace import Pace
 from services.retention.runs import Runs, Tell
 from sessiond.errors import SessiondError
@@ -31,6 +32,7 @@ class Duties:
         installation: Installation,
         runs: Runs,
         pace: Pace,
+        metrics: RetentionMetrics,
         *,
         every_seconds: float,
         dry_run: bool,
@@ -41,6 +43,7 @@ class Duties:
         self._installation = installation
         self._runs = runs
         self._pace = pace
+        self._metrics = metrics
         self._every_seconds = every_seconds
         self._dry_run = dry_run
         self._tell = tell
@@ -71,7 +74,9 @@ class Duties:
                 receipt = await erase(self._installation, erasure, self._pace)
             except SessiondError as failure:
                 _log.warning("an erasure is not done yet", reason=failure.reason)
+                self._metrics.erased(False)
             else:
+                self._metrics.erased(True)
                 held = len(receipt.held_session_ids)
                 self._tell({"erased": receipt.sessions, "held": held, "shares": receipt.shares})
 

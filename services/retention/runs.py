@@ -19,6 +19,7 @@ import structlog
 
 from services.retention.exports import Exports
 from services.retention.installation import Installation
+from services.retention.metrics import RetentionMetrics
 from services.retention.pace import Pace
 from services.retention.policies import Policy, due
 from sessiond.errors import LegalHold, SessiondError, SessionNotFound, StaleRevision
@@ -74,6 +75,7 @@ class Runs:
         policies: Sequence[Policy],
         exports: Exports | None,
         pace: Pace,
+        metrics: RetentionMetrics,
         *,
         now_ms: Callable[[], int],
         clock: Callable[[], float],
@@ -82,6 +84,7 @@ class Runs:
         self._policies = policies
         self._exports = exports
         self._pace = pace
+        self._metrics = metrics
         self._now_ms = now_ms
         self._clock = clock
 
@@ -153,7 +156,9 @@ class Runs:
             report.seconds = round(self._clock() - began, 3)
             tell({**dataclasses.asdict(report), **more})
         if broken is not None:
+            self._metrics.broke_off()
             raise broken
+        self._metrics.ran(self._now_ms())
 
     async def _let_go(self, report: Report, summary: SessionSummary, policy: Policy) -> None:
         """Export and delete a session; whatever fails is counted, and is the next run's."""
@@ -166,14 +171,13 @@ class Runs:
                 summary.id, expected_revision=summary.revision, op_id=f"retention:{policy.name}"
             )
         except (StaleRevision, LegalHold) as stays:
-            report.stale += isinstance(stays, StaleRevision)
-            report.held += isinstance(stays, LegalHold)
+            self._settled(report, "held" if isinstance(stays, LegalHold) else "stale")
             if self._exports is not None:
                 await asyncio.to_thread(self._exports.remove, summary)
         except SessionNotFound:
-            report.gone += 1
+            self._settled(report, "gone")
         except Exception as failure:  # the others have their turn all the same
-            report.failed += 1
+            self._settled(report, "failed")
             known = isinstance(failure, SessiondError | OSError)
             reason = getattr(failure, "reason", type(failure).__name__)
             _log.warning(
@@ -183,4 +187,8 @@ class Runs:
                 exc_info=not known,
             )
         else:
-            report.deleted += 1
+            self._settled(report, "deleted")
+
+    def _settled(self, report: Report, outcome: str) -> None:
+        setattr(report, outcome, getattr(report, outcome) + 1)
+        self._metrics.settled(outcome)

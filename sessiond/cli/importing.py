@@ -13,11 +13,11 @@ from typing import Annotated, BinaryIO, Final
 import typer
 
 from sessiond.cli.connection import Connection
-from sessiond.cli.failures import CommandFailure, told
-from sessiond.cli.old_records import import_old
+from sessiond.cli.failures import CommandFailure, is_general, told
+from sessiond.cli.old_records import Importer, import_old
 from sessiond.cli.options import AsJson, connected
+from sessiond.cli.paint import plain
 from sessiond.cli.progress_bar import ProgressBar
-from sessiond.client.sync import SyncClient
 from sessiond.errors import InvalidArgument, SessiondError
 from sessiond.export.format import read_export
 from sessiond.v1.session_pb2 import SessionSummary
@@ -89,8 +89,12 @@ def import_sessions(
         raise CommandFailure(f"{refused} of {len(exports)} exports were refused")
 
 
-def import_one(client: SyncClient, source: str, bar: ProgressBar) -> Result:
-    """Import one export; what is wrong with it is in the result."""
+def import_one(client: Importer, source: str, bar: ProgressBar) -> Result:
+    """Import one export; what is wrong with it is in the result.
+
+    Raises:
+        SessiondError: nobody answers, or the caller is unknown.
+    """
     session_id = ""
     try:
         with _opened(source, bar) as file:
@@ -105,6 +109,8 @@ def import_one(client: SyncClient, source: str, bar: ProgressBar) -> Result:
     except OSError as failure:
         return Result(source, session_id, refused=failure.strerror or str(failure))
     except SessiondError as failure:
+        if is_general(failure):
+            raise
         return Result(source, session_id, refused=told(failure))
     return Result(source, session_id, imported=response.imported)
 
@@ -140,7 +146,10 @@ def _opened(source: str, bar: ProgressBar) -> Iterator[BinaryIO]:
 def _line(result: Result) -> str:
     about = result.session_id or result.source
     line = f"{result.word:<8}  {about}"
-    return f"{line}  ({result.source}): {result.refused}" if result.refused else line
+    if result.refused:
+        line += f"  ({result.source}): {result.refused}"
+    # The id is what the file says, and perhaps none.
+    return " ".join(plain(line).splitlines())
 
 
 def _json(result: Result) -> str:
@@ -150,4 +159,4 @@ def _json(result: Result) -> str:
         "outcome": result.word,
         **({"reason": result.refused} if result.refused else {}),
     }
-    return json.dumps(told_of, ensure_ascii=False)
+    return json.dumps(told_of)  # names of files may hold what is no UTF-8

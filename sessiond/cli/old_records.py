@@ -10,22 +10,18 @@ from pathlib import Path
 from typing import NamedTuple, Protocol, TextIO
 
 from sessiond.cli.connection import Connection
-from sessiond.cli.failures import CommandFailure, told
+from sessiond.cli.failures import CommandFailure, is_general, told
 from sessiond.cli.paint import plain
 from sessiond.cli.progress_bar import ProgressBar
-from sessiond.errors import CARRIED, SessiondError, Unauthenticated
+from sessiond.errors import SessiondError
 from sessiond.event_wire import workflow_from_wire
 from sessiond.old.converting import Converted
 from sessiond.old.records import OldRecords
-from sessiond.v1.event_pb2 import Workflow
 from sessiond.v1.store_pb2 import HistoryEvent, ImportHeader, ImportSessionResponse
 
 
 class Importer(Protocol):
     """Who stores a history: a client."""
-
-    def workflows(self) -> Iterable[Workflow]:
-        """Return the workflows of the installation."""
 
     def import_session(
         self, header: ImportHeader, events: Iterable[HistoryEvent]
@@ -82,8 +78,8 @@ def taken(client: Importer, records: OldRecords, done: DoneFile) -> Iterator[Res
         try:
             answer = client.import_session(found.header, found.events)
         except SessiondError as failure:
-            if CARRIED[type(failure)].retryable or isinstance(failure, Unauthenticated):
-                raise  # it says nothing about the record
+            if is_general(failure):
+                raise
             yield Result(key, "refused", told(failure))
             continue
         done.add(key)
@@ -155,4 +151,4 @@ def _line(result: Result) -> str:
 def _json(result: Result) -> str:
     reason = {"reason": result.why} if result.why else {}
     told_of = {"key": result.key, "outcome": result.word, **reason}
-    return json.dumps(told_of, ensure_ascii=False)
+    return json.dumps(told_of)  # keys may hold what is no UTF-8

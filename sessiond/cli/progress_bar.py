@@ -10,12 +10,15 @@ _CLEAR: Final = "\r\x1b[K"
 
 
 class ProgressBar:
-    """How many bytes of `total` were read; a context manager, which leaves the line empty."""
+    """How much of `total` is done; a context manager, which leaves the line empty.
+
+    The unit is the caller's: bytes of the files that are read through it, or records.
+    """
 
     def __init__(self, file: TextIO, total: int) -> None:
         self._file = file
         self._total = total
-        self._read = 0
+        self._done = 0
         self._shown = -1
         self._on = file.isatty() and total > 0
 
@@ -37,9 +40,9 @@ class ProgressBar:
         return cast("BinaryIO", _Counted(file, self))
 
     def add(self, size: int) -> None:
-        """Count so many bytes more."""
-        self._read += size
-        percent = min(100, 100 * self._read // self._total) if self._on else -1
+        """Count so much more."""
+        self._done += size
+        percent = min(100, 100 * self._done // self._total) if self._on else -1
         if percent != self._shown:
             self._shown = percent
             filled = _WIDTH * percent // 100

@@ -144,11 +144,11 @@ def _message(said: Said, needed: Needed) -> dict[str, Any]:
 def _output(made: Made, needed: Needed) -> dict[str, Any]:
     return {
         "step": _broken(needed.of(made.step), _NAME),
-        "agent": needed.of(made.agent),
-        "id": made.id,
+        "agent": _broken(needed.of(made.agent), _LINE),
+        "id": _broken(made.id, _LINE),
         "status": made.status.value,
         "when": made.when,
-        "by": needed.of(made.by),
+        "by": _broken(needed.of(made.by), _LINE),
         "decided": made.decided,
         "feedback": _lines(made.feedback, needed) if made.feedback else [],
         "lines": _lines(made.text, needed),

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
 
+from sessiond.cli.importing import _json as told_to_programs
+from sessiond.cli.importing import _line as told_to_people
+from sessiond.cli.importing import import_one
 from sessiond.cli.progress_bar import ProgressBar
+from sessiond.errors import IdTaken, SessiondError, Unauthenticated, Unavailable
+from sessiond.export.format import JsonWriter
+from sessiond.v1.session_pb2 import SESSION_STATUS_ACTIVE, SessionSummary
+from sessiond.v1.store_pb2 import HistoryEvent, ImportHeader, ImportSessionResponse
 from tests.cli.running import Command
 
 
@@ -97,6 +104,56 @@ async def test_what_is_not_there_is_told(sessiond: Command, tmp_path: Path) -> N
     done = await sessiond("import", str(tmp_path))
     assert (done.code, done.out) == (1, "")
     assert "there is no .json or .ndjson file in it" in done.err
+
+
+BAR = ProgressBar(io.StringIO(), 0)
+
+
+class _Store:
+    """Fails at every import."""
+
+    def __init__(self, failure: SessiondError) -> None:
+        self._failure = failure
+
+    def import_session(
+        self, header: ImportHeader, events: Iterable[HistoryEvent]
+    ) -> ImportSessionResponse:
+        for _ in events:
+            pass
+        raise self._failure
+
+
+def emptied(path: Path, session_id: str) -> str:
+    """Write an export of a session that has no event yet, whatever its id; return the path."""
+    writer = JsonWriter()
+    session = SessionSummary(id=session_id, user_id="alice", status=SESSION_STATUS_ACTIVE)
+    session.created_at.seconds = session.last_active.seconds = 1
+    path.write_bytes(writer.begin(session) + writer.end())
+    return str(path)
+
+
+@pytest.mark.parametrize("failure", [Unavailable(), Unauthenticated()])
+def test_where_nobody_takes_imports_the_first_one_ends_it(
+    tmp_path: Path, failure: SessiondError
+) -> None:
+    """It is no matter of the export, and each further one would wait as long."""
+    source = emptied(tmp_path / "plan.json", "plan")
+    with pytest.raises(type(failure)):
+        import_one(_Store(failure), source, BAR)
+    assert import_one(_Store(IdTaken()), source, BAR).refused.startswith("ID_TAKEN: ")
+
+
+def test_an_export_cannot_write_to_the_terminal(tmp_path: Path) -> None:
+    """Neither by the id that it says it has, nor by the names of its fields or its own."""
+    file = tmp_path / "\x1b[2J\udcff.json"
+    results = [import_one(_Store(IdTaken()), emptied(file, "\x1b[2J\x9b2J\nimported  all"), BAR)]
+    file.write_text(file.read_text().replace('"version"', '"\\u001b[2J":1,"version"'))
+    results.append(import_one(_Store(IdTaken()), str(file), BAR))
+    for result in results:
+        assert result.word == "refused"
+        assert told_to_people(result).isprintable()
+        assert told_to_programs(result).isascii()
+    assert "[2J is not a field of an export" in told_to_people(results[1])
 
 
 class _Terminal(io.StringIO):

@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 from sessiond.cli.failures import CommandFailure
+from sessiond.cli.old_records import _json as told_to_programs
+from sessiond.cli.old_records import _line as told_to_people
 from sessiond.cli.old_records import done_file, taken
 from sessiond.errors import IdTaken, SessiondError, Unauthenticated, Unavailable
 from sessiond.old.converting import Converted
 from sessiond.old.reading import Refused, Value, read, read_lists
 from sessiond.old.records import OldRecords
-from sessiond.v1.event_pb2 import Workflow
 from sessiond.v1.store_pb2 import HistoryEvent, ImportHeader, ImportSessionResponse
 
 
@@ -162,9 +163,6 @@ class Store:
         self.failures = failures
         self.stored: dict[str, int] = {}
 
-    def workflows(self) -> list[Workflow]:
-        return []
-
     def import_session(
         self, header: ImportHeader, events: Iterable[HistoryEvent]
     ) -> ImportSessionResponse:
@@ -242,3 +240,15 @@ def test_a_file_of_something_else_is_not_written_to(tmp_path: Path, text: str) -
     with pytest.raises(CommandFailure, match="is not what --resume"), done_file(path):
         pytest.fail("it was opened")
     assert path.read_text() == text
+
+
+@pytest.mark.parametrize("name", ["session%3A\udcff", "session%3A\x1b[2J"])
+def test_whatever_a_key_holds_can_be_told(tmp_path: Path, name: str) -> None:
+    """A file's name that is no UTF-8, and what a terminal would obey."""
+    (tmp_path / name).write_text("{}")
+    with done_file(None) as done:
+        (result,) = taken(Store(), OldRecords(tmp_path, {}), done)
+    line = told_to_people(result)
+    assert line.startswith("refused   session:\ufffd") and line.isprintable()
+    assert json.loads(told_to_programs(result))["key"] == result.key
+    assert told_to_programs(result).isascii()

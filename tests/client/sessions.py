@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 from sessiond.errors import CARRIED, SessiondError, SessionNotFound
 from sessiond.v1 import event_pb2, live_pb2, session_pb2
@@ -385,5 +386,29 @@ class Conversation:
             resumed = event_pb2.Event(session_resumed=event_pb2.SessionResumed())
             reply.seq = session.happen(resumed, reply.op_id)
         else:
-            raise AssertionError(kind)
+            happened = _of_sharing(getattr(frame, kind), kind, reply)
+            reply.seq = session.happen(happened, reply.op_id)
         return reply
+
+
+def _of_sharing(asked: Any, kind: str, reply: live_pb2.Reply) -> event_pb2.Event:
+    """Return what happens by a change of who may enter, or of what may go."""
+    event = event_pb2.Event()
+    if kind == "share":
+        event.member_granted.user_id = asked.user_id
+        event.member_granted.role = asked.role
+    elif kind == "unshare":
+        event.member_revoked.user_id = asked.user_id
+    elif kind == "make_link":
+        event.link_made.link_id = reply.link.link.link_id = "l1"
+        event.link_made.role = reply.link.link.role = asked.role
+        reply.link.secret = asked.secret
+    elif kind == "revoke_link":
+        event.link_revoked.link_id = asked.link_id
+    elif kind == "transfer":
+        event.owner_transferred.user_id = asked.user_id
+    elif kind == "set_hold":
+        event.hold_set.held = asked.held
+    else:
+        raise AssertionError(kind)
+    return event

@@ -8,12 +8,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sessiond.client.link import FAULT_SECONDS, Heard, Link, State, frames_in
+from services.live.protocol import _CHANGES
+from sessiond.client.link import CHANGES, FAULT_SECONDS, Heard, Link, State, frames_in
 from sessiond.client.unanswered import CAPACITY
 from sessiond.errors import IdempotencyMismatch, InvalidArgument, RateLimited
 from sessiond.v1 import event_pb2, live_pb2, session_pb2
 from sessiond.v1.live_pb2 import ClientFrame, ServerFrame
 from tests.client.sessions import LOG_ID, Conversation, StoredSession
+
+
+def test_every_change_that_live_takes_from_streams_can_be_sent() -> None:
+    """What is not known here could be asked for, and would be refused on this side."""
+    assert frozenset(_CHANGES) == CHANGES
 
 
 class Wire:

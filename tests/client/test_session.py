@@ -19,8 +19,17 @@ from sessiond.errors import (
     TurnNotFound,
     Unavailable,
 )
+from sessiond.session.access import MemberRole
 from sessiond.session.events import MessageAppended, Record, SessionPaused, SessionUpdated
-from sessiond.session.standing import Rewound
+from sessiond.session.standing import (
+    HoldSet,
+    LinkMade,
+    LinkRevoked,
+    MemberGranted,
+    MemberRevoked,
+    OwnerTransferred,
+    Rewound,
+)
 from sessiond.session.state import Status
 from sessiond.v1 import live_pb2
 from sessiond.v1.live_pb2 import Goaway, ServerFrame
@@ -330,6 +339,28 @@ async def test_readers_are_independent(client: Client) -> None:
         seen = [await anext(later), await anext(later)]
         assert [each.seq for each in seen if isinstance(each, Record)] == [2, 3]
         assert (await anext(third)).seq == 3
+
+
+async def test_who_may_enter_is_changed_as_all_else_is(client: Client, sessions: Sessions) -> None:
+    """Each returns its seq, and a link its secret; the state says whose the session is."""
+    async with client.attach("s") as session:
+        events = session.events()
+        assert await session.share("bob", MemberRole.EDITOR) == 2
+        made = await session.make_link(MemberRole.VIEWER)
+        assert made.link.link_id == "l1" and made.secret
+        assert await session.revoke_link("l1") == 4
+        assert await session.unshare("bob") == 5
+        assert await session.set_hold(True) == 6
+        assert session.state.held
+        assert await session.transfer("carol", op_id="t") == 7
+        assert await session.transfer("carol", op_id="t") == 7
+        assert session.state.user_id == "carol"
+        told = [await anext(events) for _ in range(6)]
+    kinds = [type(each.event) for each in told if isinstance(each, Record)]
+    assert kinds == [
+        *(MemberGranted, LinkMade, LinkRevoked, MemberRevoked),
+        *(HoldSet, OwnerTransferred),
+    ]
 
 
 async def test_a_rewind_loads_the_session_anew(client: Client, sessions: Sessions) -> None:

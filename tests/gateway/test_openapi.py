@@ -44,6 +44,7 @@ async def test_every_operation_is_described(document: dict[str, Any]) -> None:
     } | {
         ("GET", "changes"),
         ("GET", "exportSession"),
+        ("POST", "importSession"),
         ("GET", "sessionEvents"),
         ("GET", "userEvents"),
     }

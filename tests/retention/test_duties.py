@@ -6,8 +6,11 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from prometheus_client import CollectorRegistry
+
 from services.retention.duties import LOOK_SECONDS, Duties
 from services.retention.erasing import erase
+from services.retention.metrics import RetentionMetrics
 from services.retention.pace import Pace
 from services.retention.policies import Policy
 from services.retention.runs import Runs
@@ -42,15 +45,18 @@ async def worked(
     every_seconds: float = 100.0,
     dry_run: bool = False,
     policies: Sequence[Policy] = (),
+    registry: CollectorRegistry | None = None,
 ) -> tuple[Time, list[Mapping[str, Any]]]:
     """Work until so many pauses were made; return them, and what was told."""
     time, told = Time(sleeps), list[Mapping[str, Any]]()
     pace = Pace(1e9, clock=time)
-    runs = Runs(parts, policies, None, pace, now_ms=lambda: NOW_MS, clock=time)
+    metrics = RetentionMetrics(registry or CollectorRegistry())
+    runs = Runs(parts, policies, None, pace, metrics, now_ms=lambda: NOW_MS, clock=time)
     duties = Duties(
         parts,
         runs,
         pace,
+        metrics,
         every_seconds=every_seconds,
         dry_run=dry_run,
         tell=told.append,
@@ -95,8 +101,12 @@ async def test_an_erasure_that_fails_keeps_nobody_waiting() -> None:
     parts = Parts(summary("s-1", "bob"), summary("s-2", "carol"))
     parts.fails = {"s-1": Unavailable()}
     parts.asked = [erasure("bob"), erasure("carol")]
-    _, told = await worked(parts, sleeps=1)
+    registry = CollectorRegistry()
+    _, told = await worked(parts, sleeps=1, registry=registry)
     assert parts.completed == [("carol", 1, 0), ("bob", 1, 0)]
+    for outcome, times in (("done", 2), ("failed", 1)):
+        labels = {"outcome": outcome}
+        assert registry.get_sample_value("sessiond_retention_erasures_total", labels) == times
     assert [line["erased"] for line in told if "erased" in line] == [1, 1]
 
 

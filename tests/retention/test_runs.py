@@ -9,12 +9,14 @@ from typing import Any
 
 import orjson
 import pytest
+from prometheus_client import CollectorRegistry
 
 from services.retention.exports import Exports
+from services.retention.metrics import OUTCOMES, RetentionMetrics
 from services.retention.pace import Pace
 from services.retention.policies import Policy
 from services.retention.runs import Runs
-from sessiond.errors import LegalHold, SessionNotFound, Unavailable
+from sessiond.errors import LegalHold, SessionNotFound, StaleRevision, Unavailable
 from sessiond.session.state import Status
 from tests.retention.parts import NOW_MS, Parts, summary
 
@@ -49,13 +51,16 @@ def read(path: Path) -> Any:
     return orjson.loads(path.read_bytes())
 
 
-def runs_of(parts: Parts, folder: Path | None = None) -> Runs:
+def runs_of(
+    parts: Parts, folder: Path | None = None, *, registry: CollectorRegistry | None = None
+) -> Runs:
     clock = asyncio.get_running_loop().time
     return Runs(
         parts,
         [COMPLETED],
         None if folder is None else Exports(folder),
         Pace(1e9, clock=clock),
+        RetentionMetrics(registry or CollectorRegistry()),
         now_ms=lambda: NOW_MS,
         clock=clock,
     )
@@ -273,3 +278,29 @@ async def test_a_hold_that_came_meanwhile_is_no_failure(told: Told) -> None:
     parts.fails = {"s-1": LegalHold()}
     await runs_of(parts).make(1, told)
     assert told.report == {"term": 1, "scanned": 1, "due": 1, "held": 1}
+
+
+async def test_figures_say_what_became_of_each_session(told: Told) -> None:
+    """And when the last run came to its end, which one that broke off did not."""
+    registry, prefix = CollectorRegistry(), "sessiond_retention"
+    ended = f"{prefix}_last_run_timestamp_seconds"
+
+    def counted(name: str, outcome: str) -> float | None:
+        return registry.get_sample_value(f"{prefix}_{name}_total", {"outcome": outcome})
+
+    parts = Parts(*(summary(f"s-{number}") for number in range(6)))
+    parts.fails = {"s-1": SessionNotFound(), "s-2": Unavailable(), "s-3": StaleRevision(9)}
+    parts.held = {"s-4"}
+    parts.scan_breaks = Unavailable()
+    runs = runs_of(parts, registry=registry)
+    with pytest.raises(Unavailable):
+        await runs.make(1, told)
+    settled = {outcome: counted("sessions", outcome) for outcome in OUTCOMES}
+    assert settled == {"deleted": 2, "stale": 1, "held": 1, "gone": 1, "failed": 1}
+    assert settled == {outcome: told.report[outcome] for outcome in OUTCOMES}
+    assert (counted("runs", "whole"), counted("runs", "broken")) == (0, 1)
+    assert registry.get_sample_value(ended) == 0
+    parts.scan_breaks = None
+    await runs.make(1, told)
+    assert (counted("runs", "whole"), counted("runs", "broken")) == (1, 1)
+    assert registry.get_sample_value(ended) == NOW_MS / 1000

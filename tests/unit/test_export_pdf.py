@@ -6,17 +6,31 @@ import random
 import re
 from typing import Any
 
+import orjson
 import pypdfium2
 import pytest
 import typst
 
 from sessiond.errors import FontMissing, FormatUnavailable
 from sessiond.export import fonts
+from sessiond.export import story as story_module
 from sessiond.export.fonts import BASE, BASIC, Fonts, Needed
+from sessiond.export.pdf import _document
 from sessiond.export.rendering import Format, chunks
+from sessiond.session.access import Actor, Role
 from sessiond.session.changes import ApproveOutput, SubmitOutput, UpdateSession
+from sessiond.session.events import OutputDecided, OutputSubmitted
+from sessiond.session.state import Decision, OutputBody
 from tests.unit.stories import CONSULTANT, Story
-from tests.unit.telling import HOSTILE, exported, history, said
+from tests.unit.telling import (
+    HOSTILE,
+    exported,
+    happened,
+    history,
+    history_of,
+    said,
+    summary_of,
+)
 
 
 def pages(pdf: bytes) -> list[str]:
@@ -71,6 +85,21 @@ async def test_a_line_without_a_space_stays_on_the_page() -> None:
         text = document[1].get_textpage()
         right = max(text.get_charbox(place)[2] for place in range(text.count_chars()))
         assert right < document[1].get_width()
+
+
+def test_names_without_a_space_can_be_broken() -> None:
+    """Of agents, outputs and users, who may have 128 characters each: wider than a page."""
+    story, long = Story(), "W" * 120
+    output = OutputBody(f"o-{long}", long, "foundation_gtm", "It is this.", 1_700_000_000_000)
+    happened(story, OutputSubmitted(output), OutputDecided(output.id, Decision.APPROVED))
+    story.records[-1] = story.records[-1]._replace(actor=Actor(long, Role.ADMIN))
+    with story_module.Story(summary_of(story.session)) as told:
+        for event in history_of(story.records, story.session.id):
+            told.add(event)
+        (shown,) = orjson.loads(b"".join(_document(told, Needed())))["outputs"]
+    for field in ("agent", "id", "by"):
+        assert shown[field].replace("\u200b", "") in (long, output.id)
+        assert max(map(len, shown[field].split("\u200b"))) == 16
 
 
 async def test_a_script_without_a_font_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
