@@ -62,6 +62,11 @@ CHANGES = frozenset(
         "cancel",
         "rewind",
         "set_hold",
+        "share",
+        "unshare",
+        "make_link",
+        "revoke_link",
+        "transfer",
     }
 )
 """The frames that get a reply, by their names in the oneof."""
