@@ -47,15 +47,14 @@ async def recall(store: StoreClient, room: Room) -> None:
 async def look_back(store: StoreClient, room: Room, asked: Asked, since: int) -> Answer | None:
     """Return the answer that a change got after the seq `since`; None when it was not made.
 
-    Only records that the room does not remember are read, and only for who may make the change.
+    Only records that the room does not remember are read.
 
     Raises:
-        SessionNotFound: the caller has nothing to do with the session.
-        PermissionDenied: the caller may not do this.
+        SessionNotFound: it was made, but the caller has nothing to do with the session any more.
+        PermissionDenied: it was made, but the caller may not do this any more.
         IdempotencyMismatch: its operation id was used for another change.
         OutcomeUnknown: Store does not answer, so nobody knows.
     """
-    room.check_asker(asked)
     seq = since + 1
     while not room.remembers_since(seq - 1):
         last = min(seq + PAGE - 1, room.session.seq)
@@ -67,7 +66,7 @@ async def look_back(store: StoreClient, room: Room, asked: Asked, since: int) ->
             if (record.actor, record.op_id) == asked.key:
                 if record.hash != asked.hash:
                     raise IdempotencyMismatch
-                room.check_asker(asked)  # who may do what may have changed meanwhile
+                room.check_asker(asked)
                 return Answer(record.seq, record)
         seq += len(found)
     return None
