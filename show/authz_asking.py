@@ -94,6 +94,8 @@ class Setting:
         """Return a value of the table with all that it names."""
         if isinstance(value, Mapping):
             return {key: self.fill(each) for key, each in value.items()}
+        if isinstance(value, list):
+            return [self.fill(each) for each in value]
         if not isinstance(value, str):
             return value
         new = self.new() if "{new}" in value else ""
@@ -195,7 +197,7 @@ class Caller:
         calling: dict[str, Any] = {"metadata": self._metadata, "timeout": _PATIENCE_SECONDS}
         try:
             if method.client_streaming:
-                await channel.stream_unary(path, **codecs)(_nothing(), **calling)
+                await channel.stream_unary(path, **codecs)(_only(request), **calling)
             elif method.server_streaming:
                 await _first(channel.unary_stream(path, **codecs)(request, **calling))
             else:
@@ -304,10 +306,8 @@ async def _first(call: Any) -> None:
         call.cancel()
 
 
-async def _nothing() -> AsyncIterator[Any]:
-    parts: tuple[Any, ...] = ()
-    for part in parts:
-        yield part
+async def _only(request: Any) -> AsyncIterator[Any]:
+    yield request
 
 
 def _reason(error: grpc.aio.AioRpcError) -> str:

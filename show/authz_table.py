@@ -66,6 +66,44 @@ class Row(NamedTuple):
 STALE = 999_999
 _REVISION = {"expected_revision": STALE}
 _VIEWER = 3
+# Of a session that begins with a pause: whoever may import is told that there is none.
+_EXPORT = {
+    "format": "sessiond.export",
+    "version": 1,
+    "session": {
+        "id": "{new}",
+        "userId": "{me}",
+        "workflowId": "chat",
+        "status": "active",
+        "currentAgent": "assistant",
+        "currentStep": 0,
+        "createdAt": "2026-01-01T00:00:00Z",
+        "lastActive": "2026-01-01T00:00:00Z",
+        "progress": {
+            "totalSteps": 0,
+            "completedSteps": 0,
+            "currentStepId": "",
+            "estimatedTimeRemaining": 0,
+            "stageProgress": {},
+        },
+        "title": "",
+        "metadata": {},
+        "revision": 1,
+        "messageCount": 0,
+        "lastMessage": "",
+    },
+    "events": [
+        {
+            "sessionId": "{new}",
+            "seq": 1,
+            "time": "2026-01-01T00:00:00Z",
+            "actor": {"subject": "{me}", "role": "user", "actingFor": ""},
+            "opId": "",
+            "sessionPaused": {},
+            "hash": "",
+        }
+    ],
+}
 
 ROUTES: Mapping[str, Row] = {
     "POST /api/sessions": Row(USERS, {"id": "{new}", "workflowId": "chat"}, "all"),
@@ -104,7 +142,7 @@ ROUTES: Mapping[str, Row] = {
     "PUT /api/users/{nobody}/erasure": Row(ADMINISTRATORS, {}, "user"),
     "GET /api/admin/sessions": Row(BACKENDS, {}, "user"),
     "GET /api/changes": Row(BACKENDS, {}, "user"),
-    "POST /api/import": Row(KNOWN, {}, "all"),
+    "POST /api/import": Row(USERS, _EXPORT, "all"),
 }
 """Every route of the API. The dashboard and the probes are open to everybody."""
 
@@ -120,7 +158,9 @@ RPCS: Mapping[str, Row] = {
     "StoreService/ForkSession": Row(
         READERS - {"agent"}, {"session_id": "{session}", "id": "{new}"}
     ),
-    "StoreService/ImportSession": Row(KNOWN, {}, "all"),
+    "StoreService/ImportSession": Row(
+        USERS, {"header": {"session_id": "{new}", "last_seq": 1}}, "all"
+    ),
     "StoreService/PutTemplate": Row(
         OWNERS, {"user_id": "{owner}", "name": "mine", "workflow_id": "chat"}, "user"
     ),

@@ -3,7 +3,7 @@
 import { ExportMenu } from "./exporting.js";
 import { html } from "./html.js";
 import { chatPath, Link } from "./navigation.js";
-import { Avatar, Held, Icon, IconButton, named, Status, Title, UNTITLED } from "./parts.js";
+import { Avatar, Fixed, Held, Icon, IconButton, named, Status, Title, UNTITLED } from "./parts.js";
 import { SaveTemplate } from "./save_template.js";
 import { SharingButton } from "./sharing.js";
 
@@ -13,13 +13,14 @@ export function ChatHead({ session }) {
   const { conversation, outbox } = session;
   const { title, status, currentAgent, held, lineage } = conversation.session;
   const isPaused = status === "paused";
+  const mayEdit = session.may("edit");
   const failed = outbox.items.find(({ kind, state }) => CHANGES.includes(kind) && state === "failed");
   return html`<header class="chat-head">
     <${Link} href="/" class="icon-button" title="To your sessions" aria-label="To your sessions">
       <${Icon} name="back" />
     <//>
     <div class="chat-name">
-      <${Title}
+      <${mayEdit ? Title : Fixed}
         title=${title} placeholder=${UNTITLED}
         rename=${(wanted) => session.change("update", { title: wanted })}
       >
@@ -39,7 +40,7 @@ export function ChatHead({ session }) {
         <${Link} class="chat-agent" href=${chatPath(lineage.sessionId)}>forked from another session<//>`}
       <${Present} present=${conversation.present} subject=${session.subject} />
       <${SharingButton} session=${session} />
-      ${status !== "completed" && html`
+      ${mayEdit && status !== "completed" && html`
         <${IconButton}
           icon=${isPaused ? "play" : "pause"}
           label=${isPaused ? "Resume the session" : "Pause the session"}

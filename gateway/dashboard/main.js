@@ -40,7 +40,10 @@ function SignedIn({ signIn }) {
     rest.get("/api/workflows").then((answer) => setWorkflows(answer.workflows), told);
   useEffect(() => {
     loadWorkflows();
-    takeInvitation(rest).catch(told);
+    const take = () => takeInvitation(rest).catch(told);
+    take();
+    addEventListener("hashchange", take);
+    return () => removeEventListener("hashchange", take);
   }, [rest]);
   useEffect(() => {
     // Who listens hears where they are.
@@ -85,5 +88,7 @@ function unescaped(text) {
 const { content: url } = document.querySelector("meta[name=sessiond-sign-in]");
 const signIn = new SignIn(url);
 keepInvitation();
+// Who follows a link where the page is open already changes nothing but the fragment.
+addEventListener("hashchange", keepInvitation);
 signIn.arrive();
 render(html`<${Page} signIn=${signIn} />`, document.getElementById("app"));

@@ -45,7 +45,9 @@ export function Messages({ session }) {
             key=${draft.turnId} draft=${draft} agent=${conversation.session.currentAgent}
           />`)}
         ${isEmpty && html`
-          <p class="beginning">This is the beginning. Say what you want to work on.</p>`}
+          <p class="beginning">
+            This is the beginning.${session.may("write") && " Say what you want to work on."}
+          </p>`}
       </div>
     </div>
     ${isAway && html`

@@ -7,6 +7,7 @@ import { Model } from "./model.js";
 import { Outbox } from "./outbox.js";
 import { Past } from "./past.js";
 import { path, Problem } from "./rest.js";
+import { has } from "./rights.js";
 import { toasts } from "./toasts.js";
 
 const TAIL = 100;
@@ -22,6 +23,7 @@ export class OpenSession extends Model {
   /** How the session was, while that is looked at; null for the present. */
   past = null;
   #signIn;
+  #bearerRole;
   #path;
   #pageToken = "";
   #typedAt = 0;
@@ -36,6 +38,7 @@ export class OpenSession extends Model {
     this.outbox = new Outbox(sessionId, this.subject);
     this.rest = rest;
     this.#signIn = signIn;
+    this.#bearerRole = signIn.bearer.role;
     this.#path = path`/api/sessions/${sessionId}`;
     this.connection = new Connection(sessionId, {
       from: () => this.#hello(),
@@ -52,6 +55,18 @@ export class OpenSession extends Model {
     cancelAnimationFrame(this.#drawing);
     clearTimeout(this.#typingEnds);
     this.connection.close();
+  }
+
+  /** As what the person is here: the owner, as administrators are, a member's role, or an agent. */
+  get role() {
+    const { session, members } = this.conversation;
+    if (this.#bearerRole === "admin" || session?.userId === this.subject) return "owner";
+    return this.#bearerRole === "agent" ? "agent" : members.get(this.subject);
+  }
+
+  /** Whether the person may do this here: "write", "edit", "decide" or "own". */
+  may(right) {
+    return has(this.role, right);
   }
 
   /** Make a change: it is sent now, or as soon as there is a connection. */
@@ -176,10 +191,9 @@ export class OpenSession extends Model {
   #wentBack({ seq, actor }) {
     const who = actor.actingFor || actor.subject;
     const isMine = who === this.subject;
-    const owns = this.conversation.session?.userId === this.subject;
     const undo = { label: "Undo", run: () => this.goBack(seq - 1) };
     const text = `${isMine ? "You" : who} took the session back to how it was.`;
-    toasts.show({ text, action: owns ? undo : undefined, ms: UNDO_MS });
+    toasts.show({ text, action: this.may("own") ? undo : undefined, ms: UNDO_MS });
   }
 
   async #answered(reply) {

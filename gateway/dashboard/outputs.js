@@ -32,6 +32,7 @@ export function Output({ outputId, output, session }) {
   const step = session.conversation.workflow.steps.find(({ id }) => id === stepId);
   const isPending = status === "pending" && !session.isPast;
   const body = html`<${Markdown} text=${content} />`;
+  const word = isPending && !session.may("decide") ? "Waits for a decision" : WORDS[status];
   const heading = `${elementId(outputId)}-heading`;
   return html`<section
     class="output is-${status}" id=${elementId(outputId)} tabindex="-1" aria-labelledby=${heading}
@@ -45,7 +46,7 @@ export function Output({ outputId, output, session }) {
           ${qualityScore !== undefined && html`<span>rated ${qualityScore} by its agent</span>`}
         </p>
       </div>
-      <span class="status is-${status}">${WORDS[status]}</span>
+      <span class="status is-${status}">${word}</span>
     </header>
     ${isPending
       ? html`<${Pending} outputId=${outputId} content=${content} session=${session}>${body}<//>`
@@ -71,6 +72,7 @@ function Pending({ outputId, content, session, children }) {
   const isBusy = under.some(({ state }) => state !== "failed");
   const failed = under.find(({ state }) => state === "failed");
   const isPaused = session.conversation.session.status === "paused";
+  const mayDecide = session.may("decide");
   const act = (kind, body) => {
     if (failed) session.discard(failed);
     session.change(kind, { outputId, ...body });
@@ -90,9 +92,9 @@ function Pending({ outputId, content, session, children }) {
     ${mode === "reject" && html`
       <${Field} label="What should be different?" text=${text} change=${setText} rows="3" />`}
     ${failed && html`<p class="error" role="alert">${failed.problem}</p>`}
-    ${isPaused && html`<p class="hint">The session is paused: resume it to decide.</p>`}
+    ${isPaused && mayDecide && html`<p class="hint">The session is paused: resume it to decide.</p>`}
     <div class="output-foot">
-      ${mode === "read" && html`
+      ${mode === "read" && mayDecide && html`
         <button
           class="button is-primary" disabled=${isBusy || isPaused} onClick=${() => decide("approved")}
         >
@@ -100,7 +102,8 @@ function Pending({ outputId, content, session, children }) {
         </button>
         <button class="button" disabled=${isBusy || isPaused} onClick=${() => say("reject")}>
           Send back…
-        </button>
+        </button>`}
+      ${mode === "read" && session.may("edit") && html`
         <button class="button" disabled=${isBusy} onClick=${() => say("edit", content)}>
           <${Icon} name="edit" /> Edit
         </button>`}

@@ -79,6 +79,9 @@ export function Failure({ problem, again, title = "This did not load" }) {
   <//>`;
 }
 
+/** The place of a title that the person may not change. */
+export const Fixed = ({ children }) => children;
+
 /** A title that becomes a field when it is to be changed: Enter keeps, Escape leaves it. */
 export function Title({ title, placeholder, rename, children }) {
   const [edited, setEdited] = useState(null);

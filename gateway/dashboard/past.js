@@ -50,13 +50,16 @@ export class Past {
     }
   }
 
+  may() {
+    return false;
+  }
+
   loadOlder() {}
 }
 
 /** In the place of the conversation, and of where one writes. */
 export function PastChat({ past, session }) {
   const { state, seq } = past;
-  const owns = session.conversation.session.userId === session.subject;
   if (state === "failed") {
     return html`<div class="conversation">
       <${Failure} problem=${past.problem} again=${() => session.lookBack(seq)} />
@@ -75,7 +78,7 @@ export function PastChat({ past, session }) {
         ${past.isCut && html`${" "}Its newest ${TAIL} messages are shown.`}
       </p>
       <div class="past-acts">
-        ${owns && html`
+        ${session.may("own") && html`
           <button class="button" onClick=${() => session.goBack(seq)}>Go back to here</button>`}
         <${ForkButton} session=${session} seq=${seq} />
         <button class="button is-primary" onClick=${() => session.lookAway()}>Back to now</button>

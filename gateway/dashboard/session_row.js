@@ -2,7 +2,7 @@
 
 import { html } from "./html.js";
 import { chatPath, Link } from "./navigation.js";
-import { Held, IconButton, named, Status, Title, UNTITLED } from "./parts.js";
+import { Fixed, Held, IconButton, named, Status, Title, UNTITLED } from "./parts.js";
 import { Progress } from "./progress.js";
 import { ago, exactTime } from "./relative_time.js";
 import { told, toasts } from "./toasts.js";
@@ -47,8 +47,6 @@ export function SessionRow({ session, list, workflow, now }) {
     </div>
   </li>`;
 }
-
-const Fixed = ({ children }) => children;
 
 function PauseButton({ session: { id, status }, list, name }) {
   if (status === "completed") return null;

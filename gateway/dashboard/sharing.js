@@ -68,7 +68,7 @@ function Sharing({ session, close }) {
       return null;
     }
   };
-  const isOwner = shared?.owner === subject;
+  const isOwner = shared && session.may("own");
   return html`<dialog ref=${dialog} class="dialog" aria-labelledby="sharing" onClose=${close}>
     <div class="dialog-body">
       <div class="dialog-head">

@@ -136,8 +136,9 @@ class Changes:
             SessiondError: the rules refuse it.
         """
         asked = self._ask(request, change, secret)
-        hops = hops_of(context)
-        if not await self._hops.counted(context):
+        counted = await self._hops.counted(context)
+        hops = hops_of(context) if counted else 0
+        if not counted:
             self._counts.take(asked.identity)
         request.op_id = asked.op_id
         search = self._router.search(request.session_id, hops=hops)

@@ -50,6 +50,8 @@ async def look_back(store: StoreClient, room: Room, asked: Asked, since: int) ->
     Only records that the room does not remember are read.
 
     Raises:
+        SessionNotFound: it was made, but the caller has nothing to do with the session any more.
+        PermissionDenied: it was made, but the caller may not do this any more.
         IdempotencyMismatch: its operation id was used for another change.
         OutcomeUnknown: Store does not answer, so nobody knows.
     """
@@ -64,6 +66,7 @@ async def look_back(store: StoreClient, room: Room, asked: Asked, since: int) ->
             if (record.actor, record.op_id) == asked.key:
                 if record.hash != asked.hash:
                     raise IdempotencyMismatch
+                room.check_asker(asked)
                 return Answer(record.seq, record)
         seq += len(found)
     return None

@@ -65,7 +65,11 @@ OURSELVES = Identity("sessiond", Role.LIVE)
 """Who ends the turns of workers that do not come back."""
 
 
-_GIVES_AWAY = (Operation.LEAVE, Operation.TRANSFER)
+_GIVES_AWAY: Mapping[Operation | None, type[SessiondError]] = {
+    Operation.LEAVE: SessionNotFound,
+    Operation.TRANSFER: PermissionDenied,
+}
+"""What takes its own right from who does it, and how they are refused from then on."""
 
 
 class Room:
@@ -184,6 +188,17 @@ class Room:
         if request.operation is not None:
             self._check_access(request.identity, request.operation, self.session)
         return self._answered(request) is None
+
+    def check_asker(self, request: Asked) -> None:
+        """Return if the caller may do this, or may not any more since they did.
+
+        Raises:
+            SessionNotFound: the caller has nothing to do with the session.
+            PermissionDenied: the caller may not do this.
+        """
+        refusal = self._refusal(request, self.session)
+        if refusal is not None and not _gave_away(request, refusal):
+            raise refusal
 
     def form(self) -> Formed | None:
         """Decide what waits, and return what is to be written or confirmed; None when nothing is.
@@ -338,16 +353,16 @@ class Room:
 
     def _check(self, request: Asked, session: Session) -> Answered | None:
         """Check access, operation id and expected revision, in this order."""
-        try:
-            if request.operation is not None:
-                self._check_access(request.identity, request.operation, session)
-        except (SessionNotFound, PermissionDenied):
-            # Who gave away their own right by this very change may hear again that they did.
-            if request.operation in _GIVES_AWAY and (answered := self._answered(request)):
-                return answered
-            raise
+        refusal = self._refusal(request, session)
+        if refusal is not None and not _gave_away(request, refusal):
+            raise refusal
         if answered := self._answered(request):
+            if request.operation is None:
+                # The answer to a join shows the session, which its caller may have lost since.
+                self._check_access(request.identity, Operation.READ, session)
             return answered
+        if refusal is not None:
+            raise refusal
         turn = session.turn if isinstance(request.change, BeginTurn) else None
         if turn is not None and turn.belongs_to(*request.key):
             return Answered(turn.seq, request.hash)  # begun more than 1000 changes ago
@@ -393,6 +408,15 @@ class Room:
     def _time(self, session: Session) -> int:
         """Return the time of a change: the wall clock may step back, a session's times never do."""
         return max(self._now_ms(), session.last_active_ms)
+
+    def _refusal(self, request: Asked, session: Session) -> SessiondError | None:
+        """Return why the caller may not do this; None where they may."""
+        try:
+            if request.operation is not None:
+                self._check_access(request.identity, request.operation, session)
+        except (SessionNotFound, PermissionDenied) as refusal:
+            return refusal
+        return None
 
     def _check_access(self, identity: Identity, operation: Operation, session: Session) -> None:
         check_access(
@@ -520,6 +544,11 @@ class Room:
             request.fail(reason)
         if first:
             self.audience.close(told or SessionMoved(retry_after=None))
+
+
+def _gave_away(request: Asked, refusal: SessiondError) -> bool:
+    """Return whether who made this very change before would be refused like this."""
+    return isinstance(refusal, _GIVES_AWAY.get(request.operation, ()))
 
 
 def _let_in(session: Session) -> tuple[str, str, Mapping[str, Member]]:

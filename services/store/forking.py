@@ -75,7 +75,6 @@ class Forks:
             Unavailable: there is little space left, or another call makes the same fork.
         """
         self._check_form(change, op_id)
-        check_may_own(identity)
         actor, now_ms = identity.actor, self._copying.now_ms()
         session_id = change.id
         if session_id is None:
@@ -86,6 +85,7 @@ class Forks:
         if op_id is not None and (made := await self._made(identity, session_id, building)):
             return made
         _, parent = await entered(self._repository, identity, change.session_id)
+        check_may_own(identity)
         at = parent.seq if change.at_seq is None else change.at_seq
         if at > parent.seq:
             raise InvalidArgument.of("at_seq", f"must be 1 to {parent.seq}")

@@ -42,8 +42,42 @@ async def test_an_owner_shares_and_stops_sharing(
     await expect(gone).to_be_visible()
 
 
+async def test_what_a_member_may_not_do_is_not_offered(
+    visit: Visits, system: System, name: Names
+) -> None:
+    """On the open page, as their role changes: a viewer reads, an approver decides."""
+    alice, bob = name("alice"), name("bob")
+    api = system.api(alice)
+    session = await created(api, title="Launch plan")
+
+    async def share(role: str) -> None:
+        good(await api.put(f"/api/sessions/{session['id']}/members/{bob}", json={"role": role}))
+
+    chat = f"/api/chat/{session['id']}"
+    good(await api.post(f"{chat}/outputs", json={"content": "Sell it"}), 201)
+    await share("viewer")
+    page = await visit(bob, f"/chat/{session['id']}")
+    await expect(page.get_by_text("You read this session as a viewer.")).to_be_visible()
+    writing = page.get_by_role("textbox", name="Message")
+    deciding = page.get_by_role("button", name="Approve")
+    editing = [
+        page.get_by_role("button", name=each, exact=True)
+        for each in ("Rename Launch plan", "Pause the session", "Edit")
+    ]
+    for each in (writing, deciding, *editing):
+        await expect(each).to_have_count(0)
+    await share("approver")
+    await expect(deciding).to_be_visible()
+    for each in (writing, *editing):
+        await expect(each).to_have_count(0)
+    await share("editor")
+    for each in (writing, *editing):
+        await expect(each).to_be_visible()
+    await expect(deciding).to_have_count(0)
+
+
 async def test_a_link_lets_in_who_follows_it(visit: Visits, system: System, name: Names) -> None:
-    """It is shown once, and leads into the session; a revoked one says so."""
+    """It is shown once, and leads into the session, also on an open page; a revoked one says so."""
     visit.expect("404")
     alice = name("alice")
     session = await created(system.api(alice), title="Launch plan")
@@ -54,7 +88,9 @@ async def test_a_link_lets_in_who_follows_it(visit: Visits, system: System, name
     shown = dialog.get_by_role("textbox", name="The link, shown only now")
     await expect(shown).to_have_value(re.compile(rf"/#join={re.escape(session['id'])}\."))
     link = (await shown.input_value()).split("/", 3)[3]
-    bob = await visit(name("bob"), f"/{link}")
+    bob = await visit(name("bob"))
+    await expect(bob.get_by_role("heading", name="Sessions")).to_be_visible()
+    await bob.evaluate("link => { location.hash = link; }", link)
     await expect(bob.get_by_role("heading", name="Launch plan")).to_be_visible()
     assert "join" not in bob.url
     members = good(await system.api(alice).get(f"/api/sessions/{session['id']}/members"))

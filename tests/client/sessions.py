@@ -382,6 +382,23 @@ class Conversation:
         elif kind == "pause":
             paused = event_pb2.Event(session_paused=event_pb2.SessionPaused())
             reply.seq = session.happen(paused, reply.op_id)
+        elif kind == "share":
+            granted = event_pb2.MemberGranted(user_id=frame.share.user_id, role=frame.share.role)
+            reply.seq = session.happen(event_pb2.Event(member_granted=granted), reply.op_id)
+        elif kind == "unshare":
+            revoked = event_pb2.MemberRevoked(user_id=frame.unshare.user_id)
+            reply.seq = session.happen(event_pb2.Event(member_revoked=revoked), reply.op_id)
+        elif kind == "make_link":
+            made = event_pb2.LinkMade(link_id="l", role=frame.make_link.role)
+            reply.seq = session.happen(event_pb2.Event(link_made=made), reply.op_id)
+            reply.link.link.link_id = "l"
+            reply.link.secret = frame.make_link.secret
+        elif kind == "revoke_link":
+            unlinked = event_pb2.LinkRevoked(link_id=frame.revoke_link.link_id)
+            reply.seq = session.happen(event_pb2.Event(link_revoked=unlinked), reply.op_id)
+        elif kind == "transfer":
+            given = event_pb2.OwnerTransferred(user_id=frame.transfer.user_id)
+            reply.seq = session.happen(event_pb2.Event(owner_transferred=given), reply.op_id)
         elif kind == "resume":
             resumed = event_pb2.Event(session_resumed=event_pb2.SessionResumed())
             reply.seq = session.happen(resumed, reply.op_id)

@@ -69,6 +69,23 @@ async def test_a_change_returns_its_seq_and_the_state_has_it(
     assert sessions["s"].head == 5
 
 
+async def test_an_attached_session_is_shared_and_given_away(
+    client: Client, sessions: Sessions
+) -> None:
+    """On its stream, as every other change."""
+    async with client.attach("s") as session:
+        assert await session.share("bob", MemberRole.VIEWER) == 2
+        assert session.state.members["bob"].role is MemberRole.VIEWER
+        link = await session.make_link(MemberRole.EDITOR)
+        assert (link.link.link_id, len(link.secret)) == ("l", 43)
+        assert await session.revoke_link("l") == 4
+        assert session.state.links == {}
+        assert await session.transfer("bob") == 5
+        assert (session.state.user_id, [*session.state.members]) == ("bob", ["alice"])
+        assert await session.unshare("alice") == 6
+    assert sessions["s"].head == 6
+
+
 async def test_a_change_returns_when_its_event_has_come_too(
     client: Client, sessions: Sessions
 ) -> None:

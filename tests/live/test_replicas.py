@@ -145,13 +145,23 @@ async def test_an_owner_in_another_place_is_found_and_then_asked_at_once(
 async def test_a_wrong_owner_names_the_right_one_to_lives_alone(
     house: House, ports: Iterator[int]
 ) -> None:
-    """In trailing metadata of a call that was passed on; a client never sees an address."""
+    """In trailing metadata of a call that was passed on; a client never sees an address.
+
+    Who claims that a Live passed on its call is believed no more than any other client.
+    """
     await house.kept.make()
     async with replicas(house, ports, 2) as started:
         owner, (other,) = await elsewhere(started)
         await owner.say("one")
+        claim = (HOPS_KEY, "1")
+        assert await other.say("two", metadata=(*calling(), claim)) == 3
+        for session_id in ("s1", "absent"):
+            with pytest.raises(grpc.aio.AioRpcError) as refused:
+                await other.say("x", session_id=session_id, metadata=(*calling("mallory"), claim))
+            assert isinstance(from_rpc_error(refused.value, mutating=True), SessionNotFound)
+        passed_on = (claim, (FORWARDER_KEY, (house.folder / "live.jwt").read_text()))
         with pytest.raises(grpc.aio.AioRpcError) as refused:
-            await other.say("two", metadata=(*calling(), (HOPS_KEY, "1")))
+            await other.say("three", metadata=(*calling(), *passed_on))
         assert isinstance(from_rpc_error(refused.value, mutating=True), SessionMoved)
         told = dict(refused.value.trailing_metadata() or ())
         assert told[OWNER_KEY] == owner.address

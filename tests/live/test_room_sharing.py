@@ -215,6 +215,8 @@ async def test_a_transfer_is_answered_again() -> None:
     assert isinstance(refusal(room, TransferSession("carol"), "2", ALICE), IdempotencyMismatch)
     assert isinstance(refusal(room, TransferSession("carol"), "3", ALICE), PermissionDenied)
     made(room, AppendMessage("still an editor"), "4")
+    made(room, UnshareSession("alice"), "5", BOB)
+    assert isinstance(refusal(room, TransferSession("bob"), "2", ALICE), SessionNotFound)
 
 
 async def test_a_join_is_decided_by_the_secret_and_answered_again() -> None:
@@ -237,3 +239,5 @@ async def test_a_join_is_decided_by_the_secret_and_answered_again() -> None:
     assert room.form() is None
     assert again.answer.seq == joined.seq
     assert isinstance(refusal(room, good, "6", CAROL), SessionNotFound)
+    made(room, UnshareSession("bob"), "7")
+    assert isinstance(refusal(room, good, "3", BOB), SessionNotFound)

@@ -17,6 +17,7 @@ from services.live.stream import Stream
 from sessiond.errors import Draining
 from sessiond.store.codec import decode_draft
 from sessiond.v1 import live_pb2 as pb
+from sessiond.v1 import session_pb2
 from tests.live.kept import PATIENCE, Gate, Losses
 from tests.live.standing import House
 from tests.live.streaming import Client, serving, token
@@ -201,6 +202,31 @@ async def test_a_repeat_that_names_no_since_is_known_after_a_takeover(house: Hou
         assert (await client.until("reply")).seq == first
         await client.append("new", "op2")
         assert (await client.until("reply")).seq == first + RECENT + 51
+
+
+async def test_the_past_is_looked_through_for_who_may_make_the_change(house: House) -> None:
+    """Access comes first: an editor who is a viewer by now is refused, whatever they did before."""
+
+    async def share(owner: Client, role: session_pb2.MemberRole.ValueType) -> None:
+        request = pb.ShareSessionRequest(session_id="s1", user_id="bob", role=role, op_id=f"{role}")
+        await owner.say(pb.ClientFrame(share=request))
+        assert (await owner.until("reply")).seq
+
+    await house.kept.make()
+    async with serving(house) as live, live.client() as alice:
+        await alice.follow()
+        await share(alice, session_pb2.MEMBER_ROLE_EDITOR)
+        async with live.client("bob") as editor:
+            await editor.follow()
+            await editor.append("first", "b1")
+            assert (await editor.until("reply")).seq == 3
+        await share(alice, session_pb2.MEMBER_ROLE_VIEWER)
+        await asyncio.gather(*(live.live.append(f"m{n}") for n in range(RECENT + 50)))
+    async with serving(house) as taker, taker.client("bob") as viewer:
+        await viewer.follow()
+        request = pb.AppendMessageRequest(session_id="s1", content="first", op_id="b1")
+        await viewer.say(pb.ClientFrame(append=request, since=1))
+        assert (await viewer.until("reply")).error.code == "PERMISSION_DENIED"
 
 
 async def test_a_repeat_is_found_however_much_lies_before_it(house: House) -> None:

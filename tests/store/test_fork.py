@@ -278,15 +278,13 @@ async def test_of_two_calls_at_once_one_makes_the_fork(
 
 async def test_who_may_not_read_the_parent_finds_none(parent: str, copier: Copier) -> None:
     """And who may read it but own nothing is told so."""
-    for session_id, identity in ((parent, Identity("carol")), ("p-2", ALICE)):
+    strangers = (parent, Identity("carol")), (parent, Identity("crm", Role.SERVICE))
+    for session_id, identity in (*strangers, ("p-2", ALICE)):
         with pytest.raises(SessionNotFound):
             await copier.fork(session_id, identity=identity)
-    for identity in (
-        Identity("w", Role.AGENT, sessions=frozenset({parent})),
-        Identity("crm", Role.SERVICE),
-    ):
-        with pytest.raises(PermissionDenied):
-            await copier.fork(parent, identity=identity)
+    worker = Identity("w", Role.AGENT, sessions=frozenset({parent}))
+    with pytest.raises(PermissionDenied):
+        await copier.fork(parent, identity=worker)
     assert (await copier.fork(parent, identity=CRM)).session.user_id == "alice"
     assert (await copier.fork(parent, identity=Identity("root", Role.ADMIN))).seq == 9
 
