@@ -15,6 +15,8 @@ _PIECE = 64 * 1024
 
 # A string in full, a bracket, or the beginning of a string whose end is still to come.
 _TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[\]{}"]', re.DOTALL)
+# What is left of a string: to its end, or as far as the bytes go.
+_INSIDE = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+)*+', re.DOTALL)
 _EVENTS = re.compile(rb"[ \t\r\n]*:[ \t\r\n]*\[")
 _PERHAPS_EVENTS = re.compile(rb"[ \t\r\n]*:?[ \t\r\n]*")
 _SPACE = re.compile(rb"[ \t\r\n]*")
@@ -31,6 +33,7 @@ class Splitter:
     def __init__(self) -> None:
         self._buffer = bytearray()
         self._at = 0  # what lies before it was looked at
+        self._open = 0  # and of a string that begins there, what lies before this; 0 for none
         self._depth = 0
         self._next: Callable[[], bytes | None] = self._header
 
@@ -128,9 +131,16 @@ class Splitter:
 
     def _tokens(self) -> Iterator[tuple[bytes, int]]:
         """Yield the strings and brackets that were not looked at yet, and where they end."""
+        if self._open:
+            self._open = end = self._end_of(_INSIDE, self._open)
+            if self._buffer[end : end + 1] != b'"':
+                return
+            token = bytes(self._buffer[self._at : end + 1])
+            self._at, self._open = end + 1, 0
+            yield token, end + 1
         for found in _TOKEN.finditer(bytes(self._buffer), self._at):
             if found[0] == b'"':
-                self._at = found.start()
+                self._at, self._open = found.start(), found.end()
                 return
             self._at = found.end()
             yield found[0], found.end()
@@ -151,8 +161,8 @@ class Splitter:
 
     def _drop(self, end: int) -> None:
         del self._buffer[:end]
-        self._at = self._depth = 0
+        self._at = self._open = self._depth = 0
 
-    def _end_of(self, pattern: re.Pattern[bytes]) -> int:
-        found = pattern.match(self._buffer)
-        return found.end() if found else 0
+    def _end_of(self, pattern: re.Pattern[bytes], at: int = 0) -> int:
+        found = pattern.match(self._buffer, at)
+        return found.end() if found else at

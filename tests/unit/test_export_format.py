@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import tracemalloc
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 from typing import Any
 
 import orjson
@@ -210,6 +211,35 @@ def test_an_event_without_an_end_is_not_kept_for_ever(monkeypatch: pytest.Monkey
     monkeypatch.setattr(splitting, "MOST_BYTES", 100_000)
     with pytest.raises(PayloadTooLarge):
         list(read_export(io.BytesIO(b'{"format":"' + b"x" * 300_000)))
+
+
+def test_a_long_string_is_looked_through_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many pieces it comes in; with escapes wherever pieces end."""
+    looked = 0
+
+    class Counted:
+        def __init__(self, pattern: re.Pattern[bytes]) -> None:
+            self._pattern = pattern
+
+        def match(self, data: bytes, at: int = 0) -> re.Match[bytes] | None:
+            nonlocal looked
+            found = self._pattern.match(data, at)
+            looked += found.end() - at if found else 0
+            return found
+
+        def finditer(self, data: bytes, at: int) -> Iterator[re.Match[bytes]]:
+            nonlocal looked
+            looked += len(data) - at
+            return self._pattern.finditer(data, at)
+
+    monkeypatch.setattr(splitting, "_PIECE", 7)
+    for name in ("_TOKEN", "_INSIDE"):
+        monkeypatch.setattr(splitting, name, Counted(getattr(splitting, name)))
+    event = json.dumps({"a": '\\"\n{[' * 500, "b": [{"}": "]"}]}).encode()
+    splitter = splitting.Splitter()
+    assert list(splitter.feed(b'{"h":"events"}\n' + event + b"\n")) == [b'{"h":"events"}', event]
+    splitter.finish()
+    assert looked < 3 * len(event)
 
 
 async def test_a_history_that_ends_too_early_makes_no_document() -> None:
