@@ -5,6 +5,7 @@ import { markdown } from "./markdown.js";
 import { Avatar, Icon, IconButton, named } from "./parts.js";
 import { exactTime, timeOfDay } from "./relative_time.js";
 
+export const YOU = "You";
 const LONG = 20_000; // characters
 
 const TYPES = {
@@ -26,10 +27,11 @@ export function Markdown({ text }) {
 }
 
 /** Who said it, as the page writes it. */
-export function voiceOf({ sender, agentId }, owner, subject) {
+export function voiceOf({ sender, agentId, by }, owner, subject) {
   if (sender === "agent") return named(agentId ?? "agent");
   if (sender === "system") return "System";
-  return owner === subject ? "You" : owner;
+  const who = by ?? owner;
+  return who === subject ? YOU : who;
 }
 
 /** `lookBack` shows the session as it was after this message; null where that is shown already. */

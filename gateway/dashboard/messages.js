@@ -2,7 +2,7 @@
 // one reads further up.
 
 import { Component, html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "./html.js";
-import { Message, Outgoing, voiceOf, Writing } from "./message.js";
+import { Message, Outgoing, voiceOf, Writing, YOU } from "./message.js";
 import { Output } from "./outputs.js";
 import { Icon } from "./parts.js";
 import { dayName, dayOf, useNow } from "./relative_time.js";
@@ -163,7 +163,7 @@ function Announcer({ messages, owner, subject }) {
   useEffect(() => {
     const fresh = messages.filter(({ seq }) => seq > seen.current);
     seen.current = messages.at(-1)?.seq ?? 0;
-    const others = fresh.filter(({ sender }) => sender !== "user" || owner !== subject);
+    const others = fresh.filter((each) => voiceOf(each, owner, subject) !== YOU);
     if (others.length) setSaid(others.map((each) => spoken(each, owner, subject)).join(" "));
   }, [messages]);
   return html`<div class="unseen" aria-live="polite">${said}</div>`;

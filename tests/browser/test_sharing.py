@@ -10,7 +10,7 @@ from playwright.async_api import expect
 from tests.browser.visits import Visits
 from tests.e2e.answers import good
 from tests.e2e.system import System
-from tests.e2e.talking import created
+from tests.e2e.talking import created, said
 
 Names = Callable[[str], str]
 
@@ -99,3 +99,24 @@ async def test_a_link_lets_in_who_follows_it(visit: Visits, system: System, name
     await expect(dialog.get_by_role("button", name="Revoke")).to_have_count(0)
     late = await visit(name("late"), f"/{link}")
     await expect(late.get_by_text("This link is good no longer.")).to_be_visible()
+
+
+async def test_who_writes_in_a_shared_session_is_named(
+    visit: Visits, system: System, name: Names
+) -> None:
+    """Each reads their own words as their own, and the other's under the other's name."""
+    alice, bob = name("alice"), name("bob")
+    session = await created(system.api(alice), title="Launch plan", workflowId="chat")
+    member = f"/api/sessions/{session['id']}/members/{bob}"
+    good(await system.api(alice).put(member, json={"role": "editor"}))
+    path = f"/chat/{session['id']}"
+    pages = {alice: await visit(alice, path), bob: await visit(bob, path)}
+    for page in pages.values():
+        await expect(page.get_by_role("heading", name="Launch plan", level=1)).to_be_visible()
+    for user in (bob, alice):
+        await said(system.api(user), session["id"], f"This is {user}")
+    for reader, page in pages.items():
+        for user in (bob, alice):
+            voice = "You" if user == reader else user
+            article = page.get_by_role("article", name=re.compile(f"^{re.escape(voice)}, "))
+            await expect(article.filter(has_text=f"This is {user}")).to_have_count(1)
