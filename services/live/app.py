@@ -181,8 +181,8 @@ def _counts(settings: LiveSettings) -> Counts:
 
 
 def _guesses(settings: LiveSettings, hops: Hops) -> Guesses:
-    failures = settings.join_failures_per_minute
-    return Guesses(hops, Rates(Rate(failures / 60, failures), clock=time.monotonic))
+    joins = settings.joins_per_minute
+    return Guesses(hops, Rates(Rate(joins / 60, joins), clock=time.monotonic))
 
 
 def _drain(registration: Registration, leaving: Leaving, streams: Streams) -> Drain:

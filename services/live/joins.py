@@ -1,4 +1,4 @@
-"""Secrets of links: made here, and guarded against those who guess them."""
+"""Secrets of links: made here, and guarded against those who guess them, or come and go."""
 
 from __future__ import annotations
 
@@ -18,32 +18,35 @@ def new_secret() -> str:
 
 
 class Guesses:
-    """Counts the joins of each caller that found nothing; whoever guesses has to wait."""
+    """Counts the joins of each caller; whoever guesses has to wait.
 
-    def __init__(self, hops: Hops, failures: Rates) -> None:
+    So has whoever joins and leaves, again and again: each makes an event, and a session takes so
+    many of them.
+    """
+
+    def __init__(self, hops: Hops, joins: Rates) -> None:
         self._hops = hops
-        self._failures = failures
+        self._joins = joins
 
     @asynccontextmanager
     async def guarded(self, identity: Identity, context: Context) -> AsyncIterator[None]:
-        """Let a caller try to join, and count it where the block raises SessionNotFound.
+        """Let a caller try to join, and count it unless the block raises another failure than
+        SessionNotFound.
 
         A try counts from its beginning, so that many at once are no more than one after another.
         Those that another Live passes on count there.
 
         Raises:
-            RateLimited: too many tries found nothing.
+            RateLimited: there were too many tries.
         """
         if await self._hops.counted(context):
             yield
             return
-        self._failures.take(identity.actor)
-        failed = False
+        self._joins.take(identity.actor)
         try:
             yield
         except SessionNotFound:
-            failed = True
             raise
-        finally:
-            if not failed:
-                self._failures.give_back(identity.actor)
+        except BaseException:
+            self._joins.give_back(identity.actor)
+            raise

@@ -1,4 +1,4 @@
-"""Secrets that are guessed: who finds nothing too often has to wait."""
+"""Secrets that are guessed, and joins again and again: who tries too often has to wait."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ async def fail(guarding: Guesses, identity: Identity = BOB) -> None:
             raise SessionNotFound
 
 
-async def test_failures_are_counted_for_each_caller() -> None:
+async def test_joins_are_counted_for_each_caller() -> None:
     """Beyond them nothing is tried, until time has passed."""
     clock = [0.0]
     guarding = guesses(Counting(), clock)
@@ -51,16 +51,25 @@ async def test_failures_are_counted_for_each_caller() -> None:
     await fail(guarding)
 
 
-async def test_what_is_no_failure_is_not_counted() -> None:
-    """A join that was made, and one that nobody answered."""
+async def test_what_nobody_answered_is_not_counted() -> None:
+    """It may be asked again."""
     guarding = guesses(Counting(), [0.0])
     for _ in range(5):
-        async with guarding.guarded(BOB, cast("Any", None)):
-            pass
         with pytest.raises(Unavailable):
             async with guarding.guarded(BOB, cast("Any", None)):
                 raise Unavailable
     await fail(guarding)
+
+
+async def test_who_comes_and_goes_has_to_wait() -> None:
+    """Or a viewer could fill a session with events of it, until it takes no more."""
+    guarding = guesses(Counting(), [0.0])
+    for _ in range(2):
+        async with guarding.guarded(BOB, cast("Any", None)):
+            pass
+    with pytest.raises(RateLimited):
+        async with guarding.guarded(BOB, cast("Any", None)):
+            raise AssertionError("it was tried")
 
 
 async def test_many_tries_at_once_are_no_more_than_one_after_another() -> None:
