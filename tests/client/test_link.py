@@ -18,8 +18,10 @@ from tests.client.sessions import LOG_ID, Conversation, StoredSession
 
 def test_every_change_of_the_contract_is_taken() -> None:
     """One that the link does not know would be refused as a slip of the caller's."""
-    fields = ClientFrame.DESCRIPTOR.oneofs_by_name["frame"].fields
-    assert {each.name for each in fields if "op_id" in each.message_type.fields_by_name} == CHANGES
+    frames = ClientFrame.DESCRIPTOR.oneofs_by_name["frame"].fields
+    kinds = {each.name: each.message_type for each in frames}
+    changes = {name for name, kind in kinds.items() if kind and "op_id" in kind.fields_by_name}
+    assert changes == CHANGES
 
 
 class Wire:
