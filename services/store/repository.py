@@ -662,10 +662,13 @@ class Repository(ABC):
     async def put_template(self, user_id: str, name: str, template: bytes) -> None:
         """Store a template of a user's, over whatever stands under this name.
 
-        A try whose fate is unknown is repeated here until it is settled.
+        A try whose fate is unknown is repeated here until it is settled, and never over what
+        another call wrote since: of calls at the same time any may be the last. One limit: what was
+        put under a new name, deleted by another call and then repeated, stands again.
 
         Raises:
             OutcomeUnknown: it could not be settled in time.
+            Unavailable: nothing can be read; nothing was stored.
             InvalidArgument: it can never be stored as it is (too large).
         """
 
@@ -687,6 +690,7 @@ class Repository(ABC):
 
         Raises:
             OutcomeUnknown: it could not be settled in time.
+            Unavailable: nothing can be read; nothing was deleted.
         """
 
     # --- all sessions ----------------------------------------------------------------------------
