@@ -133,7 +133,7 @@ def examine_listed(
             stray = "the session was deleted"
         elif isinstance(key, CopyKey):
             building = stored.meta.building
-            if building is not None and building.actor.user_id == key.user_id:
+            if building is not None and building.lister_id == key.user_id:
                 return None
             stray = "it is no copy that this user makes"
         elif stored.meta.building is not None:
@@ -200,7 +200,7 @@ def _orphans(chart: Chart, head: StoredHead, children: Children, keys: Keys) -> 
 
 def _abandoned(chart: Chart, seq: int, building: Building, keys: Keys) -> Finding:
     session_id = chart.session_id
-    places = keys.head(session_id), keys.copy(building.actor.user_id, session_id)
+    places = keys.head(session_id), keys.copy(building.lister_id, session_id)
     deletes = (keys.children(session_id), *(Span(at, at + b"\0") for at in places))
     detail = f"a copy by {building.actor.subject} rests at {seq} records"
     repair = Repair(session_id, chart.head, deletes=deletes)
@@ -208,7 +208,7 @@ def _abandoned(chart: Chart, seq: int, building: Building, keys: Keys) -> Findin
 
 
 def _unlisted(chart: Chart, building: Building, keys: Keys) -> Finding:
-    user_id = building.actor.user_id
+    user_id = building.lister_id
     repair = Repair(chart.session_id, chart.head, puts={keys.copy(user_id, chart.session_id): b""})
     detail = f"not among the copies that {user_id} makes"
     return Finding(Kind.COPY_MISSING, chart.session_id, detail, repair)

@@ -192,8 +192,8 @@ class Visit:
         listed = False
         is_session = stored is not None and stored.tombstone is None
         if stored is not None and stored.meta.building is not None:
-            maker_id = stored.meta.building.actor.user_id
-            listed = await self._value(keys.copy(maker_id, session_id)) is not None
+            at = keys.copy(stored.meta.building.lister_id, session_id)
+            listed = await self._value(at) is not None
         elif stored is not None and is_session:
             at = keys.entry(stored.user_id, stored.meta.index_ms, session_id)
             entry = await self._value(at)
