@@ -32,13 +32,13 @@ class FeedQuery:
         if isinstance(told, Copied) or not told.kind:
             return True
         return (
-            self.wants_of(told.user_id)
+            (not self.user_ids or not self.user_ids.isdisjoint(told.user_ids))
             and (not self.workflow_ids or told.workflow_id in self.workflow_ids)
             and (not self.kinds or told.kind in self.kinds)
         )
 
-    def wants_of(self, user_id: str) -> bool:
-        """Return whether anything of a user's sessions is to be told."""
+    def wants_copy_of(self, user_id: str) -> bool:
+        """Return whether anything of a copy that is a user's is to be told."""
         return not self.user_ids or user_id in self.user_ids
 
 

@@ -229,12 +229,14 @@ class _Reading:
     ) -> AsyncGenerator[pb.WatchChangesResponse, None]:
         """Yield the records of a session that were written after a revision, or all.
 
-        When a copy became visible is not known from its records: of a copy all are told.
+        When a copy became visible is not known from its records: of a copy all are told. What was
+        written after a revision is read for every filter, since only a record says whose the
+        session was before; a copy that becomes visible was nobody's.
         """
         repository = self._repository
         with suppress(SessionNotFound):  # that it was deleted is told in its turn
             snapshot, head = await living(repository, session_id)
-            if not self._query.wants_of(head.user_id):
+            if since is None and not self._query.wants_copy_of(head.user_id):
                 return
             first = 1
             if since is not None and not head.meta.copied_seq:

@@ -18,7 +18,8 @@ from services.store.feeding import Feeding
 from services.store.memory import MemoryRepository
 from services.store.repository import AllChanges, Committed
 from sessiond.errors import InvalidArgument, SlowReader, Unauthenticated, Unavailable
-from sessiond.session.changes import PauseSession
+from sessiond.session.access import MemberRole
+from sessiond.session.changes import PauseSession, ShareSession, TransferSession
 from sessiond.store.codec import Building, decode_head, encode_head
 from sessiond.v1.store_pb2 import WatchChangesResponse
 from tests.store.author import ADMIN, Author
@@ -205,6 +206,30 @@ async def test_filters(
         while not told >= {*expected, "z"}:
             told.add((await again.told())[1])
     assert told - {""} == {*expected, "z"}
+
+
+@pytest.mark.parametrize("compacted", [False, True])
+async def test_a_transfer_is_told_to_readers_of_both_owners(
+    *, repository: MemoryRepository, feed: Feeding, author: Author, begin: Begin, compacted: bool
+) -> None:
+    """Who keeps what is the former owner's hears that this is no more, and nothing after it."""
+    await begin("a")
+    await author.change("a", ShareSession("bob", MemberRole.EDITOR))
+    async with begun(feed) as reader:
+        pass
+    await author.change("a", TransferSession("bob"))
+    await author.say("a", "bob's from here on")
+    await begin("z", user="zoe")
+    if compacted:
+        repository.compact()
+    for user_id, seqs in (("alice", [3]), ("bob", [3, 4])):
+        query = FeedQuery(user_ids=frozenset({user_id, "zoe"}))
+        async with begun(feed, query, cursor=reader.cursor) as again:
+            told = []
+            while ("session_created", "z", 1) not in told:
+                told.append(await again.told())
+        assert [seq for _, session_id, seq in told if session_id == "a"] == seqs
+        assert ("owner_transferred", "a", 3) in told
 
 
 async def test_what_was_filtered_out_moves_the_cursor(

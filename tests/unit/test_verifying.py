@@ -143,7 +143,7 @@ def test_what_is_said_of_a_session_as_a_whole_is_good() -> None:
         MemberGranted("carol", MemberRole.APPROVER, "l-1"),
         LinkRevoked("l-1"),
         MemberRevoked("carol"),
-        OwnerTransferred("bob"),
+        OwnerTransferred("bob", "alice"),
         HoldSet(held=True, reason="a claim"),
         HoldSet(held=False),
     )
@@ -223,7 +223,7 @@ BAD_EVENTS: dict[str, tuple[Event, str]] = {
     "a grant to the owner": (MemberGranted("alice", MemberRole.EDITOR), "user_id"),
     "a grant to nobody": (MemberGranted("", MemberRole.EDITOR), "user_id"),
     "no member": (MemberRevoked("bob"), "user_id"),
-    "a transfer to a stranger": (OwnerTransferred("bob"), "user_id"),
+    "a transfer to a stranger": (OwnerTransferred("bob", "alice"), "user_id"),
     "no link id": (LinkMade("", MemberRole.VIEWER), "link_id"),
     "a link of the year 3000": (LinkMade("l", MemberRole.VIEWER, 10**14), "expires_at"),
     "no such link": (LinkRevoked("l-9"), "link_id"),
@@ -373,7 +373,7 @@ ANYTHING: st.SearchStrategy[Event] = st.one_of(
     st.builds(MemberRevoked, NAMES),
     st.builds(LinkMade, NAMES, ROLES),
     st.builds(LinkRevoked, NAMES),
-    st.builds(OwnerTransferred, NAMES),
+    st.builds(OwnerTransferred, NAMES, NAMES),
     st.builds(HoldSet, st.booleans()),
     st.builds(Forked, NAMES, SEQS, NAMES),
     st.builds(
