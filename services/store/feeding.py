@@ -35,7 +35,8 @@ LOOK_SECONDS: Final = 10.0
 """Between two looks. Compaction leaves 30 s and more, so a reader that keeps up passes each."""
 
 KEPT_MS: Final = 24 * 3_600_000
-"""How long deletions are remembered, at least."""
+"""How old a cursor may be. Deletions are remembered for half an hour more, since the clock of the
+Store that gave it may be ahead of ours."""
 
 
 class Feeding:
