@@ -54,7 +54,8 @@ def examine(chart: Chart, keys: Keys, *, now_ms: int) -> Iterator[Finding]:
     """Yield what is wrong with a session: its head, log, tables, drafts and places in lists.
 
     A copy that is still being written is no session yet: all that can be wrong with it is that
-    nobody goes on with it, or that its maker's list lacks it.
+    nobody goes on with it, or that its maker's list lacks it. Of a deleted session a tombstone
+    stands, and the key that says where.
     """
     session_id = chart.session_id
     children = Children(chart, keys)
@@ -75,6 +76,11 @@ def examine(chart: Chart, keys: Keys, *, now_ms: int) -> Iterator[Finding]:
             repair = Repair(session_id, chart.head, deletes=(keys.children(session_id),))
             detail = f"{len(chart.children)} keys of a deleted session"
             yield Finding(Kind.LEFTOVER, session_id, detail, repair)
+        if not chart.listed:
+            puts = {keys.deleted(session_id): b""}
+            repair = Repair(session_id, chart.head, puts=puts, lease=chart.lease)
+            detail = "not among what was deleted, so the feed may not tell that it was"
+            yield Finding(Kind.DELETED_MISSING, session_id, detail, repair)
         return
     if head.meta.building is not None:
         if now_ms - head.meta.building.touched_ms > ABANDONED_MS:

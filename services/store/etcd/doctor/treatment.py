@@ -45,7 +45,7 @@ class Treatment:
         Raises:
             Unavailable: it is not known whether it was done; to do it again does no harm.
         """
-        writes = [put(key, value) for key, value in repair.puts.items()]
+        writes = [put(key, value, repair.lease) for key, value in repair.puts.items()]
         writes += [delete(*span) for span in repair.deletes]
         key = self._keys.head(repair.session_id)
         head = absent(key) if repair.head is None else value_is(key, repair.head)
