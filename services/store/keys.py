@@ -14,6 +14,8 @@
     job:{name}                             who does this work at the moment, on a lease of theirs
     erasure:{uid}                          an erasure of a user, asked for or done
     deleted:{sid}                          stands as long as a tombstone does; it holds nothing
+    history                                made anew when a backup is restored: which history the
+                                           revisions of cursors belong to; absent before that
     batch                                  rewritten by each batch of commits; it holds nothing
     compaction                             rewritten by the Store whose turn it is to compact
 
@@ -188,6 +190,11 @@ class Keys:
     def compaction(self) -> bytes:
         """The key whose version says whose turn it is to compact; it holds a revision."""
         return self._namespace + b"compaction"
+
+    @property
+    def history(self) -> bytes:
+        """The key that says which history etcd's revisions belong to; it holds 16 hex digits."""
+        return self._namespace + b"history"
 
     @property
     def erasures(self) -> Span:

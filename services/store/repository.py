@@ -705,6 +705,13 @@ class Repository(ABC):
         """
 
     @abstractmethod
+    async def history_id(self) -> str:
+        """Return which history revisions belong to, read through consensus; "" for the first one.
+
+        It is another one once a backup was restored: then the same revision means something else.
+        """
+
+    @abstractmethod
     async def check_kept(self, revision: int) -> None:
         """Return if what happened after a revision is still kept, no older than the call.
 

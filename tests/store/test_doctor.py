@@ -509,10 +509,11 @@ async def test_new_logs_need_the_lives_to_be_gone(ward: Ward) -> None:
     await ward.author.repository.deregister(ward.author.instance, ward.author.lease)
     ending = await renew_logs(Visit(ward.etcd, ward.namespace), ward.treatment, said.append)
     assert (ending, said) == (Ending.WELL, ["6 logs have new ids"])
+    assert await ward.author.repository.history_id() == f"{77:016x}"
     for number, session_id in enumerate(("chat", "chat-1", "chat-1-b", "chat.2", "flow", "turn")):
         head = await ward.head(session_id)
         was = pb.Head.FromString(before[ward.keys.head(session_id)])
-        assert head.log_id == 77 + number != was.log_id
+        assert head.log_id == 78 + number != was.log_id
         head.log_id = was.log_id
         assert head == was
     assert (await ward.look())[0] is Ending.WELL
