@@ -8,7 +8,8 @@
     user:{uid}:sessions:{~t}:{sid}         index entry; ~t has 13 digits and falls as t rises
     user:{uid}:shared:{sid}                the session is shared with this user; it holds nothing
     user:{uid}:template:{name}             a template of the user's
-    user:{uid}:copy:{sid}                  a copy that this user makes, until it is finished; empty
+    user:{uid}:copy:{sid}                  a copy that counts as this user's until it is finished;
+                                           it holds nothing
     agent:{agent}:{sid}                    the session awaits this agent
     live:{instance}                        a registered instance of Live, in hex
     job:{name}                             who does this work at the moment, on a lease of theirs

@@ -208,8 +208,8 @@ class CopyPiece:
 class CopyEnd:
     """What makes a copy visible: its final head, and its places in lists.
 
-    `maker_id` is who makes it; whose session it is then is `user_id`. `outputs` and `members` empty
-    are no tables; `shared_with` are its members.
+    `maker_id` is whose copy it was called when it was begun; whose session it is then is `user_id`.
+    `outputs` and `members` empty are no tables; `shared_with` are its members.
     """
 
     session_id: str
@@ -820,7 +820,7 @@ class Repository(ABC):
     ) -> Committed | Existing:
         """Put the head of a copy where none stands; a tombstone and another copy's are heads too.
 
-        From then on it is among the copies that its maker makes, until it is finished or dropped.
+        From then on it is among the copies of `maker_id`, until it is finished or dropped.
         Settled here, as a creation is: a head of these very bytes is this one.
 
         Raises:

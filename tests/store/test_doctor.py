@@ -39,7 +39,7 @@ from sessiond.session.changes import (
 )
 from sessiond.store.codec import Building, encode_building_head
 from sessiond.store.v1 import records_pb2 as pb
-from tests.store.author import CRM, Author
+from tests.store.author import ADMIN, CRM, Author
 from tests.store.conftest import Clock, sessions_of
 from tests.store.copying import Copier, history_of
 
@@ -428,6 +428,18 @@ async def test_a_copy_is_put_back_among_those_of_its_maker(ward: Ward) -> None:
     assert (await ward.look(fix=True))[0] is Ending.WELL
     assert await ward.author.repository.copies("alice") == ("begun",)
     assert await ward.kinds() == []
+
+
+async def test_a_copy_is_looked_for_under_whom_it_is_listed(ward: Ward) -> None:
+    """An administrator's import under its owner, and not under who makes it."""
+    repository = ward.author.repository
+    building = Building(ADMIN.actor, "", b"", time.time_ns() // 1_000_000, "bob")
+    await repository.begin_copy("begun", encode_building_head(9, building), maker_id="bob")
+    assert await ward.kinds() == []
+    await ward.etcd.delete(ward.keys.copy("bob", "begun"))
+    assert await ward.kinds() == [Kind.COPY_MISSING]
+    assert (await ward.look(fix=True))[0] is Ending.WELL
+    assert await repository.copies("bob") == ("begun",)
 
 
 async def test_what_says_where_a_tombstone_stands_is_put_back(ward: Ward) -> None:

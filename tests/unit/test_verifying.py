@@ -261,6 +261,17 @@ def test_an_event_that_cannot_be_is_named(case: str) -> None:
     assert f"events.{len(records)}.{field}" in named
 
 
+def test_a_transfer_names_the_owner_before() -> None:
+    """Who follows that one's sessions relies on it."""
+    records = more(
+        story(), MemberGranted("bob", MemberRole.EDITOR), OwnerTransferred("bob", "carol")
+    )
+    with pytest.raises(InvalidArgument) as refused:
+        verified(records)
+    fields = [violation.field for violation in refused.value.violations]
+    assert fields == [f"events.{len(records)}.former_user_id"]
+
+
 BAD_FRAMES: dict[str, tuple[dict[str, Any], str]] = {
     "a hole": ({"seq": 3}, "seq"),
     "the same again": ({"seq": 1}, "seq"),
