@@ -76,8 +76,9 @@ def set_standing_event(wire: event_pb2.Event, event: StandingEvent) -> None:
             wire.link_made.CopyFrom(made)
         case LinkRevoked(link_id):
             wire.link_revoked.CopyFrom(event_pb2.LinkRevoked(link_id=link_id))
-        case OwnerTransferred(user_id):
-            wire.owner_transferred.CopyFrom(event_pb2.OwnerTransferred(user_id=user_id))
+        case OwnerTransferred(user_id, former_user_id):
+            given = event_pb2.OwnerTransferred(user_id=user_id, former_user_id=former_user_id)
+            wire.owner_transferred.CopyFrom(given)
         case Rewound():
             wire.rewound.CopyFrom(_rewound_to_wire(event))
         case Forked(session_id, seq, user_id):
@@ -108,7 +109,8 @@ def standing_event_of(wire: event_pb2.Event) -> StandingEvent | None:
         case "link_revoked":
             return LinkRevoked(wire.link_revoked.link_id)
         case "owner_transferred":
-            return OwnerTransferred(wire.owner_transferred.user_id)
+            given = wire.owner_transferred
+            return OwnerTransferred(given.user_id, given.former_user_id)
         case "rewound":
             return _rewound_from_wire(wire.rewound)
         case "forked":

@@ -145,7 +145,7 @@ export class Conversation {
     if (memberRevoked) members.delete(memberRevoked.userId);
     if (ownerTransferred) {
       members.delete(ownerTransferred.userId);
-      members.set(this.session.userId, "editor");
+      members.set(ownerTransferred.formerUserId, "editor");
     }
     this.members = members;
   }

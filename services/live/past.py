@@ -7,7 +7,13 @@ import asyncio
 from services.live.request import Asked
 from services.live.room import Room
 from services.live.store import StoreClient
-from sessiond.errors import DeadlineExceeded, Unavailable
+from sessiond.errors import (
+    DeadlineExceeded,
+    IdempotencyMismatch,
+    PermissionDenied,
+    SessionNotFound,
+    Unavailable,
+)
 from sessiond.session.changes import RewindSession
 from sessiond.session.limits import MIB
 from sessiond.session.rewinding import fill, fold
@@ -27,17 +33,20 @@ AT_ONCE = 100
 async def past_of(store: StoreClient, room: Room, asked: Asked) -> Session | None:
     """Return the session, whole, as it was where a rewind goes back to.
 
-    None for every other change, for one that was answered before, and where there is no such event:
-    the rules say what becomes of these.
+    None for every other change, for one that is refused or was answered before, and where there is
+    no such event: what becomes of these, the room says, once it knows that it still owns the
+    session.
 
     Raises:
-        SessionNotFound: the caller has nothing to do with the session, or it is gone.
-        PermissionDenied: the caller may not do this.
-        IdempotencyMismatch: its operation id was used for another change.
         Unavailable: Store does not answer; nothing was changed.
     """
     change, session = asked.change, room.session
-    if not isinstance(change, RewindSession) or not room.check(asked):
+    if not isinstance(change, RewindSession):
+        return None
+    try:
+        if not room.check(asked):
+            return None
+    except (SessionNotFound, PermissionDenied, IdempotencyMismatch):
         return None
     if change.to_seq == session.seq:
         return session

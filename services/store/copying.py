@@ -103,7 +103,7 @@ class Copying:
         """
         self.check_space()
         head = encode_building_head(log_id, building)
-        maker_id = building.actor.user_id
+        maker_id = building.lister_id
         outcome = await self.repository.begin_copy(session_id, head, maker_id=maker_id)
         if isinstance(outcome, Existing):
             standing = decoded_head(session_id, outcome.head).meta.building
@@ -119,7 +119,7 @@ class Copy:
     Attributes:
         seq: how many records of it stand.
         size: how many bytes these are.
-        building: who makes it, and when a piece was last written.
+        building: who makes it, of what, and when a piece was last written.
     """
 
     def __init__(self, copying: Copying, session_id: str, head: bytes) -> None:
@@ -180,7 +180,7 @@ class Copy:
             session_id=self._session_id,
             expected_head=self._head,
             head=encode_head(session, meta),
-            maker_id=self.building.actor.user_id,
+            maker_id=self.building.lister_id,
             user_id=session.user_id,
             entry=encode_entry(session),
             position_ms=meta.index_ms,
@@ -195,7 +195,7 @@ class Copy:
 
     async def drop(self) -> None:
         """Remove the copy, if nobody else went on with it."""
-        maker_id = self.building.actor.user_id
+        maker_id = self.building.lister_id
         await self._repository.drop_copy(self._session_id, self._head, maker_id=maker_id)
 
     async def _write(self, piece: Sequence[bytes], added: int) -> None:

@@ -19,6 +19,13 @@ class Place(NamedTuple):
     time_ms: int
 
 
+class Cursor(NamedTuple):
+    """A place, and the history that its revision belongs to."""
+
+    place: Place
+    history_id: str
+
+
 @dataclass(frozen=True, slots=True)
 class FeedQuery:
     """What is asked for; an empty set lets everything through."""
@@ -32,32 +39,29 @@ class FeedQuery:
         if isinstance(told, Copied) or not told.kind:
             return True
         return (
-            self.wants_of(told.user_id)
+            (not self.user_ids or not self.user_ids.isdisjoint(told.user_ids))
             and (not self.workflow_ids or told.workflow_id in self.workflow_ids)
             and (not self.kinds or told.kind in self.kinds)
         )
 
-    def wants_of(self, user_id: str) -> bool:
-        """Return whether anything of a user's sessions is to be told."""
+    def wants_copy_of(self, user_id: str) -> bool:
+        """Return whether anything of a copy that is a user's is to be told."""
         return not self.user_ids or user_id in self.user_ids
 
 
-def sealed(place: Place) -> str:
-    """Return the cursor of a place."""
-    return seal(_FACTS, place)
+def sealed(cursor: Cursor) -> str:
+    """Return the cursor as readers keep it."""
+    return seal(_FACTS, (cursor.history_id, *cursor.place))
 
 
-def opened(cursor: str) -> Place:
-    """Return the place of a cursor.
+def opened(cursor: str) -> Cursor:
+    """Return what a reader kept.
 
     Raises:
         InvalidArgument: it is none that a feed gave.
     """
-    facts = [
-        fact
-        for fact in unseal(cursor, _FACTS, (int, int), field="cursor")
-        if isinstance(fact, int) and fact > 0
-    ]
-    if len(facts) != 2:
+    history_id, *facts = unseal(cursor, _FACTS, (str, int, int), field="cursor")
+    numbers = [fact for fact in facts if isinstance(fact, int) and fact > 0]
+    if len(numbers) != 2 or not isinstance(history_id, str):
         raise InvalidArgument.of("cursor", "must be one that this feed gave")
-    return Place(*facts)
+    return Cursor(Place(*numbers), history_id)

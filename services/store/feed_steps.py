@@ -14,6 +14,7 @@ from services.store.repository import AllChanges, Repository
 from sessiond.errors import Internal
 from sessiond.event_wire import event_to_wire
 from sessiond.session.events import Record, SessionCreated
+from sessiond.session.standing import OwnerTransferred
 from sessiond.state_wire import set_actor
 from sessiond.store.codec import StoredHead, Tombstone, decode_record
 from sessiond.v1 import store_pb2 as pb
@@ -28,13 +29,14 @@ _REMEMBERED: Final = 10_000
 class Told:
     """A message of the feed, without a cursor, and what filters ask of it.
 
-    `kind` is the event's, as the fields of Event name it; "" for a deletion. `time_ms` is when it
-    happened; 0 where nobody knows.
+    `user_ids` are the owner, and of a transfer the former one and the new one as well. `kind` is
+    the event's, as the fields of Event name it; "" for a deletion. `time_ms` is when it happened; 0
+    where nobody knows.
     """
 
     message: pb.WatchChangesResponse
     time_ms: int
-    user_id: str = ""
+    user_ids: frozenset[str] = frozenset()
     workflow_id: str = ""
     kind: str = ""
 
@@ -110,7 +112,8 @@ class Telling:
             message.changed.workflow_id = workflow_id
             message.changed.event.CopyFrom(event_to_wire(record, session_id))
             kind = message.changed.event.WhichOneof("event") or ""
-            found.append(Told(message, record.time_ms, head.user_id, workflow_id, kind))
+            user_ids = frozenset((head.user_id, *_owners_of(record)))
+            found.append(Told(message, record.time_ms, user_ids, workflow_id, kind))
         return found
 
     async def _was_seen(self, session_id: str, revision: int) -> bool:
@@ -155,6 +158,12 @@ def tombstone_of(session_id: str, head: bytes) -> Tombstone | None:
 def _has_come(head: StoredHead) -> bool:
     """Return whether a head that was put without records is the first that others see of a copy."""
     return head.meta.copied_seq == head.seq and head.meta.epoch == 0
+
+
+def _owners_of(record: Record) -> tuple[str, ...]:
+    """Return who is and was the owner by a transfer, whoever is by now."""
+    event = record.event
+    return (event.user_id, event.former_user_id) if isinstance(event, OwnerTransferred) else ()
 
 
 def _record(session_id: str, data: bytes) -> Record:

@@ -22,7 +22,7 @@ from services.serving.health import Health
 from services.store.acquisition import living, read_records
 from services.store.beside import beside
 from services.store.feed_hub import Follower, Hub
-from services.store.feed_query import FeedQuery, Place, opened, sealed
+from services.store.feed_query import Cursor, FeedQuery, Place, opened, sealed
 from services.store.feed_steps import Copied, Step, Telling, Told, deleted, tombstone_of
 from services.store.repository import Repository, RevisionCompacted
 from sessiond.errors import SessionNotFound, Unauthenticated, Unavailable
@@ -35,7 +35,8 @@ LOOK_SECONDS: Final = 10.0
 """Between two looks. Compaction leaves 30 s and more, so a reader that keeps up passes each."""
 
 KEPT_MS: Final = 24 * 3_600_000
-"""How long deletions are remembered, at least."""
+"""How old a cursor may be. Deletions are remembered for half an hour more, since the clock of the
+Store that gave it may be ahead of ours."""
 
 
 class Feeding:
@@ -69,9 +70,9 @@ class Feeding:
             SlowReader: the reader is slower than what it asked for; its cursor goes on.
             Unavailable: the part drains; the last cursor goes on elsewhere.
         """
-        place = opened(cursor) if cursor else None
+        start = opened(cursor) if cursor else None
         async with beside(self._health.drain_begins()) as draining:
-            reading = _Reading(self, query, place, self.clock() + seconds, draining)
+            reading = _Reading(self, query, start, self.clock() + seconds, draining)
             async with aclosing(reading.responses()) as responses:
                 async for response in responses:
                     yield response
@@ -88,14 +89,15 @@ class _Reading:
         self,
         feeding: Feeding,
         query: FeedQuery,
-        place: Place | None,
+        start: Cursor | None,
         ends_at: float,
         draining: asyncio.Task[None],
     ) -> None:
         self._feeding = feeding
         self._repository = feeding.repository
         self._query = query
-        self._start = place
+        self._start = start
+        self._history_id = ""
         self._place = Place(0, 0)
         self._present = 0
         self._ends_at = ends_at
@@ -114,12 +116,16 @@ class _Reading:
     async def responses(self) -> AsyncGenerator[pb.WatchChangesResponse, None]:
         """Yield everything, without an end."""
         now = self._feeding.now_ms()
+        self._history_id = await self._repository.history_id()
         self._present, _ = await self._repository.instances()
-        self._place = self._start or Place(self._present, now)
-        if self._place.revision > self._present:
-            # etcd was replaced by one of another history: nothing says what is missing.
-            self._place = Place(self._present, now)
-            yield self._reset()
+        self._place = Place(self._present, now)
+        if self._start is not None:
+            place, history_id = self._start
+            if history_id == self._history_id and place.revision <= self._present:
+                self._place = place
+            else:
+                # etcd was replaced by one of another history: nothing says what is missing.
+                yield self._reset()
         yield self._moved()
         while True:
             self._sure = self._place.revision
@@ -229,12 +235,14 @@ class _Reading:
     ) -> AsyncGenerator[pb.WatchChangesResponse, None]:
         """Yield the records of a session that were written after a revision, or all.
 
-        When a copy became visible is not known from its records: of a copy all are told.
+        When a copy became visible is not known from its records: of a copy all are told. What was
+        written after a revision is read for every filter, since only a record says whose the
+        session was before; a copy that becomes visible was nobody's.
         """
         repository = self._repository
         with suppress(SessionNotFound):  # that it was deleted is told in its turn
             snapshot, head = await living(repository, session_id)
-            if not self._query.wants_of(head.user_id):
+            if since is None and not self._query.wants_copy_of(head.user_id):
                 return
             first = 1
             if since is not None and not head.meta.copied_seq:
@@ -259,7 +267,7 @@ class _Reading:
         return self._at_place(pb.WatchChangesResponse(reset=pb.WatchChangesResponse.Reset()))
 
     def _at_place(self, response: pb.WatchChangesResponse) -> pb.WatchChangesResponse:
-        response.cursor = sealed(self._place)
+        response.cursor = sealed(Cursor(self._place, self._history_id))
         self._moved_at = self._feeding.clock()
         return response
 

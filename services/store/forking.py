@@ -72,7 +72,8 @@ class Forks:
             IdempotencyMismatch: the operation id made another session.
             TooManySessions: the user has as many as one may have.
             SessionFull: the session has no room for one event more.
-            Unavailable: there is little space left, or another call makes the same fork.
+            Unavailable: there is little space left, or another call makes the same fork, or an
+                earlier one began it of another session that had this id, which is removed.
         """
         self._check_form(change, op_id)
         actor, now_ms = identity.actor, self._copying.now_ms()
@@ -94,12 +95,17 @@ class Forks:
             raise SessionFull(f"A session may have {limits.events} changes.")
         await self._copying.check_count(identity.user_id, session_id)
         log_id = int.from_bytes(self._copying.random_bytes(8), "big")
+        building = building._replace(parent_log_id=parent.meta.log_id)
         copy = await self._copying.begin(session_id, log_id, building)
         if isinstance(copy, Existing):
             made = await self._made(identity, session_id, building)
             if made is None:
                 raise IdTaken
             return made
+        if copy.building.parent_log_id != parent.meta.log_id:
+            # What stands is of one session, and what would follow it of another.
+            await copy.drop()
+            raise Unavailable("This fork was begun of another session of that id; it is gone.")
         try:
             session = await self._copy(copy, session_id, identity, change.session_id, at)
         except ValueError:

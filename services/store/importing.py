@@ -33,7 +33,7 @@ from sessiond.event_wire import event_from_wire, event_to_wire
 from sessiond.session.access import Identity, Role
 from sessiond.session.apply import apply
 from sessiond.session.changes import ImportSession, fingerprint
-from sessiond.session.checks import check_session_id
+from sessiond.session.checks import check_session_id, check_user_id
 from sessiond.session.events import Record
 from sessiond.session.rewinding import fill
 from sessiond.session.standing import LinkMade, Rewound, lacking
@@ -94,7 +94,10 @@ class Imports:
                 return await self._response(identity, change.session_id)
         if identity.role is not Role.ADMIN:
             await self._copying.check_count(identity.user_id, change.session_id)
-        session = await self._written(await self._begun(identity, change), change, events, identity)
+        first = await anext(events, None)
+        copy = await self._begun(identity, change, self._owner_of(identity, first))
+        async with aclosing(_from(first, events)) as all_events:
+            session = await self._written(copy, change, all_events, identity)
         entry = decode_entry(encode_entry(session))
         return pb.ImportSessionResponse(session=summary_to_wire(entry), imported=True)
 
@@ -108,9 +111,21 @@ class Imports:
 
     # --- what is not there yet -------------------------------------------------------------------
 
-    async def _begun(self, identity: Identity, change: ImportSession) -> Copy:
+    def _owner_of(self, identity: Identity, first: pb.HistoryEvent | None) -> str:
+        """Return whose an administrator's import is, for what is counted and erased meanwhile.
+
+        "" for everybody else's, which is the caller's own or will be refused. Only the first event
+        is known: who became the owner later counts when all events came.
+        """
+        if identity.role is not Role.ADMIN or first is None:
+            return ""
+        user_id, found = first.event.session_created.user_id, Violations()
+        check_user_id(user_id, "user_id", found, limits=self._copying.limits)
+        return "" if found.found else user_id  # such events are refused when they are verified
+
+    async def _begun(self, identity: Identity, change: ImportSession, owner_id: str) -> Copy:
         now_ms = self._copying.now_ms()
-        building = Building(identity.actor, "", fingerprint(change), now_ms)
+        building = Building(identity.actor, "", fingerprint(change), now_ms, owner_id)
         log_id = int.from_bytes(self._copying.random_bytes(8), "big")
         copy = await self._copying.begin(change.session_id, log_id, building)
         if isinstance(copy, Existing):
@@ -229,6 +244,15 @@ class Imports:
             entry = decode_entry(encode_entry(session))
             return pb.ImportSessionResponse(session=summary_to_wire(entry), imported=False)
         raise Unavailable
+
+
+async def _from(
+    first: pb.HistoryEvent | None, others: Events
+) -> AsyncGenerator[pb.HistoryEvent, None]:
+    if first is not None:
+        yield first
+    async for event in others:
+        yield event
 
 
 class _Different(Exception):

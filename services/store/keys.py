@@ -8,12 +8,15 @@
     user:{uid}:sessions:{~t}:{sid}         index entry; ~t has 13 digits and falls as t rises
     user:{uid}:shared:{sid}                the session is shared with this user; it holds nothing
     user:{uid}:template:{name}             a template of the user's
-    user:{uid}:copy:{sid}                  a copy that this user makes, until it is finished; empty
+    user:{uid}:copy:{sid}                  a copy that counts as this user's until it is finished;
+                                           it holds nothing
     agent:{agent}:{sid}                    the session awaits this agent
     live:{instance}                        a registered instance of Live, in hex
     job:{name}                             who does this work at the moment, on a lease of theirs
     erasure:{uid}                          an erasure of a user, asked for or done
     deleted:{sid}                          stands as long as a tombstone does; it holds nothing
+    history                                made anew when a backup is restored: which history the
+                                           revisions of cursors belong to; absent before that
     batch                                  rewritten by each batch of commits; it holds nothing
     compaction                             rewritten by the Store whose turn it is to compact
 
@@ -188,6 +191,11 @@ class Keys:
     def compaction(self) -> bytes:
         """The key whose version says whose turn it is to compact; it holds a revision."""
         return self._namespace + b"compaction"
+
+    @property
+    def history(self) -> bytes:
+        """The key that says which history etcd's revisions belong to; it holds 16 hex digits."""
+        return self._namespace + b"history"
 
     @property
     def erasures(self) -> Span:

@@ -74,6 +74,7 @@ class MemoryRepository(Repository):
         self._live: dict[bytes, Instance] = {}
         self._leases = itertools.count(1)
         self._jobs: dict[str, tuple[bytes, int]] = {}
+        self._history_id = ""
 
     # --- what only a reference can do ------------------------------------------------------------
 
@@ -85,6 +86,10 @@ class MemoryRepository(Repository):
     def compact(self) -> None:
         """Forget all history before the present revision."""
         self._kept.compact()
+
+    def renew_history(self, history_id: str) -> None:
+        """Say that revisions are of another history, as after a backup was restored."""
+        self._history_id = history_id
 
     def expire_job(self, job: str) -> None:
         """End a hold as if it had not been prolonged."""
@@ -313,6 +318,10 @@ class MemoryRepository(Repository):
     async def watch_all(self, *, after_revision: int) -> AsyncIterator[AsyncIterator[AllChanges]]:
         """Follow all sessions from a revision on."""
         yield Everything(self._kept, after_revision)
+
+    async def history_id(self) -> str:
+        """Return which history revisions belong to."""
+        return self._history_id
 
     async def check_kept(self, revision: int) -> None:
         """Return if what happened after a revision is still kept."""

@@ -208,8 +208,8 @@ class CopyPiece:
 class CopyEnd:
     """What makes a copy visible: its final head, and its places in lists.
 
-    `maker_id` is who makes it; whose session it is then is `user_id`. `outputs` and `members` empty
-    are no tables; `shared_with` are its members.
+    `maker_id` is whose copy it was called when it was begun; whose session it is then is `user_id`.
+    `outputs` and `members` empty are no tables; `shared_with` are its members.
     """
 
     session_id: str
@@ -662,10 +662,13 @@ class Repository(ABC):
     async def put_template(self, user_id: str, name: str, template: bytes) -> None:
         """Store a template of a user's, over whatever stands under this name.
 
-        A try whose fate is unknown is repeated here until it is settled.
+        A try whose fate is unknown is repeated here until it is settled, and never over what
+        another call wrote since: of calls at the same time any may be the last. One limit: what was
+        put under a new name, deleted by another call and then repeated, stands again.
 
         Raises:
             OutcomeUnknown: it could not be settled in time.
+            Unavailable: nothing can be read; nothing was stored.
             InvalidArgument: it can never be stored as it is (too large).
         """
 
@@ -687,6 +690,7 @@ class Repository(ABC):
 
         Raises:
             OutcomeUnknown: it could not be settled in time.
+            Unavailable: nothing can be read; nothing was deleted.
         """
 
     # --- all sessions ----------------------------------------------------------------------------
@@ -698,6 +702,13 @@ class Repository(ABC):
         """Follow all sessions as `watch` follows a scope. Expiring tombstones are no change.
 
         What is compacted before it is given may be left out, in etcd before 3.5.13 without a word.
+        """
+
+    @abstractmethod
+    async def history_id(self) -> str:
+        """Return which history revisions belong to, read through consensus; "" for the first one.
+
+        It is another one once a backup was restored: then the same revision means something else.
         """
 
     @abstractmethod
@@ -809,7 +820,7 @@ class Repository(ABC):
     ) -> Committed | Existing:
         """Put the head of a copy where none stands; a tombstone and another copy's are heads too.
 
-        From then on it is among the copies that its maker makes, until it is finished or dropped.
+        From then on it is among the copies of `maker_id`, until it is finished or dropped.
         Settled here, as a creation is: a head of these very bytes is this one.
 
         Raises:

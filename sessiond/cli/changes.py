@@ -28,7 +28,10 @@ def changes(
     ] = None,
     of: Annotated[
         list[str] | None,
-        typer.Option(help="Only sessions of this owner; may be repeated.", metavar="USER"),
+        typer.Option(
+            help="Only sessions of this owner, and their transfer to others; may be repeated.",
+            metavar="USER",
+        ),
     ] = None,
     workflow: Annotated[
         list[str] | None, typer.Option(help="Only sessions of this workflow; may be repeated.")

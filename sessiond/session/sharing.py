@@ -129,7 +129,7 @@ def transfer(
         return ()
     if change.user_id not in session.members:
         raise InvalidArgument.of("user_id", "must be a member")
-    return (OwnerTransferred(change.user_id),)
+    return (OwnerTransferred(change.user_id, session.user_id),)
 
 
 def _link_of(session: Session, secret_hash: str, now_ms: int) -> tuple[str, Link]:

@@ -69,6 +69,7 @@ class OwnerTransferred:
     """A member became the owner, and the former owner an editor."""
 
     user_id: str
+    former_user_id: str
 
 
 @dataclass(frozen=True, slots=True)

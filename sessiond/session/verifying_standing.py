@@ -104,9 +104,14 @@ def check(
                 found.add("user_id", "must be somebody else than the owner")
             if user_id not in session.members:
                 _check_room(session, record.time_ms, found, limits)
-        case MemberRevoked(user_id) | OwnerTransferred(user_id):
+        case MemberRevoked(user_id):
             if user_id not in session.members:
                 found.add("user_id", "must be a member")
+        case OwnerTransferred(user_id, former_user_id):
+            if user_id not in session.members:
+                found.add("user_id", "must be a member")
+            if former_user_id != session.user_id:
+                found.add("former_user_id", "must be the owner before")
         case LinkMade(link_id, _, expires_ms):
             check_session_id(link_id, "link_id", found)
             if link_id in session.links:

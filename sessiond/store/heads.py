@@ -20,12 +20,24 @@ FORMAT = 1
 
 
 class Building(NamedTuple):
-    """Who makes a copy, under which operation id and hash, and when a piece was last written."""
+    """Who makes a copy, under which operation id and hash, and when a piece was last written.
+
+    Attributes:
+        user_id: under whom it is listed until it is finished; "" for who makes it.
+        parent_log_id: of a fork, the log id of the session that is copied.
+    """
 
     actor: Actor
     op_id: str
     hash: bytes
     touched_ms: int
+    user_id: str = ""
+    parent_log_id: int = 0
+
+    @property
+    def lister_id(self) -> str:
+        """Under whom it is listed until it is finished."""
+        return self.user_id or self.actor.user_id
 
 
 class HeadMeta(NamedTuple):
@@ -249,11 +261,20 @@ def _building_to_stored(building: Building, stored: pb.Building) -> None:
     stored.op_id = building.op_id
     stored.hash = building.hash
     stored.touched_ms = building.touched_ms
+    stored.user_id = building.user_id
+    stored.parent_log_id = building.parent_log_id
 
 
 def _building(stored: pb.Building) -> Building:
     actor = actor_from_stored(stored.actor)
-    return Building(actor, stored.op_id, stored.hash, stored.touched_ms)
+    return Building(
+        actor,
+        stored.op_id,
+        stored.hash,
+        stored.touched_ms,
+        stored.user_id,
+        stored.parent_log_id,
+    )
 
 
 def _parsed(data: bytes) -> pb.Head:

@@ -57,8 +57,9 @@ def set_standing(stored: pb.Record, event: StandingEvent) -> None:
             stored.link_made.secret_hash = secret_hash
         case LinkRevoked(link_id):
             stored.link_revoked.link_id = link_id
-        case OwnerTransferred(user_id):
+        case OwnerTransferred(user_id, former_user_id):
             stored.owner_transferred.user_id = user_id
+            stored.owner_transferred.former_user_id = former_user_id
         case Rewound():
             stored.rewound.CopyFrom(_rewound(event))
         case Forked(session_id, seq, user_id):
@@ -88,7 +89,8 @@ def standing_of(stored: pb.Record) -> StandingEvent | None:
         case "link_revoked":
             return LinkRevoked(stored.link_revoked.link_id)
         case "owner_transferred":
-            return OwnerTransferred(stored.owner_transferred.user_id)
+            given = stored.owner_transferred
+            return OwnerTransferred(given.user_id, given.former_user_id)
         case "rewound":
             return _rewound_event(stored.rewound)
         case "forked":

@@ -861,16 +861,20 @@ class OwnerTransferred(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     USER_ID_FIELD_NUMBER: _builtins.int
+    FORMER_USER_ID_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
     """The new owner."""
+    former_user_id: _builtins.str
+    """The former owner."""
     def __init__(
         self,
         *,
         user_id: _builtins.str = ...,
+        former_user_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["former_user_id", b"former_user_id", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

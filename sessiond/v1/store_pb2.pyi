@@ -1366,7 +1366,9 @@ class WatchChangesRequest(_message.Message):
     """The last cursor seen; from now on when absent."""
     @_builtins.property
     def user_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Only sessions of these owners; at most 64."""
+        """Only sessions of these owners; at most 64. The transfer of a session is told to those of its
+        former owner too, and is the last that they are told of it but a deletion.
+        """
 
     @_builtins.property
     def workflow_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:

@@ -397,7 +397,9 @@ class Conversation:
             unlinked = event_pb2.LinkRevoked(link_id=frame.revoke_link.link_id)
             reply.seq = session.happen(event_pb2.Event(link_revoked=unlinked), reply.op_id)
         elif kind == "transfer":
-            given = event_pb2.OwnerTransferred(user_id=frame.transfer.user_id)
+            given = event_pb2.OwnerTransferred(
+                user_id=frame.transfer.user_id, former_user_id="alice"
+            )
             reply.seq = session.happen(event_pb2.Event(owner_transferred=given), reply.op_id)
         elif kind == "resume":
             resumed = event_pb2.Event(session_resumed=event_pb2.SessionResumed())
@@ -424,6 +426,7 @@ def _of_sharing(asked: Any, kind: str, reply: live_pb2.Reply) -> event_pb2.Event
         event.link_revoked.link_id = asked.link_id
     elif kind == "transfer":
         event.owner_transferred.user_id = asked.user_id
+        event.owner_transferred.former_user_id = "alice"
     elif kind == "set_hold":
         event.hold_set.held = asked.held
     else:

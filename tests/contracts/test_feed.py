@@ -32,6 +32,12 @@ def so_many(count: int) -> Enough:
     return lambda seen: len(seen) == count
 
 
+async def test_revisions_are_of_the_first_history_until_a_backup_is_restored(place: Place) -> None:
+    """The doctor says that then; nothing else does."""
+    await place.repository.create(creation("s-1"))
+    assert await place.repository.history_id() == ""
+
+
 async def test_each_revision_comes_once_with_its_heads_and_records(place: Place) -> None:
     """Of all users: creations, takeovers, commits and tombstones, as they were written."""
     repository = place.repository

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
 import pytest
 
+from services.store.etcd.client import EtcdClient
+from services.store.etcd.errors import Ambiguous
+from services.store.etcd.etcd_pb2 import TxnResponse
+from services.store.etcd.repository import EtcdRepository
+from services.store.etcd.transactions import Transaction
 from services.store.repository import Repository
 from sessiond.errors import InvalidArgument, OutcomeUnknown
 from tests.contracts.chats import creation, listed
@@ -86,3 +94,54 @@ async def test_what_is_not_settled_in_time_is_unknown(etcd_place: EtcdPlace) -> 
             await repository.put_template("alice", "plan", b"one")
     await etcd_place.repository.put_template("alice", "plan", b"one")
     assert await etcd_place.repository.template("alice", "plan") == b"one"
+
+
+class Overtaken(EtcdClient):
+    """A client whose first answer is lost, and meanwhile another call writes."""
+
+    meanwhile: Callable[[], Awaitable[None]] | None = None
+
+    async def txn(self, request: Transaction, *, within: float | None = None) -> TxnResponse:
+        answer = await super().txn(request, within=within)
+        if self.meanwhile is not None:
+            meanwhile, self.meanwhile = self.meanwhile, None
+            await meanwhile()
+            raise Ambiguous("the answer was lost")
+        return answer
+
+
+@asynccontextmanager
+async def overtaken(
+    place: EtcdPlace, meanwhile: Callable[[], Awaitable[None]]
+) -> AsyncIterator[Repository]:
+    """Give a repository on the same data that another call overtakes at its first write."""
+    async with (
+        Overtaken([place.etcd.endpoint]) as client,
+        EtcdRepository(client, namespace=place.namespace, settle_seconds=5.0) as repository,
+    ):
+        client.meanwhile = meanwhile
+        yield repository
+
+
+async def test_what_is_written_again_never_falls_on_what_is_newer(etcd_place: EtcdPlace) -> None:
+    """Its answer was lost, and another call wrote: that one is the last, whatever both did."""
+    newer = etcd_place.repository
+
+    async def put() -> None:
+        await newer.put_template("alice", "plan", b"newer")
+
+    async def delete() -> None:
+        await newer.delete_template("alice", "plan")
+
+    async with overtaken(etcd_place, put) as repository:
+        await repository.put_template("alice", "plan", b"older")
+        assert await newer.template("alice", "plan") == b"newer"
+    async with overtaken(etcd_place, put) as repository:
+        await repository.put_template("alice", "plan", b"older")
+        assert await newer.template("alice", "plan") == b"newer"
+    async with overtaken(etcd_place, put) as repository:
+        await repository.delete_template("alice", "plan")
+        assert await newer.template("alice", "plan") == b"newer"
+    async with overtaken(etcd_place, delete) as repository:
+        await repository.put_template("alice", "plan", b"older")
+        assert await newer.template("alice", "plan") is None

@@ -164,18 +164,32 @@ async def test_no_past_is_looked_for_that_is_not_there(log: Log, to_seq: int) ->
 
 async def test_nobody_else_makes_us_read(log: Log) -> None:
     """Access is checked before; and what was answered is not read again."""
-    editor = Identity("e", Role.AGENT, agents=frozenset({"editor"}))
-    for identity, refused in ((BOB, SessionNotFound), (editor, PermissionDenied)):
-        with pytest.raises(refused):
-            await log.past(asked(RewindSession(2), "r", identity))
-    assert log.read == 0
     await log.make(RewindSession(2), "r")
     read = log.read
     assert await log.past(asked(RewindSession(2), "r")) is None
-    with pytest.raises(IdempotencyMismatch):
-        await log.past(asked(RewindSession(3), "r"))
     assert await log.past(asked(AppendMessage("x"), "y")) is None
     assert log.read == read
+
+
+async def test_who_is_refused_hears_it_from_who_is_sure_to_own_the_session(log: Log) -> None:
+    """Nothing is read for them, and a former owner, who may be wrong, tells them nothing."""
+    editor = Identity("e", Role.AGENT, agents=frozenset({"editor"}))
+    await log.make(UpdateSession(title="Theirs"), "used")
+    for identity, op_id, refused in (
+        (BOB, "r", SessionNotFound),
+        (editor, "r", PermissionDenied),
+        (ALICE, "used", IdempotencyMismatch),
+    ):
+        request = asked(RewindSession(2), op_id, identity)
+        request.past = await log.past(request)
+        log.room.submit(request)
+        confirmation = formed(log.room)
+        assert not confirmation.records
+        assert not request.reply.done()
+        log.room.settle(Verdict.COMMITTED)
+        with pytest.raises(refused):
+            request.reply.result()
+    assert log.read == 0
 
 
 async def test_a_store_that_does_not_answer_changed_nothing(log: Log) -> None:

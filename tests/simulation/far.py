@@ -185,6 +185,9 @@ class FarRepository(Repository):
         async with self._kept.watch_all(after_revision=after_revision) as changes:
             yield self._late(changes)
 
+    async def history_id(self) -> str:
+        return await self._read(self._kept.history_id)
+
     async def check_kept(self, revision: int) -> None:
         await self._read(lambda: self._kept.check_kept(revision))
 

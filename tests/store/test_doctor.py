@@ -23,7 +23,7 @@ from services.store.etcd.doctor.treatment import LivesRun, Treatment
 from services.store.etcd.doctor.visit import Visit
 from services.store.etcd.errors import Compacted
 from services.store.etcd.repository import EtcdRepository
-from services.store.etcd.transactions import read
+from services.store.etcd.transactions import delete, read, transaction
 from services.store.keys import Keys
 from services.store.repository import Committed, CopyPiece
 from sessiond.session.access import Identity, MemberRole
@@ -39,7 +39,7 @@ from sessiond.session.changes import (
 )
 from sessiond.store.codec import Building, encode_building_head
 from sessiond.store.v1 import records_pb2 as pb
-from tests.store.author import CRM, Author
+from tests.store.author import ADMIN, CRM, Author
 from tests.store.conftest import Clock, sessions_of
 from tests.store.copying import Copier, history_of
 
@@ -226,6 +226,10 @@ async def _call_nothing_deleted(ward: Ward) -> None:
     await ward.etcd.put(ward.keys.deleted("never"), b"")
 
 
+async def _lose_deleted(ward: Ward) -> None:
+    await ward.etcd.delete(ward.keys.deleted("gone"))
+
+
 def _new_copy() -> bytes:
     now_ms = time.time_ns() // 1_000_000
     return encode_building_head(9, Building(Identity("alice").actor, "op", b"", now_ms))
@@ -257,6 +261,7 @@ async def _leave_record(ward: Ward) -> None:
         (_call_a_session_a_copy, Kind.COPY_STRAY),
         (_call_the_living_deleted, Kind.DELETED_STRAY),
         (_call_nothing_deleted, Kind.DELETED_STRAY),
+        (_lose_deleted, Kind.DELETED_MISSING),
     ],
 )
 async def test_what_follows_from_the_rest_is_named_and_repaired(
@@ -425,6 +430,28 @@ async def test_a_copy_is_put_back_among_those_of_its_maker(ward: Ward) -> None:
     assert await ward.kinds() == []
 
 
+async def test_a_copy_is_looked_for_under_whom_it_is_listed(ward: Ward) -> None:
+    """An administrator's import under its owner, and not under who makes it."""
+    repository = ward.author.repository
+    building = Building(ADMIN.actor, "", b"", time.time_ns() // 1_000_000, "bob")
+    await repository.begin_copy("begun", encode_building_head(9, building), maker_id="bob")
+    assert await ward.kinds() == []
+    await ward.etcd.delete(ward.keys.copy("bob", "begun"))
+    assert await ward.kinds() == [Kind.COPY_MISSING]
+    assert (await ward.look(fix=True))[0] is Ending.WELL
+    assert await repository.copies("bob") == ("begun",)
+
+
+async def test_what_says_where_a_tombstone_stands_is_put_back(ward: Ward) -> None:
+    """On the lease of the tombstone, so that it goes with it."""
+    await _lose_deleted(ward)
+    assert (await ward.look(fix=True))[0] is Ending.WELL
+    found = await ward.etcd.range(read(ward.keys.deleted("gone")))
+    tombstone = await ward.etcd.range(read(ward.keys.head("gone")))
+    assert [kv.lease for kv in found.kvs] == [tombstone.kvs[0].lease] != [0]
+    assert await ward.kinds() == []
+
+
 async def test_forks_and_imports_are_sessions_like_any_other(ward: Ward) -> None:
     """With members, a rewind and a lineage there is nothing to say of them."""
     repository, clock = ward.author.repository, Clock()
@@ -494,10 +521,11 @@ async def test_new_logs_need_the_lives_to_be_gone(ward: Ward) -> None:
     await ward.author.repository.deregister(ward.author.instance, ward.author.lease)
     ending = await renew_logs(Visit(ward.etcd, ward.namespace), ward.treatment, said.append)
     assert (ending, said) == (Ending.WELL, ["6 logs have new ids"])
+    assert await ward.author.repository.history_id() == f"{77:016x}"
     for number, session_id in enumerate(("chat", "chat-1", "chat-1-b", "chat.2", "flow", "turn")):
         head = await ward.head(session_id)
         was = pb.Head.FromString(before[ward.keys.head(session_id)])
-        assert head.log_id == 77 + number != was.log_id
+        assert head.log_id == 78 + number != was.log_id
         head.log_id = was.log_id
         assert head == was
     assert (await ward.look())[0] is Ending.WELL
@@ -529,7 +557,8 @@ async def test_a_busy_system_is_not_called_ill(
                 await author.change(session_id, EndTurn(turn_id, 9), identity=CRM, text="Once upon")
                 if turn % 2 == 0:
                     await author.delete(session_id)
-                    await client.delete(Keys().head(session_id))  # the day is over
+                    gone = [delete(Keys().head(session_id)), delete(Keys().deleted(session_id))]
+                    await client.txn(transaction((), gone))  # the day is over
                 revision = (await client.range(read(b"batch"))).header.revision
                 # Who writes reads at the revision just before; the doctor's is older, and gone.
                 with suppress(Compacted):

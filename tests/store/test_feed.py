@@ -13,12 +13,13 @@ import pytest
 
 from services.serving.health import Health
 from services.store import feed_hub, feeding
-from services.store.feed_query import FeedQuery, Place, opened, sealed
+from services.store.feed_query import Cursor, FeedQuery, Place, opened, sealed
 from services.store.feeding import Feeding
 from services.store.memory import MemoryRepository
 from services.store.repository import AllChanges, Committed
 from sessiond.errors import InvalidArgument, SlowReader, Unauthenticated, Unavailable
-from sessiond.session.changes import PauseSession
+from sessiond.session.access import MemberRole
+from sessiond.session.changes import PauseSession, ShareSession, TransferSession
 from sessiond.store.codec import Building, decode_head, encode_head
 from sessiond.v1.store_pb2 import WatchChangesResponse
 from tests.store.author import ADMIN, Author
@@ -207,6 +208,30 @@ async def test_filters(
     assert told - {""} == {*expected, "z"}
 
 
+@pytest.mark.parametrize("compacted", [False, True])
+async def test_a_transfer_is_told_to_readers_of_both_owners(
+    *, repository: MemoryRepository, feed: Feeding, author: Author, begin: Begin, compacted: bool
+) -> None:
+    """Who keeps what is the former owner's hears that this is no more, and nothing after it."""
+    await begin("a")
+    await author.change("a", ShareSession("bob", MemberRole.EDITOR))
+    async with begun(feed) as reader:
+        pass
+    await author.change("a", TransferSession("bob"))
+    await author.say("a", "bob's from here on")
+    await begin("z", user="zoe")
+    if compacted:
+        repository.compact()
+    for user_id, seqs in (("alice", [3]), ("bob", [3, 4])):
+        query = FeedQuery(user_ids=frozenset({user_id, "zoe"}))
+        async with begun(feed, query, cursor=reader.cursor) as again:
+            told = []
+            while ("session_created", "z", 1) not in told:
+                told.append(await again.told())
+        assert [seq for _, session_id, seq in told if session_id == "a"] == seqs
+        assert ("owner_transferred", "a", 3) in told
+
+
 async def test_what_was_filtered_out_moves_the_cursor(
     monkeypatch: pytest.MonkeyPatch,
     repository: MemoryRepository,
@@ -221,7 +246,7 @@ async def test_what_was_filtered_out_moves_the_cursor(
     async with begun(feed, FeedQuery(kinds=frozenset({"session_paused"}))) as reader:
         await author.say("a", "nobody asked for this")
         present, _ = await repository.instances()
-        while opened(reader.cursor).revision < present:
+        while opened(reader.cursor).place.revision < present:
             assert await reader.told() == ("moved", "", 0)
         await author.change("a", PauseSession())
         while (told := await reader.told()) == ("moved", "", 0):
@@ -333,14 +358,31 @@ async def test_a_cursor_of_another_etcd_is_reset(
 ) -> None:
     """It names a revision that has not been."""
     await begin("a")
-    async with reading(feed, cursor=sealed(Place(10**6, 10**12))) as reader:
+    async with reading(feed, cursor=sealed(Cursor(Place(10**6, 10**12), ""))) as reader:
         assert await reader.told() == ("reset", "", 0)
         assert await reader.told() == ("moved", "", 0)
         await author.say("a", "one")
         assert await reader.told() == ("message_appended", "a", 2)
 
 
-@pytest.mark.parametrize("cursor", ["x", sealed(Place(0, 5)), sealed(Place(-1, 5))])
+async def test_a_cursor_of_before_a_restore_is_reset(
+    repository: MemoryRepository, feed: Feeding, author: Author, begin: Begin
+) -> None:
+    """Its revision may be there again, and is another one: the reader is told so once."""
+    await begin("a")
+    async with begun(feed) as reader:
+        pass
+    repository.renew_history("b")
+    await author.say("a", "another")
+    async with reading(feed, cursor=reader.cursor) as again:
+        assert await again.told() == ("reset", "", 0)
+    async with begun(feed, cursor=again.cursor):
+        pass
+
+
+@pytest.mark.parametrize(
+    "cursor", ["x", sealed(Cursor(Place(0, 5), "")), sealed(Cursor(Place(-1, 5), ""))]
+)
 async def test_a_bad_cursor_is_refused(feed: Feeding, cursor: str) -> None:
     """One that no feed gave."""
     async with reading(feed, cursor=cursor) as reader:

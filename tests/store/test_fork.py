@@ -243,6 +243,29 @@ async def test_a_fork_of_all_events_ends_where_its_first_try_did(
     assert (made.seq, made.session.lineage.seq) == (352, 351)
 
 
+async def test_a_fork_of_a_session_that_is_gone_is_not_gone_on_with(
+    long_parent: str, copier: Copier, repository: Fragile, begin: Begin, author: Author
+) -> None:
+    """A day later its id may be that of another one, whose events would follow."""
+    repository.left = 2
+    with pytest.raises(Unavailable):
+        await copier.fork(long_parent, new_id="f-1")
+    repository.left = 1_000_000
+    await author.delete(long_parent)
+    repository._kept.write({("head", long_parent): None})
+    repository.pieces.clear()
+    await begin(long_parent)
+    for first in range(0, 250, 50):
+        await author.say(long_parent, *(f"another {first + number}" for number in range(50)))
+    with pytest.raises(Unavailable):
+        await copier.fork(long_parent, new_id="f-1")
+    await copier.fork(long_parent, new_id="f-1")
+    contents = [
+        each.content for each in (await copier.sessions.load(ALICE, "f-1")).conversation_history
+    ]
+    assert contents == [f"another {number}" for number in range(250)]
+
+
 async def test_only_its_maker_goes_on_with_a_fork(
     long_parent: str, copier: Copier, repository: Fragile, author: Author
 ) -> None:

@@ -255,6 +255,32 @@ async def test_imports_that_are_never_finished_are_as_many_as_sessions_may_be(
     assert (await copier.store("s-1", exported)).imported
 
 
+async def test_an_administrators_import_is_its_owners_from_the_beginning(
+    exported: list[HistoryEvent], copier: Copier, elsewhere: Fragile, clock: Clock
+) -> None:
+    """It counts for the owner, and goes with them; nothing of it is the administrator's."""
+    with pytest.raises(InvalidArgument):
+        await copier.store("s-1", exported[:150], last_seq=len(exported), identity=ADMIN)
+    assert await elsewhere.copies("alice") == ("s-1",)
+    assert await elsewhere.copies(ADMIN.user_id) == ()
+    limited = Copier(elsewhere, clock, limits=replace(DEFAULT_LIMITS, sessions_per_user=1))
+    with pytest.raises(TooManySessions):
+        await limited.store("s-2", exported)
+    assert (await limited.store("s-1", exported, identity=ADMIN)).imported
+    assert elsewhere.written == list(range(1, len(exported) + 1))
+    assert await elsewhere.copies("alice") == ()
+
+
+async def test_nobody_is_no_owner(
+    exported: list[HistoryEvent], copier: Copier, elsewhere: Fragile
+) -> None:
+    """What names no user cannot be listed under one, and is refused before anything stands."""
+    exported[0].event.session_created.user_id = "a\n"
+    with pytest.raises(InvalidArgument):
+        await copier.store("s-1", exported, identity=ADMIN)
+    assert await elsewhere.snapshot("s-1") is None
+
+
 async def test_what_was_left_is_compared(
     exported: list[HistoryEvent], copier: Copier, elsewhere: Fragile
 ) -> None:

@@ -196,7 +196,7 @@ TOMBSTONE = Tombstone(Actor("crm", Role.SERVICE, "alice"), "op-9", b"h" * 16, 1_
 
 def test_the_head_of_a_copy_says_how_far_it_came_and_whose_it_is() -> None:
     """It is no session's head yet, and nobody takes it for one."""
-    building = Building(SERVICE.actor, "op", b"h" * 16, 1_700_000_000_001)
+    building = Building(SERVICE.actor, "op", b"h" * 16, 1_700_000_000_001, "bob", 2**64 - 1)
     head = decode_head(encode_building_head(5, building, seq=7, size=900))
     assert head.meta == HeadMeta(log_id=5, size=900, building=building)
     assert (head.seq, head.user_id, head.tombstone) == (7, "", None)

@@ -198,7 +198,7 @@ def test_a_link_takes_no_right_away(
 def test_only_a_member_becomes_the_owner(session: Session) -> None:
     """The former owner becomes an editor; to give it to whom it belongs changes nothing."""
     shared = after(session, ShareSession("bob", VIEWER))
-    assert asked(shared, TransferSession("bob")) == (OwnerTransferred("bob"),)
+    assert asked(shared, TransferSession("bob")) == (OwnerTransferred("bob", "alice"),)
     given = after(shared, TransferSession("bob"))
     assert (given.user_id, given.roles) == ("bob", {"alice": EDITOR})
     assert asked(given, TransferSession("bob"), BOB) == ()

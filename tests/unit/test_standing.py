@@ -41,7 +41,7 @@ EVENTS: tuple[StandingEvent, ...] = (
     LinkMade("l-2", MemberRole.VIEWER),
     LinkRevoked("l-2"),
     MemberRevoked("carol"),
-    OwnerTransferred("bob"),
+    OwnerTransferred("bob", "alice"),
     HoldSet(held=True, reason="a claim"),
     Rewound(
         to_seq=2,

@@ -143,7 +143,7 @@ def test_what_is_said_of_a_session_as_a_whole_is_good() -> None:
         MemberGranted("carol", MemberRole.APPROVER, "l-1"),
         LinkRevoked("l-1"),
         MemberRevoked("carol"),
-        OwnerTransferred("bob"),
+        OwnerTransferred("bob", "alice"),
         HoldSet(held=True, reason="a claim"),
         HoldSet(held=False),
     )
@@ -223,7 +223,7 @@ BAD_EVENTS: dict[str, tuple[Event, str]] = {
     "a grant to the owner": (MemberGranted("alice", MemberRole.EDITOR), "user_id"),
     "a grant to nobody": (MemberGranted("", MemberRole.EDITOR), "user_id"),
     "no member": (MemberRevoked("bob"), "user_id"),
-    "a transfer to a stranger": (OwnerTransferred("bob"), "user_id"),
+    "a transfer to a stranger": (OwnerTransferred("bob", "alice"), "user_id"),
     "no link id": (LinkMade("", MemberRole.VIEWER), "link_id"),
     "a link of the year 3000": (LinkMade("l", MemberRole.VIEWER, 10**14), "expires_at"),
     "no such link": (LinkRevoked("l-9"), "link_id"),
@@ -259,6 +259,17 @@ def test_an_event_that_cannot_be_is_named(case: str) -> None:
         verified(records)
     named = {violation.field for violation in refused.value.violations}
     assert f"events.{len(records)}.{field}" in named
+
+
+def test_a_transfer_names_the_owner_before() -> None:
+    """Who follows that one's sessions relies on it."""
+    records = more(
+        story(), MemberGranted("bob", MemberRole.EDITOR), OwnerTransferred("bob", "carol")
+    )
+    with pytest.raises(InvalidArgument) as refused:
+        verified(records)
+    fields = [violation.field for violation in refused.value.violations]
+    assert fields == [f"events.{len(records)}.former_user_id"]
 
 
 BAD_FRAMES: dict[str, tuple[dict[str, Any], str]] = {
@@ -373,7 +384,7 @@ ANYTHING: st.SearchStrategy[Event] = st.one_of(
     st.builds(MemberRevoked, NAMES),
     st.builds(LinkMade, NAMES, ROLES),
     st.builds(LinkRevoked, NAMES),
-    st.builds(OwnerTransferred, NAMES),
+    st.builds(OwnerTransferred, NAMES, NAMES),
     st.builds(HoldSet, st.booleans()),
     st.builds(Forked, NAMES, SEQS, NAMES),
     st.builds(

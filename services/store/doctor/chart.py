@@ -16,7 +16,8 @@ class Chart:
     `head` is None where none stands; `children` are all other keys of the session. `entry` and
     `awaited` are the values under the two keys that the head speaks of; None where none stands.
     `shared` are the users of the members table in whose lists of shared sessions it stands. Of a
-    copy that is being written, `listed` says whether it stands among those of its maker.
+    copy that is being written, `listed` says whether it stands among those of its maker, and of a
+    deleted session, whether it stands among these. `lease` is that of the head; 0 for none.
     """
 
     session_id: str
@@ -26,6 +27,7 @@ class Chart:
     awaited: bytes | None = None
     shared: frozenset[str] = frozenset()
     listed: bool = False
+    lease: int = 0
 
 
 class Children:

@@ -54,7 +54,8 @@ def examine(chart: Chart, keys: Keys, *, now_ms: int) -> Iterator[Finding]:
     """Yield what is wrong with a session: its head, log, tables, drafts and places in lists.
 
     A copy that is still being written is no session yet: all that can be wrong with it is that
-    nobody goes on with it, or that its maker's list lacks it.
+    nobody goes on with it, or that its maker's list lacks it. Of a deleted session a tombstone
+    stands, and the key that says where.
     """
     session_id = chart.session_id
     children = Children(chart, keys)
@@ -75,6 +76,11 @@ def examine(chart: Chart, keys: Keys, *, now_ms: int) -> Iterator[Finding]:
             repair = Repair(session_id, chart.head, deletes=(keys.children(session_id),))
             detail = f"{len(chart.children)} keys of a deleted session"
             yield Finding(Kind.LEFTOVER, session_id, detail, repair)
+        if not chart.listed:
+            puts = {keys.deleted(session_id): b""}
+            repair = Repair(session_id, chart.head, puts=puts, lease=chart.lease)
+            detail = "not among what was deleted, so the feed may not tell that it was"
+            yield Finding(Kind.DELETED_MISSING, session_id, detail, repair)
         return
     if head.meta.building is not None:
         if now_ms - head.meta.building.touched_ms > ABANDONED_MS:
@@ -133,7 +139,7 @@ def examine_listed(
             stray = "the session was deleted"
         elif isinstance(key, CopyKey):
             building = stored.meta.building
-            if building is not None and building.actor.user_id == key.user_id:
+            if building is not None and building.lister_id == key.user_id:
                 return None
             stray = "it is no copy that this user makes"
         elif stored.meta.building is not None:
@@ -200,7 +206,7 @@ def _orphans(chart: Chart, head: StoredHead, children: Children, keys: Keys) -> 
 
 def _abandoned(chart: Chart, seq: int, building: Building, keys: Keys) -> Finding:
     session_id = chart.session_id
-    places = keys.head(session_id), keys.copy(building.actor.user_id, session_id)
+    places = keys.head(session_id), keys.copy(building.lister_id, session_id)
     deletes = (keys.children(session_id), *(Span(at, at + b"\0") for at in places))
     detail = f"a copy by {building.actor.subject} rests at {seq} records"
     repair = Repair(session_id, chart.head, deletes=deletes)
@@ -208,7 +214,7 @@ def _abandoned(chart: Chart, seq: int, building: Building, keys: Keys) -> Findin
 
 
 def _unlisted(chart: Chart, building: Building, keys: Keys) -> Finding:
-    user_id = building.actor.user_id
+    user_id = building.lister_id
     repair = Repair(chart.session_id, chart.head, puts={keys.copy(user_id, chart.session_id): b""})
     detail = f"not among the copies that {user_id} makes"
     return Finding(Kind.COPY_MISSING, chart.session_id, detail, repair)

@@ -36,6 +36,7 @@ class Kind(StrEnum):
     COPY_MISSING = "copy-missing"
     COPY_STRAY = "copy-stray"
     LEFTOVER = "leftover"
+    DELETED_MISSING = "deleted-missing"
     DELETED_STRAY = "deleted-stray"
     VALUE_UNREADABLE = "value-unreadable"
 
@@ -43,6 +44,8 @@ class Kind(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Repair:
     """What puts a finding right, while the session's head is, to the bit, `head`; None for none.
+
+    What is put goes with the lease; 0 for none.
 
     It never touches the head, whose owner compares the very bytes that it wrote; but for that of an
     abandoned copy, which nobody owns.
@@ -52,6 +55,7 @@ class Repair:
     head: bytes | None
     puts: Mapping[bytes, bytes] = field(default_factory=dict)
     deletes: tuple[Span, ...] = ()
+    lease: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,11 @@ class Feed:
         async with self._etcd.watch(*span, start_revision=after_revision + 1) as watch:
             yield _Changes(watch, self._keys)
 
+    async def history_id(self) -> str:
+        """Read what the doctor wrote when a backup was restored."""
+        found = (await self._reads.read(read(self._keys.history))).first()
+        return "" if found is None else found.value.decode()
+
     async def check_kept(self, revision: int) -> None:
         """Read anything at the revision: whoever answers knows of every compaction before."""
         with answered():

@@ -228,6 +228,10 @@ class EtcdRepository(Repository):
         """Follow all sessions from a revision on."""
         return self._feed.watch(after_revision=after_revision)
 
+    async def history_id(self) -> str:
+        """Return which history revisions belong to."""
+        return await self._feed.history_id()
+
     async def check_kept(self, revision: int) -> None:
         """Return if what happened after a revision is still kept."""
         await self._feed.check_kept(revision)

@@ -10,7 +10,15 @@ from services.store.etcd.errors import EtcdError
 from services.store.etcd.etcd_pb2 import KeyValue
 from services.store.etcd.reads import ConsensusReads, answered
 from services.store.etcd.settling import settle
-from services.store.etcd.transactions import Operation, delete, put, read, transaction
+from services.store.etcd.transactions import (
+    Operation,
+    absent,
+    delete,
+    modified_at,
+    put,
+    read,
+    transaction,
+)
 from services.store.keys import Keys, TemplateKey
 from services.store.repository import RevisionCompacted
 from sessiond.errors import InvalidArgument, OutcomeUnknown
@@ -32,15 +40,19 @@ class Templates:
 
     async def put(self, user_id: str, name: str, template: bytes) -> None:
         """Store a template; repeat that until it is settled."""
-        await self._write(put(self._keys.template(user_id, name), template))
+        key = self._keys.template(user_id, name)
+        await self._write(await self._standing(key), key, put(key, template))
 
     async def delete(self, user_id: str, name: str) -> None:
         """Delete a template; repeat that until it is settled."""
-        await self._write(delete(self._keys.template(user_id, name)))
+        key = self._keys.template(user_id, name)
+        standing = await self._standing(key)
+        if standing is not None:
+            await self._write(standing, key, delete(key))
 
     async def get(self, user_id: str, name: str) -> bytes | None:
         """Read a template, through consensus."""
-        found = (await self._reads.read(read(self._keys.template(user_id, name)))).first()
+        found = await self._standing(self._keys.template(user_id, name))
         return None if found is None else found.value
 
     async def count(self, user_id: str) -> int:
@@ -72,10 +84,16 @@ class Templates:
         assert isinstance(key, TemplateKey)
         return key.name
 
-    async def _write(self, operation: Operation) -> None:
-        # Nothing is compared: the identical write again changes nothing.
+    async def _standing(self, key: bytes) -> KeyValue | None:
+        return (await self._reads.read(read(key))).first()
+
+    async def _write(self, standing: KeyValue | None, key: bytes, operation: Operation) -> None:
+        # Where it no longer stands, this write or another one came since. Then there is nothing to
+        # repeat: that other one came after ours, as far as anybody can tell.
+        compare = absent(key) if standing is None else modified_at(key, standing.mod_revision)
+        request = transaction([compare], [operation])
         try:
-            await settle(self._etcd, transaction((), [operation]), seconds=self._settle_seconds)
+            await settle(self._etcd, request, seconds=self._settle_seconds)
         except UNSTORABLE as error:
             raise InvalidArgument.of("user_inputs", "must be shorter") from error
         except EtcdError as error:

@@ -236,12 +236,18 @@ class Building(_message.Message):
     OP_ID_FIELD_NUMBER: _builtins.int
     HASH_FIELD_NUMBER: _builtins.int
     TOUCHED_MS_FIELD_NUMBER: _builtins.int
+    USER_ID_FIELD_NUMBER: _builtins.int
+    PARENT_LOG_ID_FIELD_NUMBER: _builtins.int
     op_id: _builtins.str
     """Under which operation id."""
     hash: _builtins.bytes
     """The hash of what was asked for."""
     touched_ms: _builtins.int
     """When a piece was last written: one that rests for an hour is abandoned."""
+    user_id: _builtins.str
+    """Under whom it is listed until it is finished; whoever makes it where absent."""
+    parent_log_id: _builtins.int
+    """Of a fork: the log id of the session that is copied."""
     @_builtins.property
     def actor(self) -> Global___Actor:
         """Who makes it."""
@@ -253,10 +259,12 @@ class Building(_message.Message):
         op_id: _builtins.str = ...,
         hash: _builtins.bytes = ...,
         touched_ms: _builtins.int = ...,
+        user_id: _builtins.str = ...,
+        parent_log_id: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "hash", b"hash", "op_id", b"op_id", "touched_ms", b"touched_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "hash", b"hash", "op_id", b"op_id", "parent_log_id", b"parent_log_id", "touched_ms", b"touched_ms", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1515,16 +1523,20 @@ class OwnerTransferred(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     USER_ID_FIELD_NUMBER: _builtins.int
+    FORMER_USER_ID_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
     """The new owner."""
+    former_user_id: _builtins.str
+    """The former owner."""
     def __init__(
         self,
         *,
         user_id: _builtins.str = ...,
+        former_user_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["former_user_id", b"former_user_id", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

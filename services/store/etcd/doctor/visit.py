@@ -26,6 +26,7 @@ from services.store.doctor.examination import (
 )
 from services.store.doctor.findings import Finding, Kind
 from services.store.etcd.client import EtcdClient
+from services.store.etcd.etcd_pb2 import KeyValue
 from services.store.etcd.reads import answered, read_all
 from services.store.etcd.transactions import read
 from services.store.keys import (
@@ -181,7 +182,8 @@ class Visit:
 
     async def _chart(self, session_id: str) -> Chart:
         keys, revision = self._keys, self.seen.revision
-        head = await self._value(keys.head(session_id))
+        at_head = await self._at(keys.head(session_id))
+        head = None if at_head is None else at_head.value
         children = await read_all(self._etcd, keys.children(session_id), revision=revision)
         entry = awaited = None
         try:
@@ -192,8 +194,8 @@ class Visit:
         listed = False
         is_session = stored is not None and stored.tombstone is None
         if stored is not None and stored.meta.building is not None:
-            maker_id = stored.meta.building.actor.user_id
-            listed = await self._value(keys.copy(maker_id, session_id)) is not None
+            at = keys.copy(stored.meta.building.lister_id, session_id)
+            listed = await self._value(at) is not None
         elif stored is not None and is_session:
             at = keys.entry(stored.user_id, stored.meta.index_ms, session_id)
             entry = await self._value(at)
@@ -202,8 +204,11 @@ class Visit:
             if stored.member_count:
                 shared = await self._shared(session_id)
             self.seen.records += stored.seq
+        elif stored is not None:
+            listed = await self._value(keys.deleted(session_id)) is not None
         values = {kv.key: kv.value for kv in children}
-        return Chart(session_id, head, values, entry, awaited, shared, listed)
+        lease = 0 if at_head is None else at_head.lease
+        return Chart(session_id, head, values, entry, awaited, shared, listed, lease)
 
     async def _shared(self, session_id: str) -> frozenset[str]:
         """Return the members in whose lists of shared sessions the session stands."""
@@ -231,8 +236,12 @@ class Visit:
         self.seen.revision = read_now.revision
 
     async def _value(self, key: bytes) -> bytes | None:
+        found = await self._at(key)
+        return None if found is None else found.value
+
+    async def _at(self, key: bytes) -> KeyValue | None:
         found = await read_all(self._etcd, Span(key, key + b"\0"), revision=self.seen.revision)
-        return found[0].value if found else None
+        return found[0] if found else None
 
     def _root(self, name: bytes) -> Span:
         stem = self._namespace + name
