@@ -17,7 +17,7 @@ from sessiond.numbers import (
     TURN_OUTCOME_NUMBER,
     TURN_OUTCOME_WORD,
 )
-from sessiond.session.apply import message_of
+from sessiond.session.apply import author_of, message_of
 from sessiond.session.changes import BeginTurn, CancelTurn, EndTurn
 from sessiond.session.events import (
     Event,
@@ -98,7 +98,10 @@ def _set_event(wire: event_pb2.Event, record: Record, session_id: str) -> None:
     match event:
         case MessageAppended(title=title):
             appended = wire.message_appended
-            set_message(appended.message, event, session_id, record.time_ms, record.seq)
+            author = author_of(event.sender, record.actor)
+            set_message(
+                appended.message, event, session_id, record.time_ms, record.seq, user_id=author
+            )
             if title is not None:
                 appended.title = title
         case SessionCreated():

@@ -118,7 +118,7 @@ def output_to_wire(output: Output) -> session_pb2.Output:
 def message_to_wire(message: Message, session_id: str) -> session_pb2.Message:
     """Return a message of this session."""
     wire = session_pb2.Message()
-    set_message(wire, message, session_id, message.time_ms, message.seq)
+    set_message(wire, message, session_id, message.time_ms, message.seq, user_id=message.user_id)
     return wire
 
 
@@ -128,6 +128,8 @@ def set_message(
     session_id: str,
     time_ms: int,
     seq: int,
+    *,
+    user_id: str | None,
 ) -> None:
     """Write a message, or what appended it, into where it stands; that spares a copy of it."""
     wire.id = message.id
@@ -141,6 +143,8 @@ def set_message(
         wire.metadata.text = message.metadata
     set_timestamp(wire.timestamp, time_ms)
     wire.seq = seq
+    if user_id is not None:
+        wire.user_id = user_id
 
 
 def message_from_wire(message: session_pb2.Message) -> Message:
@@ -158,6 +162,7 @@ def message_from_wire(message: session_pb2.Message) -> Message:
         seq=message.seq,
         agent_id=message.agent_id if message.HasField("agent_id") else None,
         metadata=message.metadata.text if message.HasField("metadata") else None,
+        user_id=message.user_id if message.HasField("user_id") else None,
     )
 
 

@@ -114,7 +114,8 @@ async def go_on(stage: Stage, sample: Sample, outcome: Outcome, chance: random.R
 def different(was: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """Return the names of the fields that are not as the old system kept them.
 
-    What we add is left aside: seqs, steps of outputs, titles, progress as it is computed.
+    What we add is left aside: seqs, steps of outputs, titles, progress as it is computed. In the
+    old system all that users said is the owner's.
     """
     fields = ("id", "userId", "workflowId", "status", "currentAgent", "currentStep", "createdAt")
     differs = [name for name in (*fields, "userInputs") if was[name] != now[name]]
@@ -122,7 +123,11 @@ def different(was: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
         {name: value for name, value in message.items() if name != "seq"}
         for message in now["conversationHistory"]
     ]
-    if history != was["conversationHistory"]:
+    by_owner = {"userId": was["userId"]}
+    if history != [
+        message | by_owner if message["sender"] == "user" else message
+        for message in was["conversationHistory"]
+    ]:
         differs.append("conversationHistory")
     outputs = {
         output_id: {name: value for name, value in output.items() if name != "stepId"}

@@ -35,6 +35,12 @@ export function ChatHead({ session }) {
     <div class="chat-facts">
       <${Status} status=${status} />
       ${held && html`<${Held} />`}
+      ${session.may("hold") && html`
+        <${IconButton}
+          icon=${held ? "unlock" : "lock"}
+          label=${held ? "End the legal hold" : "Put under a legal hold"}
+          onClick=${() => session.change("setHold", { held: !held })}
+        />`}
       ${currentAgent && html`<span class="chat-agent">with ${named(currentAgent)}</span>`}
       ${lineage && html`
         <${Link} class="chat-agent" href=${chatPath(lineage.sessionId)}>forked from another session<//>`}
@@ -52,7 +58,7 @@ export function ChatHead({ session }) {
   </header>`;
 }
 
-const CHANGES = ["update", "pause", "resume", "rewind"];
+const CHANGES = ["update", "pause", "resume", "rewind", "setHold"];
 
 /** Who else is here. */
 function Present({ present: { members, count }, subject }) {

@@ -107,11 +107,10 @@ export class Conversation {
   #event(event) {
     if (!this.isWhole || event.seq !== this.seq + 1) return;
     this.seq = event.seq;
-    const { messageAppended, sessionUpdated, turnBegun, turnEnded, actor } = event;
+    const { messageAppended, sessionUpdated, turnBegun, turnEnded } = event;
     const change = { lastActive: event.time, revision: event.seq };
     if (messageAppended) {
-      // Messages that are loaded do not say it: then they are taken for the owner's.
-      this.#append({ ...messageAppended.message, by: actor.actingFor || actor.subject });
+      this.#append(messageAppended.message);
       if (messageAppended.title !== undefined) change.title = messageAppended.title;
     } else if (sessionUpdated) {
       const { title, metadata, userInputs } = sessionUpdated;

@@ -78,10 +78,12 @@ function Receipt({ erasure }) {
   }
   return html`<div role="status">
     <p>
-      Done on ${exactTime(completedAt)}: ${sessions} sessions and ${templates} templates deleted,
-      ${" "}${shares} shared sessions left.
+      Done on ${exactTime(completedAt)}: ${counted(sessions, "session")}
+      ${" "}and ${counted(templates, "template")} deleted, ${counted(shares, "shared session")} left.
     </p>
     ${heldSessionIds.length > 0 && html`
-      <p class="hint">A legal hold keeps ${heldSessionIds.length} sessions.</p>`}
+      <p class="hint">A legal hold keeps ${counted(heldSessionIds.length, "session")}.</p>`}
   </div>`;
 }
+
+const counted = (number, what) => `${number} ${what}${number === 1 ? "" : "s"}`;

@@ -27,11 +27,10 @@ export function Markdown({ text }) {
 }
 
 /** Who said it, as the page writes it. */
-export function voiceOf({ sender, agentId, by }, owner, subject) {
+export function voiceOf({ sender, agentId, userId }, subject) {
   if (sender === "agent") return named(agentId ?? "agent");
   if (sender === "system") return "System";
-  const who = by ?? owner;
-  return who === subject ? YOU : who;
+  return userId === subject ? YOU : userId;
 }
 
 /** `lookBack` shows the session as it was after this message; null where that is shown already. */

@@ -38,6 +38,17 @@ export function NewSession({ list, workflows, loadWorkflows, inDevelopment, clos
     }
   };
 
+  const forget = async () => {
+    setProblem(null);
+    try {
+      await list.deleteTemplate(template.name);
+      setTemplates(templates.filter(({ name }) => name !== template.name));
+      await begin("");
+    } catch (failure) {
+      setProblem(failure);
+    }
+  };
+
   const create = async (event) => {
     event.preventDefault();
     setBusy(true);
@@ -74,6 +85,7 @@ export function NewSession({ list, workflows, loadWorkflows, inDevelopment, clos
             ${templates.map(({ name }) => html`<option key=${name} value=${name}>${name}</option>`)}
           </select>
         </label>`}
+      ${template && html`<${DeleteTemplate} key=${template.name} forget=${forget} />`}
       <fieldset class="group">
         <legend>Workflow</legend>
         ${workflows.map((workflow) => html`
@@ -114,6 +126,16 @@ export function NewSession({ list, workflows, loadWorkflows, inDevelopment, clos
       </div>
     </form>
   </dialog>`;
+}
+
+/** Asks once more, since nothing brings it back. */
+function DeleteTemplate({ forget }) {
+  const [isSure, setSure] = useState(false);
+  return html`<div>
+    <button type="button" class="button is-quiet" onClick=${isSure ? forget : () => setSure(true)}>
+      ${isSure ? "Delete it for good" : "Delete this template"}
+    </button>
+  </div>`;
 }
 
 /** The rows of a template's inputs. What is no text is shown as JSON, and stays what it is. */

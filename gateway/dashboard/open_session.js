@@ -57,14 +57,14 @@ export class OpenSession extends Model {
     this.connection.close();
   }
 
-  /** As what the person is here: the owner, as administrators are, a member's role, or an agent. */
+  /** As what the person is here: an administrator, the owner, a member's role, or an agent. */
   get role() {
     const { session, members } = this.conversation;
-    if (this.#bearerRole === "admin" || session?.userId === this.subject) return "owner";
-    return this.#bearerRole === "agent" ? "agent" : members.get(this.subject);
+    if (this.#bearerRole === "admin" || this.#bearerRole === "agent") return this.#bearerRole;
+    return session?.userId === this.subject ? "owner" : members.get(this.subject);
   }
 
-  /** Whether the person may do this here: "write", "edit", "decide" or "own". */
+  /** Whether the person may do this here: "write", "edit", "decide", "own" or "hold". */
   may(right) {
     return has(this.role, right);
   }

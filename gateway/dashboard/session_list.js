@@ -127,6 +127,10 @@ export class SessionList extends Model {
     return this.#rest.get(path`/api/users/${this.#subject}/templates/${name}`);
   }
 
+  async deleteTemplate(name) {
+    await this.#rest.change("DELETE", path`/api/users/${this.#subject}/templates/${name}`);
+  }
+
   async rename(id, title) {
     await this.#rest.change("PATCH", path`/api/sessions/${id}`, { title });
     this.#mark(id, { title });

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -143,7 +143,7 @@ class Runs:
         try:
             async with asyncio.TaskGroup() as tasks:
                 try:
-                    async for summary in self._installation.scan():
+                    async for summary in self._summaries():
                         report.scanned += 1
                         policy = due(self._policies, summary, self._now_ms())
                         if policy is not None:
@@ -159,6 +159,12 @@ class Runs:
             self._metrics.broke_off()
             raise broken
         self._metrics.ran(self._now_ms())
+
+    async def _summaries(self) -> AsyncGenerator[SessionSummary, None]:
+        # Without policies nothing is due, and etcd is spared.
+        if self._policies:
+            async for summary in self._installation.scan():
+                yield summary
 
     async def _let_go(self, report: Report, summary: SessionSummary, policy: Policy) -> None:
         """Export and delete a session; whatever fails is counted, and is the next run's."""

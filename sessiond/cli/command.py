@@ -23,6 +23,7 @@ from sessiond.cli.hold import hold
 from sessiond.cli.importing import import_sessions
 from sessiond.cli.options import end
 from sessiond.cli.rewind import rewind
+from sessiond.cli.scan import scan
 from sessiond.cli.watch import watch
 from sessiond.cli.workflows import workflows
 
@@ -40,6 +41,7 @@ app.command("chat")(chat)
 app.command("rewind")(rewind)
 app.command("watch")(watch)
 app.command("changes")(changes)
+app.command("scan")(scan)
 app.command("hold")(hold)
 app.command("erase")(erase)
 app.command("erasure")(erasure)

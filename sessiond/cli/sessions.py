@@ -115,7 +115,7 @@ def show_session(
     as_json: AsJson = False,
 ) -> None:
     """Show one session, with its outputs and messages; as it is, or as it once was."""
-    moment = None if at_time is None else _time(at_time)
+    moment = None if at_time is None else time_of(at_time, "--at-time")
     with connection.sync_client() as client:
         session = client.get(session_id, tail=tail, at_seq=at_seq, at_time=moment)
     if as_json:
@@ -242,24 +242,30 @@ def _show(session: Session) -> None:
     if session.conversation_history:
         say("\n")
     for message in session.conversation_history:
-        name, style = speaker(message, session.user_id)
+        name, style = speaker(message)
         when = brush(time_text(message.timestamp)[11:16], DIM)
         say(f"{when} {brush(name, BOLD, style)}: {plain(message.content)}\n")
 
 
-def speaker(message: Message, user_id: str) -> tuple[str, str]:
+_VOICES = {Sender.USER: GREEN, Sender.AGENT: CYAN, Sender.SYSTEM: YELLOW}
+
+
+def speaker(message: Message) -> tuple[str, str]:
     """Return who wrote a message, and the colour of those."""
     sender = SENDER_WORD[message.sender]
-    if sender is Sender.USER:
-        return plain(user_id), GREEN
-    return plain(message.agent_id or sender.value), CYAN if sender is Sender.AGENT else YELLOW
+    return plain(message.user_id or message.agent_id or sender.value), _VOICES[sender]
 
 
-def _time(text: str) -> datetime:
+def time_of(text: str, option: str) -> datetime:
+    """Return the time that an option names.
+
+    Raises:
+        CommandFailure: it is none.
+    """
     try:
         time = datetime.fromisoformat(text)
     except ValueError:
-        raise CommandFailure(f"--at-time {text} must be a time, as 2026-11-29T14:30:00Z") from None
+        raise CommandFailure(f"{option} {text} must be a time, as 2026-11-29T14:30:00Z") from None
     return time.astimezone(UTC)
 
 

@@ -68,6 +68,11 @@ class Actor(NamedTuple):
         """The user as whom it owns sessions; "" for one that owns none."""
         return self.subject if self.role in _THEMSELVES else self.acting_for
 
+    @property
+    def name(self) -> str:
+        """Who is named for its changes: the user that it acts for, else itself."""
+        return self.acting_for or self.subject
+
 
 class MemberRole(StrEnum):
     """As what a session is shared with a user."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from sessiond.session.access import Actor
 from sessiond.session.events import (
     MessageAppended,
     OutputDecided,
@@ -96,7 +97,13 @@ def message_of(record: Record) -> Message | None:
         seq=record.seq,
         agent_id=event.agent_id,
         metadata=event.metadata,
+        user_id=author_of(event.sender, record.actor),
     )
+
+
+def author_of(sender: Sender, actor: Actor) -> str | None:
+    """Return the user who is named for a message; None where an agent or the system wrote it."""
+    return actor.name if sender is Sender.USER else None
 
 
 def decided(output: Output, record: Record, event: OutputDecided) -> Output:
@@ -108,7 +115,7 @@ def decided(output: Output, record: Record, event: OutputDecided) -> Output:
         decision_seq=record.seq,
         feedback=event.feedback,
         approved_ms=record.time_ms if approved else None,
-        approved_by=(record.actor.acting_for or record.actor.subject) if approved else None,
+        approved_by=record.actor.name if approved else None,
     )
 
 

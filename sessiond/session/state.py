@@ -73,7 +73,10 @@ class LastWord(StrEnum):
 
 
 class Message(NamedTuple):
-    """One message of a conversation. `metadata` is a JSON object's text."""
+    """One message of a conversation. `metadata` is a JSON object's text.
+
+    `user_id` is the user who wrote it; None where an agent or the system did.
+    """
 
     id: str
     sender: Sender
@@ -83,6 +86,7 @@ class Message(NamedTuple):
     seq: int
     agent_id: str | None = None
     metadata: str | None = None
+    user_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -657,6 +657,7 @@ class Message(_message.Message):
     METADATA_FIELD_NUMBER: _builtins.int
     TIMESTAMP_FIELD_NUMBER: _builtins.int
     SEQ_FIELD_NUMBER: _builtins.int
+    USER_ID_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Unique within the session."""
     session_id: _builtins.str
@@ -671,6 +672,8 @@ class Message(_message.Message):
     """The text, at most 512 KiB of UTF-8."""
     seq: _builtins.int
     """Its place in the session's one sequence of changes."""
+    user_id: _builtins.str
+    """The user who wrote it, or for whom a service did; absent where an agent or the system wrote it."""
     @_builtins.property
     def metadata(self) -> Global___JsonObject:
         """Anything the client wants to keep with it."""
@@ -691,19 +694,24 @@ class Message(_message.Message):
         metadata: Global___JsonObject | None = ...,
         timestamp: _timestamp_pb2.Timestamp | None = ...,
         seq: _builtins.int = ...,
+        user_id: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_agent_id", b"_agent_id", "_metadata", b"_metadata", "agent_id", b"agent_id", "metadata", b"metadata", "timestamp", b"timestamp"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_agent_id", b"_agent_id", "_metadata", b"_metadata", "_user_id", b"_user_id", "agent_id", b"agent_id", "metadata", b"metadata", "timestamp", b"timestamp", "user_id", b"user_id"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_agent_id", b"_agent_id", "_metadata", b"_metadata", "agent_id", b"agent_id", "content", b"content", "id", b"id", "metadata", b"metadata", "sender", b"sender", "seq", b"seq", "session_id", b"session_id", "timestamp", b"timestamp", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_agent_id", b"_agent_id", "_metadata", b"_metadata", "_user_id", b"_user_id", "agent_id", b"agent_id", "content", b"content", "id", b"id", "metadata", b"metadata", "sender", b"sender", "seq", b"seq", "session_id", b"session_id", "timestamp", b"timestamp", "type", b"type", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__agent_id: _TypeAlias = _typing.Literal["agent_id"]  # noqa: Y015
     _WhichOneofArgType__agent_id: _TypeAlias = _typing.Literal["_agent_id", b"_agent_id"]  # noqa: Y015
     _WhichOneofReturnType__metadata: _TypeAlias = _typing.Literal["metadata"]  # noqa: Y015
     _WhichOneofArgType__metadata: _TypeAlias = _typing.Literal["_metadata", b"_metadata"]  # noqa: Y015
+    _WhichOneofReturnType__user_id: _TypeAlias = _typing.Literal["user_id"]  # noqa: Y015
+    _WhichOneofArgType__user_id: _TypeAlias = _typing.Literal["_user_id", b"_user_id"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__agent_id) -> _WhichOneofReturnType__agent_id | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__metadata) -> _WhichOneofReturnType__metadata | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__user_id) -> _WhichOneofReturnType__user_id | None: ...
 
 Global___Message: _TypeAlias = Message  # noqa: Y015
 

@@ -35,6 +35,26 @@ async def test_a_held_session_says_so_and_offers_no_deletion(
     await expect(chat.get_by_text("Legal hold")).to_have_count(0)
 
 
+async def test_an_administrator_holds_a_session_and_lets_it_go(
+    visit: Visits, system: System, name: Names
+) -> None:
+    """At the head of the session; nobody else is offered that."""
+    alice = system.api(name("alice"))
+    session = await created(alice, title="Launch plan")
+    at = f"/chat/{session['id']}"
+    page = await visit.bearer(system.keys.user_token("root", role="admin"), at)
+    await page.get_by_role("button", name="Put under a legal hold").click()
+    await expect(page.get_by_text("Legal hold")).to_be_visible()
+    assert good(await alice.get(f"/api/sessions/{session['id']}"))["held"]
+    assert await axe(page) == []
+    owner = await visit(name("alice"), at)
+    await expect(owner.get_by_text("Legal hold")).to_be_visible()
+    await expect(owner.get_by_role("button", name="legal hold")).to_have_count(0)
+    await page.get_by_role("button", name="End the legal hold").click()
+    await expect(owner.get_by_text("Legal hold")).to_have_count(0)
+    assert "held" not in good(await alice.get(f"/api/sessions/{session['id']}"))
+
+
 async def test_who_is_signed_in_may_ask_to_be_erased(
     visit: Visits, system: System, name: Names
 ) -> None:

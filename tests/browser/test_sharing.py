@@ -120,3 +120,10 @@ async def test_who_writes_in_a_shared_session_is_named(
             voice = "You" if user == reader else user
             article = page.get_by_role("article", name=re.compile(f"^{re.escape(voice)}, "))
             await expect(article.filter(has_text=f"This is {user}")).to_have_count(1)
+        # What is loaded says it, too.
+        await page.reload()
+        said_by_alice = page.get_by_role("article").filter(has_text=f"This is {alice}")
+        await expect(said_by_alice).to_have_count(1)
+        own = page.get_by_role("article", name=re.compile("^You, "))
+        await expect(own).to_have_count(1)
+        await expect(own).to_contain_text(f"This is {reader}")

@@ -60,3 +60,24 @@ async def test_a_name_that_is_taken_by_a_workflow_is_refused_in_the_dialogue(
     await dialog.get_by_role("button", name="Save template").click()
     await expect(dialog.get_by_role("alert")).to_contain_text("must not be the id of a workflow")
     await expect(dialog.get_by_role("textbox", name=NAME)).to_have_value("chat")
+
+
+async def test_a_template_is_deleted_where_it_is_chosen(
+    visit: Visits, system: System, name: Names
+) -> None:
+    """At the second word, and what it filled in is gone with it."""
+    alice = system.api(name("alice"))
+    template = f"/api/users/{name('alice')}/templates/launch"
+    good(await alice.put(template, json={"workflowId": "chat", "userInputs": {"market": "EU"}}))
+    page = await visit(name("alice"))
+    await page.get_by_role("button", name="New session").click()
+    dialog = page.get_by_role("dialog", name="New session")
+    choice = dialog.get_by_role("combobox", name="Begin with")
+    await choice.select_option("launch")
+    await expect(dialog.get_by_role("textbox", name="Value of input 1")).to_have_value("EU")
+    await dialog.get_by_role("button", name="Delete this template").click()
+    assert good(await alice.get(template))["name"] == "launch"
+    await dialog.get_by_role("button", name="Delete it for good").click()
+    await expect(choice).to_have_count(0)
+    await expect(dialog.get_by_role("textbox", name="Value of input 1")).to_have_value("")
+    assert (await alice.get(template)).status_code == 404

@@ -1,8 +1,9 @@
-"""`sessiond hold`, `erase` and `erasure`, before real parts."""
+"""`sessiond hold`, `scan`, `erase` and `erasure`, before real parts."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 import pytest
 
@@ -45,6 +46,30 @@ async def test_an_erasure_is_asked_for_and_shown(sessiond: Command) -> None:
     shown = await sessiond.inside("erasure", sessiond.user, "--json")
     assert json.loads(shown.out)["userId"] == sessiond.user
     assert refused(await sessiond.inside("erase", "another", "--yes"), "PERMISSION_DENIED")
+
+
+async def test_a_scan_tells_of_everybodys_sessions(
+    system: System, admin: Command, sessiond: Command, name: Callable[[str], str]
+) -> None:
+    """Under each user theirs, as they are asked for; with --json as REST shows them."""
+    bob = Command(system, name("bob"))
+    for command, title in ((sessiond, "Plan"), (sessiond, "Launch"), (bob, "Other")):
+        asked = ("sessions", "new", "--workflow", "chat", "--title", title, "--no-demo")
+        assert (await command.inside(*asked)).code == 0
+    done = await admin.inside("scan", "--status", "active", "--workflow", "chat")
+    assert (done.code, done.err) == (0, "")
+    first = done.lines.index(sessiond.user)
+    launch, plan = done.lines[first + 1 : first + 3]
+    assert (launch.split()[1], launch.split()[-1], plan.split()[-1]) == ("active", "Launch", "Plan")
+    assert done.lines[done.lines.index(bob.user) + 1].endswith("  Other")
+    told = [json.loads(line) for line in (await admin.inside("scan", "--json")).lines]
+    titles = [each["title"] for each in told if each["userId"] in (sessiond.user, bob.user)]
+    assert sorted(titles) == ["Launch", "Other", "Plan"]
+    assert len((await admin.inside("scan", "--json", "--limit", "2")).lines) == 2
+    assert (await admin.inside("scan", "--inactive-since", "2001-01-01T00:00:00Z")).lines == []
+    done = await admin.inside("scan", "--inactive-since", "soon")
+    assert done.err == "--inactive-since soon must be a time, as 2026-11-29T14:30:00Z\n"
+    assert refused(await sessiond.inside("scan"), "PERMISSION_DENIED")
 
 
 async def test_a_scan_may_be_called_by_its_name(admin: Command) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from tests.cli.running import Command
 from tests.e2e.system import System
+from tests.e2e.talking import said
 
 
 async def good(command: Command, *arguments: str) -> list[str]:
@@ -28,6 +29,10 @@ async def test_a_session_is_shared_joined_left_and_given_away(
     (listed,) = await good(bob, "sessions", "list")
     assert listed.split()[0] == chosen
     assert listed.endswith(f"Plan  (editor of {sessiond.user}'s)")
+    member = system.api(bob.user)
+    await said(member, chosen, "Hello from Bob")
+    shown = await good(sessiond, "sessions", "show", chosen)
+    assert shown[-1].endswith(f" {bob.user}: Hello from Bob")
     assert await good(bob, "sessions", "list", "--scope", "own") == []
     assert len(await good(bob, "sessions", "list", "--scope", "shared")) == 1
     (link,) = await good(sessiond, "link", chosen, "--expires", "12h")

@@ -61,6 +61,32 @@ async def test_a_member_does_what_their_role_says(
     assert await shared_as(bob, name("bob")) == {}
 
 
+async def test_everybody_reads_who_wrote_a_message(
+    system: System, alice: httpx.AsyncClient, bob: httpx.AsyncClient, name: Callable[[str], str]
+) -> None:
+    """In the answer, the session, its pages, its past, a fork and an export."""
+    session = await created(alice, workflowId="chat")
+    path, chat = f"/api/sessions/{session['id']}", f"/api/chat/{session['id']}"
+    good(await alice.put(f"{path}/members/{name('bob')}", json={"role": "editor"}))
+    service = system.api("crm", role="service", acting_for=name("bob"))
+    told = [await said(api, session["id"], "Hello") for api in (alice, bob, service)]
+    agent = await said(service, session["id"], "Good day", sender="agent")
+    assert [each["userId"] for each in told] == [name("alice"), name("bob"), name("bob")]
+    assert "userId" not in agent
+    messages = [*told, agent]
+    assert good(await bob.get(path))["conversationHistory"] == messages
+    assert good(await bob.get(f"{chat}/messages"))["messages"] == messages
+    past = good(await bob.get(path, params={"atSeq": messages[1]["seq"]}))
+    assert past["conversationHistory"] == messages[:2]
+    forked = good(await bob.post(f"{path}/fork", json={"atSeq": agent["seq"]}), 201)
+    copied = good(await bob.get(f"/api/sessions/{forked['id']}"))["conversationHistory"]
+    assert copied == [{**each, "sessionId": forked["id"]} for each in messages]
+    export = good(await alice.get(f"{path}/export", params={"format": "json"}))
+    appended = [each["messageAppended"] for each in export["events"] if "messageAppended" in each]
+    kept = [each["message"] for each in appended]
+    assert kept == messages
+
+
 async def test_bad_grants_name_what_is_wrong(
     alice: httpx.AsyncClient, name: Callable[[str], str]
 ) -> None:

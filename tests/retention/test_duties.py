@@ -81,9 +81,21 @@ async def test_a_run_that_breaks_is_made_again_soon() -> None:
     """Not after an hour, and not at once."""
     parts = Parts()
     parts.scan_breaks = Unavailable()
-    time, told = await worked(parts, sleeps=2, every_seconds=3600.0)
+    policies = [Policy("all")]
+    time, told = await worked(parts, sleeps=2, every_seconds=3600.0, policies=policies)
     assert time.slept == [LOOK_SECONDS] * 2
     assert len(told) == 3
+
+
+async def test_without_policies_nothing_is_scanned() -> None:
+    """Erasures are looked for all the same, and a run says that it was made."""
+    parts = Parts(summary("s-1"))
+    parts.scan_breaks = Unavailable()
+    parts.asked = [erasure("bob")]
+    _, told = await worked(parts, sleeps=2, every_seconds=3600.0)
+    assert [line["scanned"] for line in told if "scanned" in line] == [0]
+    assert parts.completed[0][0] == "bob"
+    assert set(parts.sessions) == {"s-1"}
 
 
 async def test_a_dry_run_lets_erasures_wait() -> None:

@@ -46,6 +46,8 @@ def shown(was: dict[str, Any]) -> dict[str, Any]:
     now = copy.deepcopy(was)
     for seq, message in enumerate(now["conversationHistory"], 2):
         message["seq"] = seq
+        if message["sender"] == "user":
+            message["userId"] = now["userId"]
     for output in now["agentOutputs"].values():
         output["stepId"] = "a-step"
     return now | {"title": "made of the first message", "revision": 12}

@@ -335,6 +335,10 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
         _set(10, lambda each: _message(each).__setattr__("seq", 3)),
         "events.10",
     ),
+    "message of another user": (
+        _set(10, lambda each: _message(each).__setattr__("user_id", "mallory")),
+        "events.10",
+    ),
     "no message": (
         _set(10, lambda each: _message(each).__setattr__("content", "")),
         "events.10.content",

@@ -44,6 +44,7 @@ def test_a_message_joins_the_conversation() -> None:
             time_ms=story.now_ms,
             seq=2,
             metadata='{"a":1}',
+            user_id="alice",
         )
     ]
     session = story.session
@@ -150,6 +151,26 @@ def test_a_role_sends_as_whom_it_may(role: Role, sender: Sender) -> None:
 def test_who_says_nothing_sends_as_what_they_are(identity: Identity, sender: Sender) -> None:
     """The agent for agents, the user for everyone else."""
     assert sent(Story(), AppendMessage("Hi"), identity).sender is sender
+
+
+@pytest.mark.parametrize(
+    ("identity", "sender", "author"),
+    [
+        (ALICE, Sender.USER, "alice"),
+        (SERVICE, Sender.USER, SERVICE.acting_for),
+        (ADMIN, Sender.USER, ADMIN.subject),
+        (SERVICE, Sender.AGENT, None),
+        (SERVICE, Sender.SYSTEM, None),
+        (CONSULTANT, Sender.AGENT, None),
+    ],
+)
+def test_a_users_message_names_who_wrote_it(
+    identity: Identity, sender: Sender, author: str | None
+) -> None:
+    """Who called, or for whom a service did; agents and the system are named as what they are."""
+    story = Story()
+    story.make(AppendMessage("Hi", sender), identity)
+    assert story.messages[-1].user_id == author
 
 
 def test_an_agents_message_is_the_current_agents_unless_it_says_otherwise() -> None:
