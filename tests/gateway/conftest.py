@@ -85,9 +85,12 @@ async def client_of(address: HostPort, **headers: str) -> AsyncIterator[httpx.As
         yield client
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
+@pytest_asyncio.fixture(scope="package", loop_scope="session")
 async def standing(keys: Path) -> AsyncIterator[tuple[HostPort, Part, Part]]:
-    """One gateway for the whole run, over one Store and one Live."""
+    """One gateway for all these tests, over one Store and one Live.
+
+    It ends with them: it goes on asking its Store, and says so, while tests of other folders run.
+    """
     async with (
         Part() as store,
         Part() as live,
@@ -98,7 +101,7 @@ async def standing(keys: Path) -> AsyncIterator[tuple[HostPort, Part, Part]]:
 
 @pytest.fixture
 def address(standing: tuple[HostPort, Part, Part]) -> HostPort:
-    """Where the gateway of the run serves."""
+    """Where that gateway serves."""
     return standing[0]
 
 
