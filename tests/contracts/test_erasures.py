@@ -81,7 +81,7 @@ async def test_a_receipt_is_not_written_over_what_came_meanwhile(place: Place) -
     """A pointer or a template that was written after the revision stays, and so does the asking."""
     repository = place.repository
     await repository.ask_erasure("alice", b"asked", expected=None)
-    for left in ({"shared": "s2"}, {"template": "t1"}):
+    for left in ({"shared": "s2"}, {"template": "t1"}, {"template": "t1"}):  # the same again, too
         revision = (await repository.remains("alice")).revision
         await leave(place, **left)
         assert not await repository.complete_erasure(
