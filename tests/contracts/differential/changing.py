@@ -14,7 +14,6 @@ from tests.contracts.differential.comparison import Comparison
 from tests.contracts.differential.works import (
     ADDRESSES,
     LARGE,
-    NAMES,
     SESSIONS,
     TURNS,
     USERS,
@@ -28,7 +27,6 @@ from tests.contracts.differential.works import (
 )
 
 addresses = st.sampled_from(ADDRESSES)
-names = st.sampled_from(NAMES)
 
 
 class Changing(Comparison):
@@ -161,9 +159,14 @@ class Changing(Comparison):
                 self.owned(chat.session_id, owner, head)
 
     @precondition(lambda self: len(self.present) > 1)
-    @rule(pick=picks, op_id=st.sampled_from(["delete", "another"]))
-    def delete_one(self, pick: int, op_id: str) -> None:
-        self.delete(self.chat(pick).deletion(tombstone_bytes(op_id)))
+    @rule(
+        pick=picks,
+        op_id=st.sampled_from(["delete", "another"]),
+        shared_with=st.sampled_from([USERS, (), USERS[:1]]),
+    )
+    def delete_one(self, pick: int, op_id: str, shared_with: tuple[str, ...]) -> None:
+        deletion = self.chat(pick).deletion(tombstone_bytes(op_id), shared_with=shared_with)
+        self.delete(deletion)
 
     @precondition(lambda self: self.deletions)
     @rule(pick=picks, other=st.none() | picks, op_id=st.sampled_from(["delete", "another"]))
@@ -172,15 +175,3 @@ class Changing(Comparison):
         deletion = self.deletions[-1 - pick % len(self.deletions)]
         instance = deletion.instance if other is None else self.instance(other)
         self.delete(replace(deletion, instance=instance, head=tombstone_bytes(op_id)))
-
-    # --- templates -----------------------------------------------------------------------------
-
-    @rule(user_id=users, name=names, template=st.sampled_from([b"one", b"two", b"", LARGE]))
-    def put_template(self, user_id: str, name: str, template: bytes) -> None:
-        """Seldom one that is too large, often over another one."""
-        self.ask(lambda side: side.repository.put_template(user_id, name, template))
-
-    @rule(user_id=users, name=names)
-    def delete_template(self, user_id: str, name: str) -> None:
-        """Mostly one that is there."""
-        self.ask(lambda side: side.repository.delete_template(user_id, name))
