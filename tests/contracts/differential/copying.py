@@ -27,6 +27,7 @@ ends = st.builds(
     session_id=st.just(""),
     expected_head=st.just(b""),
     head=st.just(b""),
+    maker_id=users,
     user_id=users,
     entry=st.just(b"entry of a copy"),
     position_ms=positions,
@@ -43,7 +44,7 @@ class Copying(Changing):
 
     def __init__(self, *told: Any) -> None:
         super().__init__(*told)
-        self.begun: list[tuple[str, bytes]] = []
+        self.begun: list[tuple[str, bytes, str]] = []  # with their makers
         self.pieces: list[CopyPiece] = []
         self.ends: list[CopyEnd] = []
         self.building: dict[str, tuple[bytes, int]] = {}  # the head that stands, and its seq
@@ -52,10 +53,10 @@ class Copying(Changing):
         """Return a session of which a copy stands."""
         return sorted(self.building)[pick % len(self.building)]
 
-    @rule(session_id=sessions)
-    def begin_copy(self, session_id: str) -> None:
+    @rule(session_id=sessions, maker_id=users)
+    def begin_copy(self, session_id: str, maker_id: str) -> None:
         """Mostly where something stands already."""
-        self.begun_with(session_id, building_head())
+        self.begun_with(session_id, building_head(), maker_id)
 
     @precondition(lambda self: self.begun)
     @rule(pick=picks)
@@ -63,9 +64,11 @@ class Copying(Changing):
         """Whatever became of the first one."""
         self.begun_with(*self.begun[-1 - pick % len(self.begun)])
 
-    def begun_with(self, session_id: str, head: bytes) -> None:
-        self.begun.append((session_id, head))
-        done = self.ask(lambda side: side.repository.begin_copy(session_id, head))
+    def begun_with(self, session_id: str, head: bytes, maker_id: str) -> None:
+        self.begun.append((session_id, head, maker_id))
+        done = self.ask(
+            lambda side: side.repository.begin_copy(session_id, head, maker_id=maker_id)
+        )
         if done == Committed():
             self.building[session_id] = head, 0
 
@@ -124,9 +127,11 @@ class Copying(Changing):
     @rule(pick=picks, other=st.none() | picks)
     def drop_copy(self, pick: int, other: int | None) -> None:
         """The one that stands, or one that was seen once."""
-        session_id, head = self.begun[-1 - pick % len(self.begun)]
+        session_id, head, maker_id = self.begun[-1 - pick % len(self.begun)]
         if other is None and session_id in self.building:
             head, _ = self.building[session_id]
-        done = self.ask(lambda side: side.repository.drop_copy(session_id, head))
+        done = self.ask(
+            lambda side: side.repository.drop_copy(session_id, head, maker_id=maker_id)
+        )
         if done == Committed():
             self.building.pop(session_id, None)
