@@ -130,8 +130,6 @@ class Copying(Changing):
         session_id, head, maker_id = self.begun[-1 - pick % len(self.begun)]
         if other is None and session_id in self.building:
             head, _ = self.building[session_id]
-        done = self.ask(
-            lambda side: side.repository.drop_copy(session_id, head, maker_id=maker_id)
-        )
+        done = self.ask(lambda side: side.repository.drop_copy(session_id, head, maker_id=maker_id))
         if done == Committed():
             self.building.pop(session_id, None)
