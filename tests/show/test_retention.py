@@ -13,7 +13,7 @@ from show import retention
 from show.outcome import Outcome
 from show.retention import Size, World, exported_wrong, left_wrong, seen_wrong
 
-SMALL = Size(sessions=200, users=5, per_second=60)
+SMALL = Size(sessions=200, users=5, per_second=20)
 
 
 def files(folder: Path) -> set[str]:

@@ -197,7 +197,7 @@ class Person(Client):
                 unshare = live.UnshareSessionRequest(user_id=GUEST, **where)
                 await self.change(kind, session_id, unshare, "UnshareSession")
             case "fork":
-                known = self._known.get(session_id, 1)
+                known = max(1, self._known.get(session_id, 1))
                 await self.fork(
                     session_id, self.chance.choice((None, self.chance.randint(1, known)))
                 )
