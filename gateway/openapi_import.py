@@ -11,6 +11,17 @@ from gateway.schemas import Schemas
 from sessiond.v1.store_pb2 import ImportSessionResponse
 
 _STATUSES = (400, 401, 403, 409, 413, 415, 429, 500, 503)
+# Each event is checked as it comes: what they hold is nothing that a schema describes.
+_EXPORT = {
+    "type": "object",
+    "required": ["format", "version", "session", "events"],
+    "properties": {
+        "format": {"const": "sessiond.export"},
+        "version": {"const": 1},
+        "session": {"type": "object"},
+        "events": {"type": "array", "minItems": 1, "items": {"type": "object"}},
+    },
+}
 
 
 def import_path(schemas: Schemas) -> dict[str, dict[str, Any]]:
@@ -33,7 +44,7 @@ def import_path(schemas: Schemas) -> dict[str, dict[str, Any]]:
         "requestBody": {
             "required": True,
             "content": {
-                bodies.JSON: {"schema": {"type": "object"}},
+                bodies.JSON: {"schema": _EXPORT},
                 NDJSON: {"schema": {"type": "string"}},
             },
         },

@@ -32,6 +32,14 @@ schemathesis.openapi.format("page-token", st.just(""))
 schemathesis.openapi.format("user-id", st.just(USER))
 schemathesis.openapi.format("workflow-id", st.sampled_from(["chat", "master-workflow-v2"]))
 
+
+
+@schemathesis.serializer("application/x-ndjson")
+def ndjson(_: schemathesis.SerializationContext, value: Any) -> bytes:
+    """Send what is generated as the text that it is."""
+    return value.encode(errors="surrogatepass") if isinstance(value, str) else repr(value).encode()
+
+
 shown = document(operations([STORE, LIVE]))
 everything = schemathesis.openapi.from_dict(
     shown,
@@ -40,7 +48,14 @@ everything = schemathesis.openapi.from_dict(
             "checks": {
                 "positive_data_acceptance": {"expected-statuses": ACCEPTED},
                 "negative_data_rejection": {"expected-statuses": REFUSED},
-            }
+            },
+            # No schema describes all that the events of a session must be.
+            "operations": [
+                {
+                    "include-path": "/api/import",
+                    "checks": {"positive_data_acceptance": {"enabled": False}},
+                }
+            ],
         }
     ),
 )
