@@ -40,7 +40,7 @@ RARE_HEADERS = ("Sessiond-User", "If-Match")
 
 # What depends on a session's state, or on the time: the document says it in words alone.
 NEVER = "2200-01-01T00:00:00Z"
-TRUE = {"atSeq": 1, "toSeq": 1, "userId": MEMBER, "expiresAt": NEVER}
+TRUE: dict[str, Any] = {"atSeq": 1, "toSeq": 1, "userId": MEMBER, "expiresAt": NEVER}
 
 
 def link(case: Case[Any]) -> Case[Any]:

@@ -104,3 +104,14 @@ async def test_a_table_that_is_wrong_is_found_out(
         "frames pause, by viewer, held: 403 instead of may",
     ]
     assert len(STATES) == 4
+
+
+@pytest.mark.alone
+async def test_every_cell_is_as_the_table_says(etcd_binary: EtcdBinary, tmp_path: Path) -> None:
+    """Everybody asks everything of a session in every state."""
+    outcome = Outcome("authz", 1)
+    await authz.run(etcd_binary, outcome, seconds=1, told=lambda _: None, data=tmp_path)
+    assert outcome.wrong == []
+    told = json.loads(outcome.line())
+    asked = len(ROUTES) + len(RPCS) + len(FRAMES)
+    assert told["cells"] == told["as_expected"] == len(ACTORS) * len(STATES) * asked
