@@ -27,7 +27,7 @@ def named_tuples() -> list[type[tuple[object, ...]]]:
 
 
 def could_be_equal(one: type, other: type) -> bool:
-    """Whether tuples of the two kinds may be equal: not where one begins with text, one with a number."""
+    """Whether tuples of the two kinds may be equal: not if one begins with text, one a number."""
     if len(one.__match_args__) != len(other.__match_args__):  # type: ignore[attr-defined]
         return False
     firsts = {get_type_hints(kind)[kind.__match_args__[0]] for kind in (one, other)}  # type: ignore[attr-defined]
