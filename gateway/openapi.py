@@ -170,7 +170,7 @@ def _statuses(operation: Operation) -> list[int]:
     found = {400, 401, 403, 500, 503}
     names = {field.name for field in operation.request.fields}
     headers = {header_of(field) for field in operation.header_fields}
-    if operation.path_fields:
+    if operation.path_fields or "template" in names:
         found.add(404)
     if not operation.reads:
         found |= {409, 413, 429}
