@@ -23,11 +23,11 @@ SHOWS := show-kill show-term show-stop show-turn show-idle show-authz show-fork 
 	check-lint check-format check-types check-imports check-stubs
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 setup: $(RUN) ## the virtual environment with what `make run` needs
 
-run: $(RUN) ## a real etcd, Store, Live and the gateway on this machine; Ctrl-C stops them all
+run: $(RUN) ## a real etcd, Store, Live, the gateway and retention on this machine; Ctrl-C stops them all
 	@exec $(BIN)/python -m cluster run
 
 token: export TOKEN_USER := $(value USER)
@@ -81,7 +81,7 @@ bench-peers: | $(BIN)/python ## the same load on what people use today, each in 
 	@sh bench/peers/install-postgres.sh
 	@$(BIN)/python -m bench.peers
 
-# Each takes DURATION= (seconds of load) and SEED=, and ends with one line of JSON.
+# Each takes SEED= and, where there is load for a time, DURATION= in seconds; each ends with one line of JSON.
 show-kill: ## clients in 100 sessions while Lives are killed, one every 5 s
 show-term: ## the same while Lives are asked to leave
 show-stop: ## the same while Lives stand still for twice their time

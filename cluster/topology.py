@@ -1,4 +1,4 @@
-"""How many of each part, and where: the picture of DESIGN as a list of parts to run."""
+"""How many of each part, and where: the README's picture as a list of parts to run."""
 
 from __future__ import annotations
 

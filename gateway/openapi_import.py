@@ -36,9 +36,9 @@ def import_path(schemas: Schemas) -> dict[str, dict[str, Any]]:
         "operationId": "importSession",
         "summary": "Imports one session",
         "description": "Stores a session that was exported here or elsewhere, as it was: the same "
-        "id, the same events. For its owner, and administrators. To import it again changes "
-        "nothing; an import that broke is sent again, and goes on where it came to. ID_TAKEN where "
-        "another session stands.",
+        "id, the same events. For its owner, and administrators; a session under a legal hold is "
+        "imported by administrators only. To import it again changes nothing; an import that broke "
+        "is sent again, and goes on where it came to. ID_TAKEN where another session stands.",
         "tags": ["Store"],
         "parameters": shared_parameters(),
         "requestBody": {

@@ -804,7 +804,7 @@ class Repository(ABC):
     async def delete(self, deletion: Deletion) -> Outcome:
         """Replace all of a session by its tombstone, under the conditions of a commit.
 
-        Head becomes `deletion.head` for 24 to 25 hours; records, tables, drafts, the entry, the
+        Head becomes `deletion.head` for 24.5 to 25 hours; records, tables, drafts, the entry, the
         awaited place and that it was shared are gone at the same revision.
         """
 

@@ -22,7 +22,8 @@ def hold(
 ) -> None:
     """Put a session under a legal hold, or end that. For administrators.
 
-    A held session is kept from deletion, by whomever, from retention, and from erasure.
+    A held session is kept from deletion, by whomever, from retention, and from erasure. On this
+    machine an administrator's token is what `sessiond token --role admin` prints.
     """
     with connection.sync_client() as client:
         answer = client.set_hold(session_id, not off, reason=reason)

@@ -58,7 +58,7 @@ def import_sessions(
     ] = False,
     resume: Annotated[
         Path | None,
-        typer.Option(help="With --old: keeps what is done, and is passed over.", metavar="FILE"),
+        typer.Option(help="With --old: keeps what is done, to pass it over.", metavar="FILE"),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -66,7 +66,7 @@ def import_sessions(
 
     Each keeps its id, its events and its times. To import one twice does nothing, and an import
     that broke is gone on with by the same command. A line tells of each export; the exit code is 1
-    where one was refused.
+    where one was refused. You import your own sessions, and an administrator anybody's.
 
     With --old, each session that the old system kept becomes the history that it tells.
     """

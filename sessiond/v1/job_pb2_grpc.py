@@ -86,10 +86,11 @@ class JobServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CompleteErasure(self, request, context):
-        """Removes what no session holds of a user, shares and templates, and writes the receipt.
+        """Removes what no session holds of a user, unfinished copies, shares and templates, and writes the
+        receipt.
 
-        UNAVAILABLE, and nothing is written, while the user still owns a session that no hold keeps, or
-        is a member of one. A repeated call gives the receipt that stands.
+        UNAVAILABLE, and no receipt is written, while the user still owns a session that no hold keeps,
+        or is a member of any. A repeated call gives the receipt that stands.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -44,10 +44,11 @@ class JobServiceStub:
     ListErasures: _grpc.UnaryUnaryMultiCallable[_job_pb2.ListErasuresRequest, _job_pb2.ListErasuresResponse]
     """Lists the erasures that are asked for and not done."""
     CompleteErasure: _grpc.UnaryUnaryMultiCallable[_job_pb2.CompleteErasureRequest, _job_pb2.CompleteErasureResponse]
-    """Removes what no session holds of a user, shares and templates, and writes the receipt.
+    """Removes what no session holds of a user, unfinished copies, shares and templates, and writes the
+    receipt.
 
-    UNAVAILABLE, and nothing is written, while the user still owns a session that no hold keeps, or
-    is a member of one. A repeated call gives the receipt that stands.
+    UNAVAILABLE, and no receipt is written, while the user still owns a session that no hold keeps,
+    or is a member of any. A repeated call gives the receipt that stands.
     """
 
 @_typing.type_check_only
@@ -66,10 +67,11 @@ class JobServiceAsyncStub(JobServiceStub):
     ListErasures: _aio.UnaryUnaryMultiCallable[_job_pb2.ListErasuresRequest, _job_pb2.ListErasuresResponse]  # type: ignore[assignment]
     """Lists the erasures that are asked for and not done."""
     CompleteErasure: _aio.UnaryUnaryMultiCallable[_job_pb2.CompleteErasureRequest, _job_pb2.CompleteErasureResponse]  # type: ignore[assignment]
-    """Removes what no session holds of a user, shares and templates, and writes the receipt.
+    """Removes what no session holds of a user, unfinished copies, shares and templates, and writes the
+    receipt.
 
-    UNAVAILABLE, and nothing is written, while the user still owns a session that no hold keeps, or
-    is a member of one. A repeated call gives the receipt that stands.
+    UNAVAILABLE, and no receipt is written, while the user still owns a session that no hold keeps,
+    or is a member of any. A repeated call gives the receipt that stands.
     """
 
 class JobServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -109,10 +111,11 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _job_pb2.CompleteErasureRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_job_pb2.CompleteErasureResponse, _abc.Awaitable[_job_pb2.CompleteErasureResponse]]:
-        """Removes what no session holds of a user, shares and templates, and writes the receipt.
+        """Removes what no session holds of a user, unfinished copies, shares and templates, and writes the
+        receipt.
 
-        UNAVAILABLE, and nothing is written, while the user still owns a session that no hold keeps, or
-        is a member of one. A repeated call gives the receipt that stands.
+        UNAVAILABLE, and no receipt is written, while the user still owns a session that no hold keeps,
+        or is a member of any. A repeated call gives the receipt that stands.
         """
 
 def add_JobServiceServicer_to_server(servicer: JobServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

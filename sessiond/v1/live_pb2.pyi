@@ -1278,7 +1278,7 @@ class SetHoldRequest(_message.Message):
     held: _builtins.bool
     """Whether it is held from now on."""
     reason: _builtins.str
-    """Why, in a person's words; at most 500 characters."""
+    """Why, in a person's words: one line of at most 500 characters."""
     op_id: _builtins.str
     """Makes the call repeatable; at most 128 printable ASCII characters."""
     expected_revision: _builtins.int
@@ -2125,7 +2125,7 @@ class SessionState(_message.Message):
     RUNS_FIELD_NUMBER: _builtins.int
     REWOUND_SEQ_FIELD_NUMBER: _builtins.int
     message_count: _builtins.int
-    """How many messages there are in all."""
+    """How many messages the conversation has in all."""
     last_message: _builtins.str
     """The beginning of the newest message."""
     title_given: _builtins.bool

@@ -260,18 +260,24 @@ class LiveServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def JoinSession(self, request, context):
-        """Makes the caller a member by a link's secret; a member or the owner stays what they are.
+        """Makes the caller a member by a link's secret.
+
+        Nobody loses a right by it: the owner stays the owner, and a member gets the link's role only
+        where it gives all that theirs does, and more.
 
         A wrong secret, or that of a link that expired or was revoked, gives SESSION_NOT_FOUND, as an
-        absent session does; too many tries give RATE_LIMITED.
+        absent session does; too many tries give RATE_LIMITED. PERMISSION_DENIED for callers who own no
+        sessions; SESSION_FULL where there is no room for another member.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def TransferSession(self, request, context):
-        """Makes a member the owner, and the owner an editor. For the owner. TOO_MANY_SESSIONS where that
-        member owns as many sessions as one may.
+        """Makes a member the owner, and the owner an editor. For the owner.
+
+        INVALID_ARGUMENT for a user who is no member; TOO_MANY_SESSIONS where that member owns as many
+        sessions as one may.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

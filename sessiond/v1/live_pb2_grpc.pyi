@@ -106,14 +106,20 @@ class LiveServiceStub:
     RevokeLink: _grpc.UnaryUnaryMultiCallable[_live_pb2.RevokeLinkRequest, _live_pb2.RevokeLinkResponse]
     """Revokes a link; nothing changes where there is none. Who joined by it stays a member."""
     JoinSession: _grpc.UnaryUnaryMultiCallable[_live_pb2.JoinSessionRequest, _live_pb2.JoinSessionResponse]
-    """Makes the caller a member by a link's secret; a member or the owner stays what they are.
+    """Makes the caller a member by a link's secret.
+
+    Nobody loses a right by it: the owner stays the owner, and a member gets the link's role only
+    where it gives all that theirs does, and more.
 
     A wrong secret, or that of a link that expired or was revoked, gives SESSION_NOT_FOUND, as an
-    absent session does; too many tries give RATE_LIMITED.
+    absent session does; too many tries give RATE_LIMITED. PERMISSION_DENIED for callers who own no
+    sessions; SESSION_FULL where there is no room for another member.
     """
     TransferSession: _grpc.UnaryUnaryMultiCallable[_live_pb2.TransferSessionRequest, _live_pb2.TransferSessionResponse]
-    """Makes a member the owner, and the owner an editor. For the owner. TOO_MANY_SESSIONS where that
-    member owns as many sessions as one may.
+    """Makes a member the owner, and the owner an editor. For the owner.
+
+    INVALID_ARGUMENT for a user who is no member; TOO_MANY_SESSIONS where that member owns as many
+    sessions as one may.
     """
     RewindSession: _grpc.UnaryUnaryMultiCallable[_live_pb2.RewindSessionRequest, _live_pb2.RewindSessionResponse]
     """Takes the session back to how it was after an earlier event, as one more event. For the owner.
@@ -202,14 +208,20 @@ class LiveServiceAsyncStub(LiveServiceStub):
     RevokeLink: _aio.UnaryUnaryMultiCallable[_live_pb2.RevokeLinkRequest, _live_pb2.RevokeLinkResponse]  # type: ignore[assignment]
     """Revokes a link; nothing changes where there is none. Who joined by it stays a member."""
     JoinSession: _aio.UnaryUnaryMultiCallable[_live_pb2.JoinSessionRequest, _live_pb2.JoinSessionResponse]  # type: ignore[assignment]
-    """Makes the caller a member by a link's secret; a member or the owner stays what they are.
+    """Makes the caller a member by a link's secret.
+
+    Nobody loses a right by it: the owner stays the owner, and a member gets the link's role only
+    where it gives all that theirs does, and more.
 
     A wrong secret, or that of a link that expired or was revoked, gives SESSION_NOT_FOUND, as an
-    absent session does; too many tries give RATE_LIMITED.
+    absent session does; too many tries give RATE_LIMITED. PERMISSION_DENIED for callers who own no
+    sessions; SESSION_FULL where there is no room for another member.
     """
     TransferSession: _aio.UnaryUnaryMultiCallable[_live_pb2.TransferSessionRequest, _live_pb2.TransferSessionResponse]  # type: ignore[assignment]
-    """Makes a member the owner, and the owner an editor. For the owner. TOO_MANY_SESSIONS where that
-    member owns as many sessions as one may.
+    """Makes a member the owner, and the owner an editor. For the owner.
+
+    INVALID_ARGUMENT for a user who is no member; TOO_MANY_SESSIONS where that member owns as many
+    sessions as one may.
     """
     RewindSession: _aio.UnaryUnaryMultiCallable[_live_pb2.RewindSessionRequest, _live_pb2.RewindSessionResponse]  # type: ignore[assignment]
     """Takes the session back to how it was after an earlier event, as one more event. For the owner.
@@ -379,10 +391,14 @@ class LiveServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _live_pb2.JoinSessionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_live_pb2.JoinSessionResponse, _abc.Awaitable[_live_pb2.JoinSessionResponse]]:
-        """Makes the caller a member by a link's secret; a member or the owner stays what they are.
+        """Makes the caller a member by a link's secret.
+
+        Nobody loses a right by it: the owner stays the owner, and a member gets the link's role only
+        where it gives all that theirs does, and more.
 
         A wrong secret, or that of a link that expired or was revoked, gives SESSION_NOT_FOUND, as an
-        absent session does; too many tries give RATE_LIMITED.
+        absent session does; too many tries give RATE_LIMITED. PERMISSION_DENIED for callers who own no
+        sessions; SESSION_FULL where there is no room for another member.
         """
 
     @_abc_1.abstractmethod
@@ -391,8 +407,10 @@ class LiveServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _live_pb2.TransferSessionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_live_pb2.TransferSessionResponse, _abc.Awaitable[_live_pb2.TransferSessionResponse]]:
-        """Makes a member the owner, and the owner an editor. For the owner. TOO_MANY_SESSIONS where that
-        member owns as many sessions as one may.
+        """Makes a member the owner, and the owner an editor. For the owner.
+
+        INVALID_ARGUMENT for a user who is no member; TOO_MANY_SESSIONS where that member owns as many
+        sessions as one may.
         """
 
     @_abc_1.abstractmethod

@@ -60,7 +60,9 @@ class _MemberRoleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MemberRole
     MEMBER_ROLE_UNSPECIFIED: _MemberRole.ValueType  # 0
     """Not set; never valid."""
     MEMBER_ROLE_EDITOR: _MemberRole.ValueType  # 1
-    """Reads, writes messages and outputs, runs turns, and edits title, metadata and inputs."""
+    """Reads, writes messages and outputs, runs and cancels turns, edits pending outputs, title,
+    metadata and inputs, pauses and resumes.
+    """
     MEMBER_ROLE_APPROVER: _MemberRole.ValueType  # 2
     """Reads, and approves or rejects outputs."""
     MEMBER_ROLE_VIEWER: _MemberRole.ValueType  # 3
@@ -72,7 +74,9 @@ class MemberRole(_MemberRole, metaclass=_MemberRoleEnumTypeWrapper):
 MEMBER_ROLE_UNSPECIFIED: MemberRole.ValueType  # 0
 """Not set; never valid."""
 MEMBER_ROLE_EDITOR: MemberRole.ValueType  # 1
-"""Reads, writes messages and outputs, runs turns, and edits title, metadata and inputs."""
+"""Reads, writes messages and outputs, runs and cancels turns, edits pending outputs, title,
+metadata and inputs, pauses and resumes.
+"""
 MEMBER_ROLE_APPROVER: MemberRole.ValueType  # 2
 """Reads, and approves or rejects outputs."""
 MEMBER_ROLE_VIEWER: MemberRole.ValueType  # 3
@@ -268,7 +272,9 @@ class Session(_message.Message):
     id: _builtins.str
     """[A-Za-z0-9._~-]{1,128}, given by the server (UUIDv7) or by the client at creation."""
     user_id: _builtins.str
-    """The owner: the verified identity of the caller who created it."""
+    """The owner: at first the verified identity of the caller who created it, later whoever it was
+    transferred to.
+    """
     workflow_id: _builtins.str
     """The workflow that it follows. Example: "master-workflow-v2"."""
     status: Global___SessionStatus.ValueType
@@ -515,7 +521,7 @@ class SessionSummary(_message.Message):
     revision: _builtins.int
     """As in Session."""
     message_count: _builtins.int
-    """How many messages its history holds."""
+    """How many messages its conversation has."""
     last_message: _builtins.str
     """The beginning of the newest message, at most 140 characters; "" when there is none."""
     held: _builtins.bool

@@ -490,7 +490,9 @@ class WatchSessionsRequest(_message.Message):
     STATUS_FIELD_NUMBER: _builtins.int
     CURSOR_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
-    """All sessions of this user: one's own, unless the caller is an administrator."""
+    """All sessions of this user, and those that others share with them: one's own list, unless the
+    caller is an administrator.
+    """
     status: _session_pb2.SessionStatus.ValueType
     """Only sessions that stand like this."""
     cursor: _builtins.str

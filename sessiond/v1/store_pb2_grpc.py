@@ -142,7 +142,8 @@ class StoreServiceServicer:
 
         With an operation id the call may be repeated: it gives the original answer, and
         IDEMPOTENCY_MISMATCH for another request under the same id. Fails with ID_TAKEN when the
-        given id is in use or was deleted within 24 hours, and with TOO_MANY_SESSIONS.
+        given id is in use or was deleted within 24 hours, with TEMPLATE_NOT_FOUND, and with
+        TOO_MANY_SESSIONS.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -150,13 +151,16 @@ class StoreServiceServicer:
 
     def GetSession(self, request, context):
         """Loads a session with its history, or with the newest messages of it.
+
+        As it is, or as it was after one of its events or at a time. Who may see it now may see its past.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListSessions(self, request, context):
-        """Lists a user's sessions, newest activity first (ties by id), without reading any history.
+        """Lists a user's sessions, and those that others share with them, newest activity first (ties by
+        id), without reading any history.
 
         Fails with PERMISSION_DENIED for another user's list and with PAGE_TOKEN_EXPIRED when the
         listing is too old to go on.
@@ -167,6 +171,8 @@ class StoreServiceServicer:
 
     def ListMessages(self, request, context):
         """Pages through the messages of a session.
+
+        Fails with PAGE_TOKEN_EXPIRED when the session was rewound since the page before.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -182,7 +188,8 @@ class StoreServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def WatchSessions(self, request, context):
-        """Follows the sessions of a user, or those that await one of some agents.
+        """Follows the sessions of a user and those that others share with them, or those that await one
+        of some agents.
 
         First come the matching summaries as of one revision (`listed` marks their end), then each
         change of them, at most 4 a second per session, deletions included. A client that comes back
@@ -214,8 +221,9 @@ class StoreServiceServicer:
         """Makes a session that begins as a copy of another one's first events. For whoever may read that
         one; the caller owns the new one.
 
-        Repeatable under its operation id, as CreateSession is. The new session is nowhere to be seen
-        until it is whole.
+        Repeatable under its operation id, as CreateSession is; a call that broke is gone on with. The
+        new session is nowhere to be seen until it is whole, and has no members, links, hold or running
+        turn of the other one. PERMISSION_DENIED for callers who own no sessions.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -227,7 +235,9 @@ class StoreServiceServicer:
         The first message says which session; the events follow in order. What was imported before is
         answered as done, also when the session has gone on since; ID_TAKEN where another session
         stands. Nothing is to be seen until the session is whole, and a call that broke is made again.
-        INVALID_ARGUMENT names the event and the field that is wrong.
+        INVALID_ARGUMENT names the event and the field that is wrong; PERMISSION_DENIED for another
+        user's session, and for a held one unless the caller is an administrator. Links come without
+        their secrets, so nobody joins by them.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -236,7 +246,8 @@ class StoreServiceServicer:
     def PutTemplate(self, request, context):
         """Saves a template under a name of the user's, or replaces it.
 
-        TOO_MANY_TEMPLATES beyond 100 of one user.
+        TOO_MANY_TEMPLATES beyond 100 of one user; INVALID_ARGUMENT under the id of a workflow. Like the
+        other calls about templates for oneself, and administrators: PERMISSION_DENIED otherwise.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -258,6 +269,8 @@ class StoreServiceServicer:
 
     def DeleteTemplate(self, request, context):
         """Deletes a template; nothing changes where there is none.
+
+        INVALID_ARGUMENT for a built-in one.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -278,23 +291,29 @@ class StoreServiceServicer:
         """Follows all changes of all sessions, each at least once, those of one session in order. For
         administrators, and services that act for nobody.
 
-        Whoever comes back with the last cursor misses nothing for 24 hours; later the stream says
-        `reset` first, since deletions may be missing.
+        Whoever comes back with the last cursor misses nothing for 24 hours; later, and where a backup
+        was restored since, the stream says `reset` first, since deletions may be missing. SLOW_READER
+        ends it for one that does not keep up; its last cursor goes on.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def EraseUser(self, request, context):
-        """Asks that everything of a user be erased: sessions, lists, shares, templates. For
-        administrators, and for oneself. It is done soon; asking again changes nothing.
+        """Asks that everything of a user be erased: sessions, lists, shares, templates.
+
+        For administrators, and for oneself. The process of retention does it; until then asking again
+        changes nothing, and later it erases what has come since. What a legal hold keeps stays, and
+        the receipt names it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetErasure(self, request, context):
-        """Says how an erasure stands. ERASURE_NOT_FOUND where nobody asked for one.
+        """Says how an erasure stands.
+
+        For administrators, and for oneself. ERASURE_NOT_FOUND where nobody asked for one.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

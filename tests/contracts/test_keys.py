@@ -201,7 +201,7 @@ def test_foreign_keys_are_refused(key: bytes) -> None:
 
 
 def test_ordinary_ids_give_the_documented_keys() -> None:
-    """What DESIGN shows is what stands there, to the letter."""
+    """What `keys` documents is what stands there, to the letter."""
     assert KEYS.head("abc-123") == b"session:abc-123"
     assert KEYS.event("abc-123", 42) == b"session:abc-123:event:0000000042"
     assert KEYS.outputs("abc-123") == b"session:abc-123:outputs"

@@ -177,6 +177,11 @@ async def test_an_operation_without_anything_to_miss_promises_no_404(
     assert not jsonschema_rs.is_valid(schema, {"workflows": [{**workflow, "steps": [{}]}]})
 
 
+async def test_a_create_may_miss_its_template(document: dict[str, Any]) -> None:
+    """What is named in a body may be absent, as what is named in a path."""
+    assert "404" in document["paths"]["/api/sessions"]["post"]["responses"]
+
+
 async def test_conditional_and_repeatable_calls_are_documented(document: dict[str, Any]) -> None:
     """The headers that a route reads stand among its parameters."""
     paths = document["paths"]

@@ -630,7 +630,7 @@ Global___Draft: _TypeAlias = Draft  # noqa: Y015
 
 @_typing.final
 class Tombstone(_message.Message):
-    """What remains of a deleted session for 24 to 25 hours."""
+    """What remains of a deleted session for 24.5 to 25 hours."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
