@@ -33,7 +33,6 @@ schemathesis.openapi.format("user-id", st.just(USER))
 schemathesis.openapi.format("workflow-id", st.sampled_from(["chat", "master-workflow-v2"]))
 
 
-
 @schemathesis.serializer("application/x-ndjson")
 def ndjson(_: schemathesis.SerializationContext, value: Any) -> bytes:
     """Send what is generated as the text that it is."""
