@@ -9,7 +9,8 @@ what nobody comes back for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from services.store.acquisition import decoded_head
@@ -28,6 +29,7 @@ from sessiond.errors import (
     SessionFull,
     SessionNotFound,
     TooManySessions,
+    TooManyShared,
     Unavailable,
 )
 from sessiond.session.access import Identity
@@ -95,6 +97,16 @@ class Copying:
         others = set(await self.repository.copies(user_id)) - {session_id}
         if await self.repository.count(user_id) + len(others) >= self.limits.sessions_per_user:
             raise TooManySessions
+
+    async def check_shared(self, user_ids: Iterable[str]) -> None:
+        """Return if there may be one session more that is shared with each of these users.
+
+        Raises:
+            TooManyShared: with one of them, as many are shared as may be.
+        """
+        counts = await asyncio.gather(*map(self.repository.count_shared, user_ids))
+        if any(count >= self.limits.shared_per_user for count in counts):
+            raise TooManyShared
 
     async def begin(self, session_id: str, log_id: int, building: Building) -> Copy | Existing:
         """Begin a copy, or go on with the one of the same actor, operation id and hash.

@@ -228,7 +228,8 @@ class LiveServiceServicer:
     def ShareSession(self, request, context):
         """Makes a user a member, or gives a member another role. For the owner.
 
-        INVALID_ARGUMENT for the owner themselves; SESSION_FULL beyond 32 members and links.
+        INVALID_ARGUMENT for the owner themselves; SESSION_FULL beyond 32 members and links;
+        TOO_MANY_SHARED for a new member with whom as many sessions are shared as may be.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -263,7 +264,8 @@ class LiveServiceServicer:
         """Makes the caller a member by a link's secret; a member or the owner stays what they are.
 
         A wrong secret, or that of a link that expired or was revoked, gives SESSION_NOT_FOUND, as an
-        absent session does; too many tries give RATE_LIMITED.
+        absent session does; too many tries give RATE_LIMITED. TOO_MANY_SHARED where as many sessions
+        are shared with the caller as may be.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -271,7 +273,8 @@ class LiveServiceServicer:
 
     def TransferSession(self, request, context):
         """Makes a member the owner, and the owner an editor. For the owner. TOO_MANY_SESSIONS where that
-        member owns as many sessions as one may.
+        member owns as many sessions as one may, and TOO_MANY_SHARED where as many are shared with the
+        owner as may be.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

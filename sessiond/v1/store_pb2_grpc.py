@@ -227,7 +227,8 @@ class StoreServiceServicer:
         The first message says which session; the events follow in order. What was imported before is
         answered as done, also when the session has gone on since; ID_TAKEN where another session
         stands. Nothing is to be seen until the session is whole, and a call that broke is made again.
-        INVALID_ARGUMENT names the event and the field that is wrong.
+        INVALID_ARGUMENT names the event and the field that is wrong. TOO_MANY_SHARED where as many
+        sessions are shared with a member as may be.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -88,7 +88,8 @@ class StoreServiceStub:
     The first message says which session; the events follow in order. What was imported before is
     answered as done, also when the session has gone on since; ID_TAKEN where another session
     stands. Nothing is to be seen until the session is whole, and a call that broke is made again.
-    INVALID_ARGUMENT names the event and the field that is wrong.
+    INVALID_ARGUMENT names the event and the field that is wrong. TOO_MANY_SHARED where as many
+    sessions are shared with a member as may be.
     """
     PutTemplate: _grpc.UnaryUnaryMultiCallable[_store_pb2.PutTemplateRequest, _store_pb2.PutTemplateResponse]
     """Saves a template under a name of the user's, or replaces it.
@@ -182,7 +183,8 @@ class StoreServiceAsyncStub(StoreServiceStub):
     The first message says which session; the events follow in order. What was imported before is
     answered as done, also when the session has gone on since; ID_TAKEN where another session
     stands. Nothing is to be seen until the session is whole, and a call that broke is made again.
-    INVALID_ARGUMENT names the event and the field that is wrong.
+    INVALID_ARGUMENT names the event and the field that is wrong. TOO_MANY_SHARED where as many
+    sessions are shared with a member as may be.
     """
     PutTemplate: _aio.UnaryUnaryMultiCallable[_store_pb2.PutTemplateRequest, _store_pb2.PutTemplateResponse]  # type: ignore[assignment]
     """Saves a template under a name of the user's, or replaces it.
@@ -333,7 +335,8 @@ class StoreServiceServicer(metaclass=_abc_1.ABCMeta):
         The first message says which session; the events follow in order. What was imported before is
         answered as done, also when the session has gone on since; ID_TAKEN where another session
         stands. Nothing is to be seen until the session is whole, and a call that broke is made again.
-        INVALID_ARGUMENT names the event and the field that is wrong.
+        INVALID_ARGUMENT names the event and the field that is wrong. TOO_MANY_SHARED where as many
+        sessions are shared with a member as may be.
         """
 
     @_abc_1.abstractmethod
