@@ -204,7 +204,8 @@ class StoreServiceServicer:
         """Reads a session's events, in order: all that had happened when the call began.
 
         First comes the session as it stood then, with what is small; then the events from `first_seq`
-        on. A call that broke is made again from the next seq.
+        on. A call that broke is made again from the next seq; so is one that UNAUTHENTICATED ended when
+        its token expired, with another token.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -73,7 +73,8 @@ class StoreServiceStub:
     """Reads a session's events, in order: all that had happened when the call began.
 
     First comes the session as it stood then, with what is small; then the events from `first_seq`
-    on. A call that broke is made again from the next seq.
+    on. A call that broke is made again from the next seq; so is one that UNAUTHENTICATED ended when
+    its token expired, with another token.
     """
     ForkSession: _grpc.UnaryUnaryMultiCallable[_store_pb2.ForkSessionRequest, _store_pb2.ForkSessionResponse]
     """Makes a session that begins as a copy of another one's first events. For whoever may read that
@@ -168,7 +169,8 @@ class StoreServiceAsyncStub(StoreServiceStub):
     """Reads a session's events, in order: all that had happened when the call began.
 
     First comes the session as it stood then, with what is small; then the events from `first_seq`
-    on. A call that broke is made again from the next seq.
+    on. A call that broke is made again from the next seq; so is one that UNAUTHENTICATED ended when
+    its token expired, with another token.
     """
     ForkSession: _aio.UnaryUnaryMultiCallable[_store_pb2.ForkSessionRequest, _store_pb2.ForkSessionResponse]  # type: ignore[assignment]
     """Makes a session that begins as a copy of another one's first events. For whoever may read that
@@ -308,7 +310,8 @@ class StoreServiceServicer(metaclass=_abc_1.ABCMeta):
         """Reads a session's events, in order: all that had happened when the call began.
 
         First comes the session as it stood then, with what is small; then the events from `first_seq`
-        on. A call that broke is made again from the next seq.
+        on. A call that broke is made again from the next seq; so is one that UNAUTHENTICATED ended when
+        its token expired, with another token.
         """
 
     @_abc_1.abstractmethod
