@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from services.store.acquisition import decoded_head
 from services.store.commit import Committer
+from services.store.places import OneEach
 from services.store.repository import (
     Committed,
     CopyEnd,
@@ -58,6 +59,10 @@ class Copying:
 
     One piece of each copy is on its way at a time, and it waits in line with the commits of Live:
     so a copy takes a place of theirs, and not the whole road. `committer` None goes past the line.
+
+    Attributes:
+        makers: the place of each actor: one who makes many copies at once would take the whole road
+            after all, and fill etcd before anybody sees it.
     """
 
     def __init__(
@@ -75,6 +80,7 @@ class Copying:
         self.now_ms = now_ms
         self.random_bytes = random_bytes
         self.committer = committer
+        self.makers = OneEach()
         self._space = space or Space()
 
     def check_space(self) -> None:

@@ -82,10 +82,17 @@ class Imports:
             TooManySessions: its owner has as many as one may have.
             TooManyShared: as many are shared with one of its members as may be.
             SessionFull: it is larger than a session may be.
+            RateLimited: another import or fork of the same caller goes on here.
             Unavailable: there is little space left, or another call imports the same session.
         """
         self._check_form(change)
         check_may_own(identity)
+        with self._copying.makers.place(identity.actor):
+            return await self._store(identity, change, events)
+
+    async def _store(
+        self, identity: Identity, change: ImportSession, events: Events
+    ) -> pb.ImportSessionResponse:
         snapshot = await self._repository.snapshot(change.session_id)
         if snapshot is not None:
             head = decoded_head(change.session_id, snapshot.head)

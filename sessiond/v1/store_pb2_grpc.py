@@ -216,7 +216,7 @@ class StoreServiceServicer:
         one; the caller owns the new one.
 
         Repeatable under its operation id, as CreateSession is. The new session is nowhere to be seen
-        until it is whole.
+        until it is whole. RATE_LIMITED while another fork or import of the caller goes on in this Store.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -229,7 +229,7 @@ class StoreServiceServicer:
         answered as done, also when the session has gone on since; ID_TAKEN where another session
         stands. Nothing is to be seen until the session is whole, and a call that broke is made again.
         INVALID_ARGUMENT names the event and the field that is wrong. TOO_MANY_SHARED where as many
-        sessions are shared with a member as may be.
+        sessions are shared with a member as may be, and RATE_LIMITED as for ForkSession.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

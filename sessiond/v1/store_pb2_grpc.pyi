@@ -81,7 +81,7 @@ class StoreServiceStub:
     one; the caller owns the new one.
 
     Repeatable under its operation id, as CreateSession is. The new session is nowhere to be seen
-    until it is whole.
+    until it is whole. RATE_LIMITED while another fork or import of the caller goes on in this Store.
     """
     ImportSession: _grpc.StreamUnaryMultiCallable[_store_pb2.ImportSessionRequest, _store_pb2.ImportSessionResponse]
     """Stores an exported session, as it was: same id, same events. For its owner, and administrators.
@@ -90,7 +90,7 @@ class StoreServiceStub:
     answered as done, also when the session has gone on since; ID_TAKEN where another session
     stands. Nothing is to be seen until the session is whole, and a call that broke is made again.
     INVALID_ARGUMENT names the event and the field that is wrong. TOO_MANY_SHARED where as many
-    sessions are shared with a member as may be.
+    sessions are shared with a member as may be, and RATE_LIMITED as for ForkSession.
     """
     PutTemplate: _grpc.UnaryUnaryMultiCallable[_store_pb2.PutTemplateRequest, _store_pb2.PutTemplateResponse]
     """Saves a template under a name of the user's, or replaces it.
@@ -177,7 +177,7 @@ class StoreServiceAsyncStub(StoreServiceStub):
     one; the caller owns the new one.
 
     Repeatable under its operation id, as CreateSession is. The new session is nowhere to be seen
-    until it is whole.
+    until it is whole. RATE_LIMITED while another fork or import of the caller goes on in this Store.
     """
     ImportSession: _aio.StreamUnaryMultiCallable[_store_pb2.ImportSessionRequest, _store_pb2.ImportSessionResponse]  # type: ignore[assignment]
     """Stores an exported session, as it was: same id, same events. For its owner, and administrators.
@@ -186,7 +186,7 @@ class StoreServiceAsyncStub(StoreServiceStub):
     answered as done, also when the session has gone on since; ID_TAKEN where another session
     stands. Nothing is to be seen until the session is whole, and a call that broke is made again.
     INVALID_ARGUMENT names the event and the field that is wrong. TOO_MANY_SHARED where as many
-    sessions are shared with a member as may be.
+    sessions are shared with a member as may be, and RATE_LIMITED as for ForkSession.
     """
     PutTemplate: _aio.UnaryUnaryMultiCallable[_store_pb2.PutTemplateRequest, _store_pb2.PutTemplateResponse]  # type: ignore[assignment]
     """Saves a template under a name of the user's, or replaces it.
@@ -324,7 +324,7 @@ class StoreServiceServicer(metaclass=_abc_1.ABCMeta):
         one; the caller owns the new one.
 
         Repeatable under its operation id, as CreateSession is. The new session is nowhere to be seen
-        until it is whole.
+        until it is whole. RATE_LIMITED while another fork or import of the caller goes on in this Store.
         """
 
     @_abc_1.abstractmethod
@@ -339,7 +339,7 @@ class StoreServiceServicer(metaclass=_abc_1.ABCMeta):
         answered as done, also when the session has gone on since; ID_TAKEN where another session
         stands. Nothing is to be seen until the session is whole, and a call that broke is made again.
         INVALID_ARGUMENT names the event and the field that is wrong. TOO_MANY_SHARED where as many
-        sessions are shared with a member as may be.
+        sessions are shared with a member as may be, and RATE_LIMITED as for ForkSession.
         """
 
     @_abc_1.abstractmethod
