@@ -147,6 +147,13 @@ async def test_so_many_sessions_may_be_shared_with_a_user(
             with pytest.raises(grpc.aio.AioRpcError) as refused:
                 await share(at, "carol", MEMBER_ROLE_VIEWER)
             assert isinstance(from_rpc_error(refused.value, mutating=True), TooManyShared)
+        async with client(owner) as streaming:
+            await streaming.follow()
+            sharing = pb.ShareSessionRequest(
+                session_id="s1", user_id="carol", role=MEMBER_ROLE_VIEWER, op_id="s"
+            )
+            await streaming.say(pb.ClientFrame(share=sharing))
+            assert (await streaming.until("reply")).error.code == "TOO_MANY_SHARED"
         assert (await share(other, "bob", MEMBER_ROLE_VIEWER)).seq == 2
         counted["bob"] = limit
         asked.clear()
