@@ -313,6 +313,13 @@ class TooManyTemplates(SessiondError):
     default_detail = "This user has reached the number of templates allowed."
 
 
+class TooManyShared(SessiondError):
+    """As many sessions are shared with the user as may be; leaving one makes room."""
+
+    reason = "TOO_MANY_SHARED"
+    default_detail = "The number of sessions that may be shared with this user is reached."
+
+
 class ErasureNotFound(SessiondError):
     """Nobody asked for this user's erasure."""
 
@@ -385,6 +392,7 @@ CARRIED: Mapping[type[SessiondError], Carriage] = {
     ErasureNotFound: Carriage("NOT_FOUND", 404, 4528, False, "Erasure not found"),
     FontMissing: Carriage("FAILED_PRECONDITION", 422, 4529, False, "Font missing"),
     FormatUnavailable: Carriage("FAILED_PRECONDITION", 422, 4530, False, "Format not available"),
+    TooManyShared: Carriage("RESOURCE_EXHAUSTED", 429, 4531, False, "Too many shared"),
     RateLimited: Carriage("RESOURCE_EXHAUSTED", 429, 4001, True, "Too many requests"),
     SessionMoved: Carriage("UNAVAILABLE", 503, 4002, True, "Session moved"),
     Unavailable: Carriage("UNAVAILABLE", 503, 4003, True, "Service unavailable"),

@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeVar, cast
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 
-from services.live.giving import check_taker
+from services.live.giving import check_takers
 from services.live.hops import Context, Hops, hops_of, name_owner
 from services.live.looking_back import recall
 from services.live.past import past_of
@@ -196,7 +196,7 @@ class Changes:
                         if place.room.forgotten:
                             await recall(self._router.store, place.room)
                         sent = False  # the room knows what was made, and this was not yet asked
-                        await check_taker(self._router.store, place.room, asked, self._limits)
+                        await check_takers(self._router.store, place.room, asked, self._limits)
                         past = await past_of(self._router.store, place.room, asked)
                         again = replace(asked, reply=loop.create_future(), past=past)
                         sent = True

@@ -1,37 +1,45 @@
-"""Whether there is room in the list of who is to be given a session."""
+"""Whether there is room in the lists of those who are to be given a session, or a share in one."""
 
 from __future__ import annotations
 
 from services.live.request import Asked
 from services.live.room import Room
 from services.live.store import StoreClient
-from sessiond.errors import DeadlineExceeded, SessiondError, TooManySessions, Unavailable
-from sessiond.session.changes import TransferSession
+from sessiond.errors import (
+    DeadlineExceeded,
+    SessiondError,
+    TooManySessions,
+    TooManyShared,
+    Unavailable,
+)
+from sessiond.session.changes import JoinSession, ShareSession, TransferSession
 from sessiond.session.limits import Limits
 
 
-async def check_taker(store: StoreClient, room: Room, asked: Asked, limits: Limits) -> None:
+async def check_takers(store: StoreClient, room: Room, asked: Asked, limits: Limits) -> None:
     """Return if a change gives nobody one session more than they may have.
 
-    At once for all but a transfer to a member by who may do that, and which was not answered
-    before: what becomes of these, the room says. Two sessions that are given at the same time may
-    both be the last one.
+    At once for all that gives nobody anything, is refused, or was answered before: what becomes of
+    these, the room says. Changes under way at the same time do not see one another, so a few may
+    all be the last one.
 
     Raises:
         TooManySessions: who is to own it owns as many as one may.
+        TooManyShared: as many are shared with who is to be a member as may be.
         Unavailable: Store does not answer; nothing was changed.
     """
-    change = asked.change
-    if not isinstance(change, TransferSession) or change.user_id not in room.session.members:
+    if not isinstance(asked.change, ShareSession | JoinSession | TransferSession):
         return
     try:
         if not room.check(asked):
             return
+        owner, member = room.gain(asked)
     except SessiondError:
         return
     try:
-        count = await store.count(change.user_id)
+        if owner and await store.count(owner) >= limits.sessions_per_user:
+            raise TooManySessions
+        if member and await store.count(member, shared=True) >= limits.shared_per_user:
+            raise TooManyShared
     except DeadlineExceeded:
         raise Unavailable from None
-    if count >= limits.sessions_per_user:
-        raise TooManySessions

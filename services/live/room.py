@@ -46,9 +46,10 @@ from sessiond.errors import (
 from sessiond.session.access import Identity, Operation, Role, check_access
 from sessiond.session.changes import AbandonTurn, BeginTurn, DeleteSession
 from sessiond.session.decide import decide
-from sessiond.session.events import Record, TurnBegun
+from sessiond.session.events import Event, Record, TurnBegun
 from sessiond.session.holding import check_deletion
 from sessiond.session.limits import Limits
+from sessiond.session.sharing import Gain, gain
 from sessiond.session.state import Member, Session, Turn, TurnOutcome
 from sessiond.store.codec import HeadMeta, StoredRecord
 from sessiond.v1.live_pb2 import TurnProgress
@@ -188,6 +189,14 @@ class Room:
         if request.operation is not None:
             self._check_access(request.identity, request.operation, self.session)
         return self._answered(request) is None
+
+    def gain(self, request: Asked) -> Gain:
+        """Return whose lists would grow, if this were decided now.
+
+        Raises:
+            SessiondError: the rules refuse it.
+        """
+        return gain(self.session, self._events(request, self.session, self._time(self.session)))
 
     def check_asker(self, request: Asked) -> None:
         """Return if the caller may do this, or may not any more since they did.
@@ -377,17 +386,7 @@ class Room:
         """Return the record that the change makes; None, and remember that, when it makes none."""
         session = forming.session
         time_ms = self._time(session)
-        events = decide(
-            session,
-            request.change,
-            identity=request.identity,
-            now_ms=time_ms,
-            new_id=self._new_id,
-            limits=self._limits,
-            text=self._text_of(session),
-            past=request.past,
-            secret_hash=hashlib.sha256(request.secret.encode()).digest() if request.secret else b"",
-        )
+        events = self._events(request, session, time_ms)
         if not events:
             unchanged = Answered(session.seq, request.hash)
             self._operations.remember_unchanging(*request.key, unchanged)
@@ -403,6 +402,19 @@ class Room:
             epoch=self._meta.epoch,
             instance=self._meta.owner,
             commit_id=forming.commit_id,
+        )
+
+    def _events(self, request: Asked, session: Session, time_ms: int) -> tuple[Event, ...]:
+        return decide(
+            session,
+            request.change,
+            identity=request.identity,
+            now_ms=time_ms,
+            new_id=self._new_id,
+            limits=self._limits,
+            text=self._text_of(session),
+            past=request.past,
+            secret_hash=hashlib.sha256(request.secret.encode()).digest() if request.secret else b"",
         )
 
     def _time(self, session: Session) -> int:

@@ -218,9 +218,9 @@ class StoreClient:
             raise SessionNotFound
         return found
 
-    async def count(self, user_id: str) -> int:
-        """Return how many sessions a user has."""
-        request = wire.CountSessionsRequest(user_id=user_id)
+    async def count(self, user_id: str, *, shared: bool = False) -> int:
+        """Return how many sessions a user owns, or how many others share with them."""
+        request = wire.CountSessionsRequest(user_id=user_id, shared=shared)
         response = await self._call(lambda stub: stub.CountSessions, request, mutating=False)
         return response.count
 

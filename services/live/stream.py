@@ -17,7 +17,7 @@ from services.live.attachment import Attachment
 from services.live.changes import Counts
 from services.live.forwarding import Forward
 from services.live.frames import goaway, refusal, reply
-from services.live.giving import check_taker
+from services.live.giving import check_takers
 from services.live.joins import new_secret
 from services.live.looking_back import look_back, recall
 from services.live.outbox import PATIENCE_SECONDS, Outbox
@@ -280,7 +280,7 @@ class Stream:
                 if found is not None:
                     change.give(found)
                     return
-            await check_taker(self._around.whereabouts.store, room, change, self._around.limits)
+            await check_takers(self._around.whereabouts.store, room, change, self._around.limits)
             change.past = await past_of(self._around.whereabouts.store, room, change)
             room.submit(change)
             self._around.whereabouts.rooms.wake(place.held)

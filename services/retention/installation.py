@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Self
@@ -29,7 +29,13 @@ from sessiond.v1.job_pb2 import (
 from sessiond.v1.job_pb2_grpc import JobServiceStub
 from sessiond.v1.live_pb2 import UnshareSessionRequest
 from sessiond.v1.live_pb2_grpc import LiveServiceStub
-from sessiond.v1.store_pb2 import Erasure, ListScope, ListSessionsRequest
+from sessiond.v1.session_pb2 import SessionSummary
+from sessiond.v1.store_pb2 import (
+    Erasure,
+    ListScope,
+    ListSessionsRequest,
+    ScanSessionsRequest,
+)
 from sessiond.v1.store_pb2_grpc import StoreServiceStub
 
 if TYPE_CHECKING:
@@ -90,6 +96,19 @@ class Installation(UnaryCalls):
             self._jobs, lambda stub: stub.CompleteErasure, request, changes=True
         )
         return response.erasure
+
+    async def scan_pages(self, size: int) -> AsyncGenerator[Sequence[SessionSummary], None]:
+        """Yield everybody's sessions as `scan` does, in pages of at most `size`.
+
+        The next one is asked for when its turn comes, so the caller sets the pace.
+        """
+        request = ScanSessionsRequest(page_size=size)
+        while True:
+            page = await self._ask(self._store, lambda stub: stub.ScanSessions, request)
+            yield page.sessions
+            if not page.next_page_token:
+                return
+            request.page_token = page.next_page_token
 
     async def listed(self, user_id: str, scope: ListScope.ValueType) -> list[str]:
         """Return the ids of all sessions of a user, or of those that are shared with them."""

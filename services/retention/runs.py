@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -28,6 +29,13 @@ from sessiond.v1.session_pb2 import SessionSummary
 
 AT_ONCE: Final = 8
 """Sessions that are exported and deleted at the same time."""
+
+PAGE: Final = 200
+"""Keys of lists that are looked at in one call: where users have other keys among their sessions,
+etcd is read once for every other one of these."""
+
+PAGES_PER_SECOND: Final = 10.0
+"""How many of them are looked at in a second, at most: etcd has others to serve."""
 
 Tell = Callable[[Mapping[str, Any]], None]
 
@@ -162,9 +170,15 @@ class Runs:
 
     async def _summaries(self) -> AsyncGenerator[SessionSummary, None]:
         # Without policies nothing is due, and etcd is spared.
-        if self._policies:
-            async for summary in self._installation.scan():
-                yield summary
+        if not self._policies:
+            return
+        pace = Pace(PAGES_PER_SECOND, clock=self._clock)
+        await pace.turn()
+        async with aclosing(self._installation.scan_pages(PAGE)) as pages:
+            async for page in pages:
+                for summary in page:
+                    yield summary
+                await pace.turn()
 
     async def _let_go(self, report: Report, summary: SessionSummary, policy: Policy) -> None:
         """Export and delete a session; whatever fails is counted, and is the next run's."""

@@ -9,11 +9,13 @@ what nobody comes back for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from services.store.acquisition import decoded_head
 from services.store.commit import Committer
+from services.store.places import OneEach
 from services.store.repository import (
     Committed,
     CopyEnd,
@@ -28,6 +30,7 @@ from sessiond.errors import (
     SessionFull,
     SessionNotFound,
     TooManySessions,
+    TooManyShared,
     Unavailable,
 )
 from sessiond.session.access import Identity
@@ -56,6 +59,10 @@ class Copying:
 
     One piece of each copy is on its way at a time, and it waits in line with the commits of Live:
     so a copy takes a place of theirs, and not the whole road. `committer` None goes past the line.
+
+    Attributes:
+        makers: the place of each actor: one who makes many copies at once would take the whole road
+            after all, and fill etcd before anybody sees it.
     """
 
     def __init__(
@@ -73,6 +80,7 @@ class Copying:
         self.now_ms = now_ms
         self.random_bytes = random_bytes
         self.committer = committer
+        self.makers = OneEach()
         self._space = space or Space()
 
     def check_space(self) -> None:
@@ -95,6 +103,16 @@ class Copying:
         others = set(await self.repository.copies(user_id)) - {session_id}
         if await self.repository.count(user_id) + len(others) >= self.limits.sessions_per_user:
             raise TooManySessions
+
+    async def check_shared(self, user_ids: Iterable[str]) -> None:
+        """Return if there may be one session more that is shared with each of these users.
+
+        Raises:
+            TooManyShared: with one of them, as many are shared as may be.
+        """
+        counts = await asyncio.gather(*map(self.repository.count_shared, user_ids))
+        if any(count >= self.limits.shared_per_user for count in counts):
+            raise TooManyShared
 
     async def begin(self, session_id: str, log_id: int, building: Building) -> Copy | Existing:
         """Begin a copy, or go on with the one of the same actor, operation id and hash.

@@ -1,23 +1,32 @@
 """The history of a session as it is exported: its part of StoreService.
 
 Records never change, so every part is read at a revision of its own. What each begins with asks
-anew whether the session still stands, and whether the caller may still read it.
+anew whether the session still stands, and whether the caller may still read it; how slowly they
+read is up to them, so none is told once their token has expired.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterator
+import time
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing
 from typing import Any
 
 import grpc
 import structlog
 
-from services.serving.context import current_identity
+from services.serving.context import current_call, current_identity
 from services.store.acquisition import run_length, whole
 from services.store.entering import entered
 from services.store.repository import Repository, RevisionCompacted, Snapshot
-from sessiond.errors import Internal, InvalidArgument, SessionNotFound, Unavailable, Violations
+from sessiond.errors import (
+    Internal,
+    InvalidArgument,
+    SessionNotFound,
+    Unauthenticated,
+    Unavailable,
+    Violations,
+)
 from sessiond.event_wire import event_to_wire
 from sessiond.session.access import Identity
 from sessiond.session.checks import check_session_id
@@ -48,6 +57,7 @@ class EventLogServicer(StoreServiceServicer):
 
     _repository: Repository
     _limits: Limits
+    _wall_clock: Callable[[], float]
 
     async def ReadHistory(
         self, request: pb.ReadHistoryRequest, context: Context
@@ -63,7 +73,16 @@ class EventLogServicer(StoreServiceServicer):
             found.add("last_seq", "must be at least 1")
         found.check()
         identity = current_identity()
-        history = read_history(self._repository, identity, request.session_id, first, last)
+        call = current_call()
+        expires_at = float("inf") if call is None else call.expires_at
+        history = read_history(
+            self._repository,
+            identity,
+            request.session_id,
+            first,
+            last,
+            seconds=expires_at - self._wall_clock(),
+        )
         async with aclosing(history) as responses:
             async for response in responses:
                 yield response
@@ -75,15 +94,21 @@ async def read_history(
     session_id: str,
     first_seq: int = 1,
     last_seq: int | None = None,
+    *,
+    seconds: float = float("inf"),
+    clock: Callable[[], float] = time.monotonic,
 ) -> AsyncGenerator[pb.ReadHistoryResponse, None]:
     """Yield a session as it now is, and then its events, in parts of about 1 MiB.
 
-    From the seq after the last one there are none; so a reader that has all of them may ask again.
+    `seconds` is the life of the caller's token; `clock` gives seconds that never go back. From the
+    seq after the last one there are none; so a reader that has all of them may ask again.
 
     Raises:
         SessionNotFound: no such session, or not the caller's, or not any more.
         InvalidArgument: the session has no such events.
+        Unauthenticated: the caller's token has expired; with another one the rest may be read.
     """
+    ends_at = clock() + seconds
     seq, last, log_id = first_seq, last_seq, 0
     refused = 0
     while True:
@@ -108,6 +133,8 @@ async def read_history(
         refused = 0
         whole(session_id, records, until - seq + 1)
         for response in _parts(session_id, records):
+            if clock() >= ends_at:
+                raise Unauthenticated("The token has expired.")
             yield response
         seq = until + 1
         if seq > last:

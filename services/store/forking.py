@@ -72,6 +72,7 @@ class Forks:
             IdempotencyMismatch: the operation id made another session.
             TooManySessions: the user has as many as one may have.
             SessionFull: the session has no room for one event more.
+            RateLimited: another fork or import of the same caller goes on here.
             Unavailable: there is little space left, or another call makes the same fork, or an
                 earlier one began it of another session that had this id, which is removed.
         """
@@ -85,6 +86,12 @@ class Forks:
         building = Building(actor, op_id or "", fingerprint(change), now_ms)
         if op_id is not None and (made := await self._made(identity, session_id, building)):
             return made
+        with self._copying.makers.place(actor):
+            return await self._make(identity, change, session_id, building)
+
+    async def _make(
+        self, identity: Identity, change: ForkSession, session_id: str, building: Building
+    ) -> Made:
         _, parent = await entered(self._repository, identity, change.session_id)
         check_may_own(identity)
         at = parent.seq if change.at_seq is None else change.at_seq

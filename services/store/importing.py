@@ -26,6 +26,7 @@ from sessiond.errors import (
     SessionFull,
     SessionNotFound,
     TooManySessions,
+    TooManyShared,
     Unavailable,
     Violations,
 )
@@ -79,11 +80,19 @@ class Imports:
             PermissionDenied: it is not the caller's session, and they are no administrator.
             IdTaken: another session stands there, or was deleted within a day.
             TooManySessions: its owner has as many as one may have.
+            TooManyShared: as many are shared with one of its members as may be.
             SessionFull: it is larger than a session may be.
+            RateLimited: another import or fork of the same caller goes on here.
             Unavailable: there is little space left, or another call imports the same session.
         """
         self._check_form(change)
         check_may_own(identity)
+        with self._copying.makers.place(identity.actor):
+            return await self._store(identity, change, events)
+
+    async def _store(
+        self, identity: Identity, change: ImportSession, events: Events
+    ) -> pb.ImportSessionResponse:
         snapshot = await self._repository.snapshot(change.session_id)
         if snapshot is not None:
             head = decoded_head(change.session_id, snapshot.head)
@@ -139,7 +148,7 @@ class Imports:
             session = await self._add_all(copy, change, events)
             if session is not None and session.seq == change.last_seq:
                 await self._check_may_keep(identity, session)
-        except (InvalidArgument, PermissionDenied, SessionFull, TooManySessions):
+        except (InvalidArgument, PermissionDenied, SessionFull, TooManySessions, TooManyShared):
             # What was refused once is refused for ever: nobody goes on with it.
             await copy.drop()
             raise
@@ -188,11 +197,11 @@ class Imports:
     async def _check_may_keep(self, identity: Identity, session: Session) -> None:
         if identity.role is Role.ADMIN:
             await self._copying.check_count(session.user_id, session.id)
-            return
-        if session.user_id != identity.user_id:
+        elif session.user_id != identity.user_id:
             raise PermissionDenied("You may import your own sessions only.")
-        if session.held:
+        elif session.held:
             raise PermissionDenied("Only administrators import a session under a legal hold.")
+        await self._copying.check_shared(session.members)
 
     # --- what is there ---------------------------------------------------------------------------
 

@@ -152,6 +152,10 @@ class MemoryRepository(Repository):
         """Return how many sessions the user has now."""
         return len(self._kept.range(("entry", user_id)))
 
+    async def count_shared(self, user_id: str) -> int:
+        """Return how many sessions are shared with the user now."""
+        return len(self._kept.range(("shared", user_id)))
+
     async def entries(
         self, user_id: str, *, after: tuple[int, str] | None, limit: int, revision: int | None
     ) -> EntryPage:

@@ -202,10 +202,11 @@ class OwnershipServicer(OwnershipServiceServicer):
     async def CountSessions(
         self, request: pb.CountSessionsRequest, context: Context
     ) -> pb.CountSessionsResponse:
-        """Count a user's sessions."""
+        """Count a user's sessions, or those that are shared with them."""
         if not request.user_id:
             raise InvalidArgument.of("user_id", "is required")
-        return pb.CountSessionsResponse(count=await self._repository.count(request.user_id))
+        count = self._repository.count_shared if request.shared else self._repository.count
+        return pb.CountSessionsResponse(count=await count(request.user_id))
 
     async def WatchInstances(
         self, request: pb.WatchInstancesRequest, context: Context

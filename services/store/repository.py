@@ -522,6 +522,10 @@ class Repository(ABC):
         """Return how many sessions the user has, no older than the call's beginning."""
 
     @abstractmethod
+    async def count_shared(self, user_id: str) -> int:
+        """Return how many sessions are shared with the user, no older than the call's beginning."""
+
+    @abstractmethod
     async def entries(
         self, user_id: str, *, after: tuple[int, str] | None, limit: int, revision: int | None
     ) -> EntryPage:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 import structlog
 
@@ -10,6 +11,7 @@ from services.store.acquisition import decoded_head
 from services.store.entering import entered
 from services.store.moments import Moment
 from services.store.new_ids import new_session_id
+from services.store.places import Places
 from services.store.reading import read_session
 from services.store.repository import (
     Committed,
@@ -53,6 +55,12 @@ _log = structlog.get_logger(__name__)
 
 _TRIES = 3
 
+PAST_AT_ONCE: Final = 4
+"""Reads of a session's past at the same time: each folds up to 32 MiB of records."""
+
+PAST_WAITING: Final = 64
+"""How many more of these wait; beyond it a caller is told to come back."""
+
 
 class Sessions:
     """The sessions of a repository, for callers who are checked here.
@@ -78,6 +86,7 @@ class Sessions:
         self._now_ms = now_ms
         self._random_bytes = random_bytes
         self._space = space or Space()
+        self._past = Places(PAST_AT_ONCE, waiting=PAST_WAITING)
         self.templates = Templates(repository, workflows, limits, now_ms=now_ms, space=self._space)
 
     async def create(
@@ -145,7 +154,16 @@ class Sessions:
         Raises:
             SessionNotFound: no such session, or not the caller's.
             InvalidArgument: it has no such moment.
+            Unavailable: too many read the past of sessions at the same time.
         """
+        if moment is None:
+            return await self._read(identity, session_id, tail, None)
+        async with self._past.place():
+            return await self._read(identity, session_id, tail, moment)
+
+    async def _read(
+        self, identity: Identity, session_id: str, tail: int | None, moment: Moment | None
+    ) -> store_pb2.GetSessionResponse:
         for _ in range(_TRIES):
             snapshot, head = await entered(self._repository, identity, session_id)
             try:

@@ -15,6 +15,8 @@ class Limits:
     The defaults keep a head under 4 KiB, an outputs table under 64 KiB and any one commit far
     under etcd's 1.5 MiB for a transaction. `content` bounds a message, an output, and all the text
     of a turn. `members` bounds members and links that have not expired, together.
+    `shared_per_user` bounds the sessions that others share with one user: each page of their list
+    reads all of these.
     """
 
     user_id: int = 128
@@ -32,6 +34,7 @@ class Limits:
     events: int = 20_000
     session: int = 32 * MIB
     sessions_per_user: int = 10_000
+    shared_per_user: int = 1000
     templates_per_user: int = 100
     members: int = 32
     workflow_steps: int = 64

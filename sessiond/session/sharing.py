@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from sessiond.errors import (
     InvalidArgument,
@@ -22,6 +23,7 @@ from sessiond.session.changes import (
     UnshareSession,
 )
 from sessiond.session.checks import check_session_id, check_user_id
+from sessiond.session.events import Event
 from sessiond.session.limits import Limits
 from sessiond.session.standing import (
     LinkMade,
@@ -31,6 +33,30 @@ from sessiond.session.standing import (
     OwnerTransferred,
 )
 from sessiond.session.state import Link, Session
+
+
+class Gain(NamedTuple):
+    """Who has one session more after a change: the user who owns it, and the one it is shared with.
+
+    "" is nobody.
+    """
+
+    owner: str = ""
+    member: str = ""
+
+
+def gain(session: Session, events: Sequence[Event]) -> Gain:
+    """Return whose lists grow by what `decide` says about this session.
+
+    How long they are, only Store knows: it is for the caller to compare that with
+    `Limits.sessions_per_user` and `Limits.shared_per_user`.
+    """
+    match events:
+        case (MemberGranted(user_id),) if user_id not in session.members:
+            return Gain(member=user_id)
+        case (OwnerTransferred(user_id, former),):
+            return Gain(owner=user_id, member=former)
+    return Gain()
 
 
 def share(

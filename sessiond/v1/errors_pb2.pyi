@@ -102,6 +102,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """No font of this installation shows some characters of the session; the detail names the script."""
     ERROR_REASON_FORMAT_UNAVAILABLE: _ErrorReason.ValueType  # 38
     """This installation does not export to that format. Example: PDF without its optional extra."""
+    ERROR_REASON_TOO_MANY_SHARED: _ErrorReason.ValueType  # 39
+    """As many sessions are shared with the user as may be; leaving one makes room."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """The name of a failure: `google.rpc.ErrorInfo.reason` in gRPC and `code` in problem+json, in both
@@ -188,4 +190,6 @@ ERROR_REASON_FONT_MISSING: ErrorReason.ValueType  # 37
 """No font of this installation shows some characters of the session; the detail names the script."""
 ERROR_REASON_FORMAT_UNAVAILABLE: ErrorReason.ValueType  # 38
 """This installation does not export to that format. Example: PDF without its optional extra."""
+ERROR_REASON_TOO_MANY_SHARED: ErrorReason.ValueType  # 39
+"""As many sessions are shared with the user as may be; leaving one makes room."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

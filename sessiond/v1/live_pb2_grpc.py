@@ -228,7 +228,8 @@ class LiveServiceServicer:
     def ShareSession(self, request, context):
         """Makes a user a member, or gives a member another role. For the owner.
 
-        INVALID_ARGUMENT for the owner themselves; SESSION_FULL beyond 32 members and links.
+        INVALID_ARGUMENT for the owner themselves; SESSION_FULL beyond 32 members and links;
+        TOO_MANY_SHARED for a new member with whom as many sessions are shared as may be.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -267,7 +268,8 @@ class LiveServiceServicer:
 
         A wrong secret, or that of a link that expired or was revoked, gives SESSION_NOT_FOUND, as an
         absent session does; too many tries give RATE_LIMITED. PERMISSION_DENIED for callers who own no
-        sessions; SESSION_FULL where there is no room for another member.
+        sessions; SESSION_FULL where there is no room for another member, and TOO_MANY_SHARED where as
+        many sessions are shared with the caller as may be.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -277,7 +279,7 @@ class LiveServiceServicer:
         """Makes a member the owner, and the owner an editor. For the owner.
 
         INVALID_ARGUMENT for a user who is no member; TOO_MANY_SESSIONS where that member owns as many
-        sessions as one may.
+        sessions as one may, and TOO_MANY_SHARED where as many are shared with the owner as may be.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

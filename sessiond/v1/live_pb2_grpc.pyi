@@ -91,7 +91,8 @@ class LiveServiceStub:
     ShareSession: _grpc.UnaryUnaryMultiCallable[_live_pb2.ShareSessionRequest, _live_pb2.ShareSessionResponse]
     """Makes a user a member, or gives a member another role. For the owner.
 
-    INVALID_ARGUMENT for the owner themselves; SESSION_FULL beyond 32 members and links.
+    INVALID_ARGUMENT for the owner themselves; SESSION_FULL beyond 32 members and links;
+    TOO_MANY_SHARED for a new member with whom as many sessions are shared as may be.
     """
     UnshareSession: _grpc.UnaryUnaryMultiCallable[_live_pb2.UnshareSessionRequest, _live_pb2.UnshareSessionResponse]
     """Ends a membership; nothing changes where there is none. For the owner, and for oneself.
@@ -113,13 +114,14 @@ class LiveServiceStub:
 
     A wrong secret, or that of a link that expired or was revoked, gives SESSION_NOT_FOUND, as an
     absent session does; too many tries give RATE_LIMITED. PERMISSION_DENIED for callers who own no
-    sessions; SESSION_FULL where there is no room for another member.
+    sessions; SESSION_FULL where there is no room for another member, and TOO_MANY_SHARED where as
+    many sessions are shared with the caller as may be.
     """
     TransferSession: _grpc.UnaryUnaryMultiCallable[_live_pb2.TransferSessionRequest, _live_pb2.TransferSessionResponse]
     """Makes a member the owner, and the owner an editor. For the owner.
 
     INVALID_ARGUMENT for a user who is no member; TOO_MANY_SESSIONS where that member owns as many
-    sessions as one may.
+    sessions as one may, and TOO_MANY_SHARED where as many are shared with the owner as may be.
     """
     RewindSession: _grpc.UnaryUnaryMultiCallable[_live_pb2.RewindSessionRequest, _live_pb2.RewindSessionResponse]
     """Takes the session back to how it was after an earlier event, as one more event. For the owner.
@@ -193,7 +195,8 @@ class LiveServiceAsyncStub(LiveServiceStub):
     ShareSession: _aio.UnaryUnaryMultiCallable[_live_pb2.ShareSessionRequest, _live_pb2.ShareSessionResponse]  # type: ignore[assignment]
     """Makes a user a member, or gives a member another role. For the owner.
 
-    INVALID_ARGUMENT for the owner themselves; SESSION_FULL beyond 32 members and links.
+    INVALID_ARGUMENT for the owner themselves; SESSION_FULL beyond 32 members and links;
+    TOO_MANY_SHARED for a new member with whom as many sessions are shared as may be.
     """
     UnshareSession: _aio.UnaryUnaryMultiCallable[_live_pb2.UnshareSessionRequest, _live_pb2.UnshareSessionResponse]  # type: ignore[assignment]
     """Ends a membership; nothing changes where there is none. For the owner, and for oneself.
@@ -215,13 +218,14 @@ class LiveServiceAsyncStub(LiveServiceStub):
 
     A wrong secret, or that of a link that expired or was revoked, gives SESSION_NOT_FOUND, as an
     absent session does; too many tries give RATE_LIMITED. PERMISSION_DENIED for callers who own no
-    sessions; SESSION_FULL where there is no room for another member.
+    sessions; SESSION_FULL where there is no room for another member, and TOO_MANY_SHARED where as
+    many sessions are shared with the caller as may be.
     """
     TransferSession: _aio.UnaryUnaryMultiCallable[_live_pb2.TransferSessionRequest, _live_pb2.TransferSessionResponse]  # type: ignore[assignment]
     """Makes a member the owner, and the owner an editor. For the owner.
 
     INVALID_ARGUMENT for a user who is no member; TOO_MANY_SESSIONS where that member owns as many
-    sessions as one may.
+    sessions as one may, and TOO_MANY_SHARED where as many are shared with the owner as may be.
     """
     RewindSession: _aio.UnaryUnaryMultiCallable[_live_pb2.RewindSessionRequest, _live_pb2.RewindSessionResponse]  # type: ignore[assignment]
     """Takes the session back to how it was after an earlier event, as one more event. For the owner.
@@ -352,7 +356,8 @@ class LiveServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_live_pb2.ShareSessionResponse, _abc.Awaitable[_live_pb2.ShareSessionResponse]]:
         """Makes a user a member, or gives a member another role. For the owner.
 
-        INVALID_ARGUMENT for the owner themselves; SESSION_FULL beyond 32 members and links.
+        INVALID_ARGUMENT for the owner themselves; SESSION_FULL beyond 32 members and links;
+        TOO_MANY_SHARED for a new member with whom as many sessions are shared as may be.
         """
 
     @_abc_1.abstractmethod
@@ -398,7 +403,8 @@ class LiveServiceServicer(metaclass=_abc_1.ABCMeta):
 
         A wrong secret, or that of a link that expired or was revoked, gives SESSION_NOT_FOUND, as an
         absent session does; too many tries give RATE_LIMITED. PERMISSION_DENIED for callers who own no
-        sessions; SESSION_FULL where there is no room for another member.
+        sessions; SESSION_FULL where there is no room for another member, and TOO_MANY_SHARED where as
+        many sessions are shared with the caller as may be.
         """
 
     @_abc_1.abstractmethod
@@ -410,7 +416,7 @@ class LiveServiceServicer(metaclass=_abc_1.ABCMeta):
         """Makes a member the owner, and the owner an editor. For the owner.
 
         INVALID_ARGUMENT for a user who is no member; TOO_MANY_SESSIONS where that member owns as many
-        sessions as one may.
+        sessions as one may, and TOO_MANY_SHARED where as many are shared with the owner as may be.
         """
 
     @_abc_1.abstractmethod

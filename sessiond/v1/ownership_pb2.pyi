@@ -1047,16 +1047,20 @@ class CountSessionsRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     USER_ID_FIELD_NUMBER: _builtins.int
+    SHARED_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
-    """Who owns them."""
+    """Whose they are."""
+    shared: _builtins.bool
+    """Counts those that others share with the user, and not those that the user owns."""
     def __init__(
         self,
         *,
         user_id: _builtins.str = ...,
+        shared: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["shared", b"shared", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1064,7 +1068,7 @@ Global___CountSessionsRequest: _TypeAlias = CountSessionsRequest  # noqa: Y015
 
 @_typing.final
 class CountSessionsResponse(_message.Message):
-    """How many sessions a user has."""
+    """How many sessions these are."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

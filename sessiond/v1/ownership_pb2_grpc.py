@@ -181,7 +181,7 @@ class OwnershipServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CountSessions(self, request, context):
-        """Counts the sessions of a user, who is about to be given one more.
+        """Counts the sessions of a user, or those shared with them, before there is one more.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -68,7 +68,7 @@ class OwnershipServiceStub:
     ReadRecords: _grpc.UnaryStreamMultiCallable[_ownership_pb2.ReadRecordsRequest, _ownership_pb2.ReadRecordsResponse]
     """Reads records of a session in order."""
     CountSessions: _grpc.UnaryUnaryMultiCallable[_ownership_pb2.CountSessionsRequest, _ownership_pb2.CountSessionsResponse]
-    """Counts the sessions of a user, who is about to be given one more."""
+    """Counts the sessions of a user, or those shared with them, before there is one more."""
     WatchInstances: _grpc.UnaryStreamMultiCallable[_ownership_pb2.WatchInstancesRequest, _ownership_pb2.WatchInstancesResponse]
     """Follows the living instances: all of them first, and all of them again at each change."""
     ReportUnreachable: _grpc.UnaryUnaryMultiCallable[_ownership_pb2.ReportUnreachableRequest, _ownership_pb2.ReportUnreachableResponse]
@@ -109,7 +109,7 @@ class OwnershipServiceAsyncStub(OwnershipServiceStub):
     ReadRecords: _aio.UnaryStreamMultiCallable[_ownership_pb2.ReadRecordsRequest, _ownership_pb2.ReadRecordsResponse]  # type: ignore[assignment]
     """Reads records of a session in order."""
     CountSessions: _aio.UnaryUnaryMultiCallable[_ownership_pb2.CountSessionsRequest, _ownership_pb2.CountSessionsResponse]  # type: ignore[assignment]
-    """Counts the sessions of a user, who is about to be given one more."""
+    """Counts the sessions of a user, or those shared with them, before there is one more."""
     WatchInstances: _aio.UnaryStreamMultiCallable[_ownership_pb2.WatchInstancesRequest, _ownership_pb2.WatchInstancesResponse]  # type: ignore[assignment]
     """Follows the living instances: all of them first, and all of them again at each change."""
     ReportUnreachable: _aio.UnaryUnaryMultiCallable[_ownership_pb2.ReportUnreachableRequest, _ownership_pb2.ReportUnreachableResponse]  # type: ignore[assignment]
@@ -213,7 +213,7 @@ class OwnershipServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _ownership_pb2.CountSessionsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_ownership_pb2.CountSessionsResponse, _abc.Awaitable[_ownership_pb2.CountSessionsResponse]]:
-        """Counts the sessions of a user, who is about to be given one more."""
+        """Counts the sessions of a user, or those shared with them, before there is one more."""
 
     @_abc_1.abstractmethod
     def WatchInstances(

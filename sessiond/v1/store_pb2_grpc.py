@@ -211,7 +211,8 @@ class StoreServiceServicer:
         """Reads a session's events, in order: all that had happened when the call began.
 
         First comes the session as it stood then, with what is small; then the events from `first_seq`
-        on. A call that broke is made again from the next seq.
+        on. A call that broke is made again from the next seq; so is one that UNAUTHENTICATED ended when
+        its token expired, with another token.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -223,7 +224,8 @@ class StoreServiceServicer:
 
         Repeatable under its operation id, as CreateSession is; a call that broke is gone on with. The
         new session is nowhere to be seen until it is whole, and has no members, links, hold or running
-        turn of the other one. PERMISSION_DENIED for callers who own no sessions.
+        turn of the other one. PERMISSION_DENIED for callers who own no sessions; RATE_LIMITED while
+        another fork or import of the caller goes on in this Store.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -236,8 +238,9 @@ class StoreServiceServicer:
         answered as done, also when the session has gone on since; ID_TAKEN where another session
         stands. Nothing is to be seen until the session is whole, and a call that broke is made again.
         INVALID_ARGUMENT names the event and the field that is wrong; PERMISSION_DENIED for another
-        user's session, and for a held one unless the caller is an administrator. Links come without
-        their secrets, so nobody joins by them.
+        user's session, and for a held one unless the caller is an administrator; TOO_MANY_SHARED where
+        as many sessions are shared with a member as may be; RATE_LIMITED as for ForkSession. Links
+        come without their secrets, so nobody joins by them.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -82,7 +82,8 @@ class StoreServiceStub:
     """Reads a session's events, in order: all that had happened when the call began.
 
     First comes the session as it stood then, with what is small; then the events from `first_seq`
-    on. A call that broke is made again from the next seq.
+    on. A call that broke is made again from the next seq; so is one that UNAUTHENTICATED ended when
+    its token expired, with another token.
     """
     ForkSession: _grpc.UnaryUnaryMultiCallable[_store_pb2.ForkSessionRequest, _store_pb2.ForkSessionResponse]
     """Makes a session that begins as a copy of another one's first events. For whoever may read that
@@ -90,7 +91,8 @@ class StoreServiceStub:
 
     Repeatable under its operation id, as CreateSession is; a call that broke is gone on with. The
     new session is nowhere to be seen until it is whole, and has no members, links, hold or running
-    turn of the other one. PERMISSION_DENIED for callers who own no sessions.
+    turn of the other one. PERMISSION_DENIED for callers who own no sessions; RATE_LIMITED while
+    another fork or import of the caller goes on in this Store.
     """
     ImportSession: _grpc.StreamUnaryMultiCallable[_store_pb2.ImportSessionRequest, _store_pb2.ImportSessionResponse]
     """Stores an exported session, as it was: same id, same events. For its owner, and administrators.
@@ -99,8 +101,9 @@ class StoreServiceStub:
     answered as done, also when the session has gone on since; ID_TAKEN where another session
     stands. Nothing is to be seen until the session is whole, and a call that broke is made again.
     INVALID_ARGUMENT names the event and the field that is wrong; PERMISSION_DENIED for another
-    user's session, and for a held one unless the caller is an administrator. Links come without
-    their secrets, so nobody joins by them.
+    user's session, and for a held one unless the caller is an administrator; TOO_MANY_SHARED where
+    as many sessions are shared with a member as may be; RATE_LIMITED as for ForkSession. Links
+    come without their secrets, so nobody joins by them.
     """
     PutTemplate: _grpc.UnaryUnaryMultiCallable[_store_pb2.PutTemplateRequest, _store_pb2.PutTemplateResponse]
     """Saves a template under a name of the user's, or replaces it.
@@ -199,7 +202,8 @@ class StoreServiceAsyncStub(StoreServiceStub):
     """Reads a session's events, in order: all that had happened when the call began.
 
     First comes the session as it stood then, with what is small; then the events from `first_seq`
-    on. A call that broke is made again from the next seq.
+    on. A call that broke is made again from the next seq; so is one that UNAUTHENTICATED ended when
+    its token expired, with another token.
     """
     ForkSession: _aio.UnaryUnaryMultiCallable[_store_pb2.ForkSessionRequest, _store_pb2.ForkSessionResponse]  # type: ignore[assignment]
     """Makes a session that begins as a copy of another one's first events. For whoever may read that
@@ -207,7 +211,8 @@ class StoreServiceAsyncStub(StoreServiceStub):
 
     Repeatable under its operation id, as CreateSession is; a call that broke is gone on with. The
     new session is nowhere to be seen until it is whole, and has no members, links, hold or running
-    turn of the other one. PERMISSION_DENIED for callers who own no sessions.
+    turn of the other one. PERMISSION_DENIED for callers who own no sessions; RATE_LIMITED while
+    another fork or import of the caller goes on in this Store.
     """
     ImportSession: _aio.StreamUnaryMultiCallable[_store_pb2.ImportSessionRequest, _store_pb2.ImportSessionResponse]  # type: ignore[assignment]
     """Stores an exported session, as it was: same id, same events. For its owner, and administrators.
@@ -216,8 +221,9 @@ class StoreServiceAsyncStub(StoreServiceStub):
     answered as done, also when the session has gone on since; ID_TAKEN where another session
     stands. Nothing is to be seen until the session is whole, and a call that broke is made again.
     INVALID_ARGUMENT names the event and the field that is wrong; PERMISSION_DENIED for another
-    user's session, and for a held one unless the caller is an administrator. Links come without
-    their secrets, so nobody joins by them.
+    user's session, and for a held one unless the caller is an administrator; TOO_MANY_SHARED where
+    as many sessions are shared with a member as may be; RATE_LIMITED as for ForkSession. Links
+    come without their secrets, so nobody joins by them.
     """
     PutTemplate: _aio.UnaryUnaryMultiCallable[_store_pb2.PutTemplateRequest, _store_pb2.PutTemplateResponse]  # type: ignore[assignment]
     """Saves a template under a name of the user's, or replaces it.
@@ -361,7 +367,8 @@ class StoreServiceServicer(metaclass=_abc_1.ABCMeta):
         """Reads a session's events, in order: all that had happened when the call began.
 
         First comes the session as it stood then, with what is small; then the events from `first_seq`
-        on. A call that broke is made again from the next seq.
+        on. A call that broke is made again from the next seq; so is one that UNAUTHENTICATED ended when
+        its token expired, with another token.
         """
 
     @_abc_1.abstractmethod
@@ -375,7 +382,8 @@ class StoreServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Repeatable under its operation id, as CreateSession is; a call that broke is gone on with. The
         new session is nowhere to be seen until it is whole, and has no members, links, hold or running
-        turn of the other one. PERMISSION_DENIED for callers who own no sessions.
+        turn of the other one. PERMISSION_DENIED for callers who own no sessions; RATE_LIMITED while
+        another fork or import of the caller goes on in this Store.
         """
 
     @_abc_1.abstractmethod
@@ -390,8 +398,9 @@ class StoreServiceServicer(metaclass=_abc_1.ABCMeta):
         answered as done, also when the session has gone on since; ID_TAKEN where another session
         stands. Nothing is to be seen until the session is whole, and a call that broke is made again.
         INVALID_ARGUMENT names the event and the field that is wrong; PERMISSION_DENIED for another
-        user's session, and for a held one unless the caller is an administrator. Links come without
-        their secrets, so nobody joins by them.
+        user's session, and for a held one unless the caller is an administrator; TOO_MANY_SHARED where
+        as many sessions are shared with a member as may be; RATE_LIMITED as for ForkSession. Links
+        come without their secrets, so nobody joins by them.
         """
 
     @_abc_1.abstractmethod

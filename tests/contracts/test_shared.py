@@ -70,6 +70,19 @@ async def test_members_and_pointers_are_written_with_the_commit(repository: Repo
     assert await shared_with(repository, "bob") == ()
 
 
+async def test_what_is_shared_with_a_user_is_counted(repository: Repository) -> None:
+    """Nothing else is: neither what they own, nor what is shared with one of a longer name."""
+    instance = await register(repository)
+    for number in range(3):
+        chat = await new_chat(repository, f"s{number}", instance=instance)
+        await chat.write(repository, chat.commit(b"two", shared={"bob": True, "bobby": True}))
+        assert await repository.count_shared("bob") == number + 1
+    await chat.write(repository, chat.commit(b"three", shared={"bob": False}))
+    assert await repository.count_shared("bob") == 2
+    assert await repository.count_shared("bobby") == 3
+    assert await repository.count_shared("alice") == 0
+
+
 async def test_a_new_owner_reads_the_members(repository: Repository) -> None:
     """Acquiring gives them with the head and the outputs."""
     chat = await new_chat(repository, "abc")

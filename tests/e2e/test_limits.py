@@ -14,12 +14,13 @@ from cluster.topology import Topology
 from tests.e2e.answers import bad_fields, good, problem
 from tests.e2e.system import System, running
 
-OUTPUTS, EVENTS, SIZE, SESSIONS, BURST = 3, 12, 16 * 1024, 3, 20
+OUTPUTS, EVENTS, SIZE, SESSIONS, SHARED, BURST = 3, 12, 16 * 1024, 3, 2, 20
 LOWERED = {
     "SESSIOND_LIMIT_OUTPUTS": str(OUTPUTS),
     "SESSIOND_LIMIT_EVENTS": str(EVENTS),
     "SESSIOND_LIMIT_SESSION": str(SIZE),
     "SESSIOND_LIMIT_SESSIONS_PER_USER": str(SESSIONS),
+    "SESSIOND_LIMIT_SHARED_PER_USER": str(SHARED),
     "SESSIOND_LIMIT_TITLE_CHARACTERS": "10",
     "SESSIOND_LIMIT_CONTENT": "8000",
 }
@@ -126,6 +127,31 @@ async def test_a_user_may_have_so_many_sessions(
     assert sorted(each["id"] for each in page["sessions"]) == sorted(made)
     good(await heidi.delete(f"/api/sessions/{made[1]}"), 204)
     good(await heidi.post("/api/sessions", json={"id": name("more")}), 201)
+
+
+async def test_so_many_sessions_may_be_shared_with_a_user(
+    lowered: System, heidi: httpx.AsyncClient, name: Callable[[str], str]
+) -> None:
+    """One more is TOO_MANY_SHARED, by a grant or a link, until the user leaves one."""
+    bob = lowered.api(name("bob"))
+    paths = [f"/api/sessions/{(await created(heidi))['id']}" for _ in range(SHARED + 1)]
+    member = f"members/{name('bob')}"
+    for path in paths[:SHARED]:
+        good(await heidi.put(f"{path}/{member}", json={"role": "viewer"}))
+    refused = await heidi.put(f"{paths[-1]}/{member}", json={"role": "viewer"})
+    assert problem(refused, 429, "TOO_MANY_SHARED")["retryable"] is False
+    good(await heidi.put(f"{paths[0]}/{member}", json={"role": "editor"}))  # they have this one
+    link = good(await heidi.post(f"{paths[-1]}/links", json={"role": "editor"}), 201)
+    join = {"secret": link["secret"]}
+    problem(await bob.post(f"{paths[-1]}/join", json=join), 429, "TOO_MANY_SHARED")
+    problem(
+        await bob.post(f"{paths[-1]}/join", json={"secret": "x" * 43}), 404, "SESSION_NOT_FOUND"
+    )
+    page = f"/api/users/{name('bob')}/sessions"
+    assert len(good(await bob.get(page))["sessions"]) == SHARED
+    good(await bob.delete(f"{paths[0]}/{member}"), 204)
+    good(await bob.post(f"{paths[-1]}/join", json=join))
+    assert len(good(await bob.get(page))["sessions"]) == SHARED
 
 
 async def test_a_user_may_change_things_so_fast(

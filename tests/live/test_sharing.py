@@ -16,6 +16,7 @@ from sessiond.errors import (
     SessiondError,
     SessionNotFound,
     TooManySessions,
+    TooManyShared,
 )
 from sessiond.session.limits import DEFAULT_LIMITS
 from sessiond.status import from_rpc_error
@@ -122,6 +123,59 @@ async def test_nobody_is_given_more_sessions_than_they_may_have(
         assert isinstance(
             await failure(other.stub.TransferSession(stranger, **bob)), InvalidArgument
         )
+
+
+async def test_so_many_sessions_may_be_shared_with_a_user(
+    house: House, ports: Iterator[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One more is refused for who shares, joins, or gives away; all else needs no count."""
+    limit = DEFAULT_LIMITS.shared_per_user
+    counted = {"bob": limit - 1, "carol": limit}
+    asked: list[str] = []
+
+    async def count_shared(user_id: str) -> int:
+        asked.append(user_id)
+        return counted[user_id]
+
+    monkeypatch.setattr(house.kept, "count_shared", count_shared)
+    await house.kept.make()
+    async with replicas(house, ports, 2) as started:
+        owner = started.place("s1")
+        (other,) = [each for each in started.all if each is not owner]
+        alice = {"metadata": calling(), "timeout": PATIENCE}
+        for at in (owner, other):
+            with pytest.raises(grpc.aio.AioRpcError) as refused:
+                await share(at, "carol", MEMBER_ROLE_VIEWER)
+            assert isinstance(from_rpc_error(refused.value, mutating=True), TooManyShared)
+        async with client(owner) as streaming:
+            await streaming.follow()
+            sharing = pb.ShareSessionRequest(
+                session_id="s1", user_id="carol", role=MEMBER_ROLE_VIEWER, op_id="s"
+            )
+            await streaming.say(pb.ClientFrame(share=sharing))
+            assert (await streaming.until("reply")).error.code == "TOO_MANY_SHARED"
+        assert (await share(other, "bob", MEMBER_ROLE_VIEWER)).seq == 2
+        counted["bob"] = limit
+        asked.clear()
+        assert (await share(other, "bob", MEMBER_ROLE_EDITOR)).seq == 3  # they have it already
+        made = await other.stub.MakeLink(
+            pb.MakeLinkRequest(session_id="s1", role=MEMBER_ROLE_EDITOR, op_id="l", secret=SECRET),
+            **alice,
+        )
+        assert made.seq == 4
+        assert (await join(other, "s1", SECRET, "bob")).seq == 4
+        # Who guesses learns nothing, least of all that there is a session.
+        assert isinstance(await failure(join(other, "s1", "x" * 43, "carol")), SessionNotFound)
+        assert isinstance(await failure(join(other, "absent", SECRET, "carol")), SessionNotFound)
+        assert asked == []
+        assert isinstance(await failure(join(other, "s1", SECRET, "carol")), TooManyShared)
+        counted["carol"] -= 1
+        assert (await join(other, "s1", SECRET, "carol")).seq == 5
+        given = pb.TransferSessionRequest(session_id="s1", user_id="bob", op_id="t")
+        counted["alice"] = limit
+        assert isinstance(await failure(other.stub.TransferSession(given, **alice)), TooManyShared)
+        counted["alice"] -= 1
+        assert (await other.stub.TransferSession(given, **alice)).seq == 6
 
 
 def share_as(stub: Any, who: Any) -> Any:

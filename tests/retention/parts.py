@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Self
 
 from services.retention.installation import Installation
 from sessiond.errors import LegalHold, SessiondError, SessionNotFound, StaleRevision
-from sessiond.session.state import Status
 from sessiond.v1.job_pb2 import HoldJobResponse
 from sessiond.v1.session_pb2 import SESSION_STATUS_COMPLETED, SessionSummary
 from sessiond.v1.store_pb2 import (
@@ -73,15 +72,10 @@ class Parts(Installation):
     def within(self, seconds: float) -> Self:
         return self
 
-    async def scan(
-        self,
-        *,
-        status: Status | None = None,
-        workflow_id: str | None = None,
-        inactive_since: object = None,
-    ) -> AsyncIterator[SessionSummary]:
-        for each in list(self.sessions.values()):
-            yield each
+    async def scan_pages(self, size: int) -> AsyncGenerator[Sequence[SessionSummary], None]:
+        standing = list(self.sessions.values())
+        for first in range(0, len(standing), size):
+            yield standing[first : first + size]
         if self.scan_breaks is not None:
             raise self.scan_breaks
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +11,18 @@ import orjson
 import pytest
 from prometheus_client import CollectorRegistry
 
+from services.retention import runs
 from services.retention.exports import Exports
+from services.retention.installation import Installation
 from services.retention.metrics import OUTCOMES, RetentionMetrics
 from services.retention.pace import Pace
 from services.retention.policies import Policy
 from services.retention.runs import Runs
+from sessiond.client.calls import Replicas
 from sessiond.errors import LegalHold, SessionNotFound, StaleRevision, Unavailable
 from sessiond.session.state import Status
+from sessiond.v1.session_pb2 import SessionSummary
+from sessiond.v1.store_pb2 import ScanSessionsRequest, ScanSessionsResponse
 from tests.retention.parts import NOW_MS, Parts, summary
 
 COMPLETED = Policy("completed", Status.COMPLETED, None, 60_000)
@@ -98,9 +103,8 @@ async def test_what_was_used_meanwhile_stays(told: Told, tmp_path: Path) -> None
     scanned = [summary("used", revision=2), summary("held")]
 
     class Late(Parts):
-        async def scan(self, **_: object) -> Any:
-            for each in scanned:
-                yield each
+        async def scan_pages(self, size: int) -> Any:
+            yield scanned
 
     late = Late()
     late.__dict__ = parts.__dict__
@@ -270,6 +274,51 @@ async def test_only_so_many_are_handled_at_once(told: Told) -> None:
     await runs_of(slow).make(1, told)
     assert told.report["deleted"] == 40
     assert most == 8
+
+
+async def test_pages_are_asked_for_at_a_pace(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gentle on etcd, however little is due: the first at once, and each other one in its turn."""
+    monkeypatch.setattr(runs, "PAGE", 2)
+    monkeypatch.setattr(runs, "PAGES_PER_SECOND", 20.0)
+    clock = asyncio.get_running_loop().time
+    asked_at: list[float] = []
+
+    class Paged(Parts):
+        async def scan_pages(self, size: int) -> AsyncGenerator[Sequence[SessionSummary], None]:
+            async for page in super().scan_pages(size):
+                asked_at.append(clock())
+                yield page
+
+    parts = Paged(*(summary(f"s-{number}") for number in range(7)))
+    began = clock()
+    await runs_of(parts).list(told)
+    assert told.report["scanned"] == 7
+    assert len(asked_at) == 4
+    for number, at in enumerate(asked_at):
+        assert at - began >= number / 20 - 0.001
+
+
+async def test_a_scan_goes_from_page_to_page() -> None:
+    """Each is asked for when the one before was used, by its token."""
+    asked: list[ScanSessionsRequest] = []
+
+    class Asked(Installation):
+        async def _ask(self, replicas: Any, method: Any, request: Any, **_: Any) -> Any:
+            asked.append(ScanSessionsRequest.FromString(request.SerializeToString()))
+            token = "" if len(asked) == 3 else f"after-{len(asked)}"
+            return ScanSessionsResponse(
+                sessions=[summary(f"s-{len(asked)}")], next_page_token=token
+            )
+
+    calls = object.__new__(Asked)
+    calls._store = Replicas([], 0)
+    found = []
+    async for page in calls.scan_pages(50):
+        found += [each.id for each in page]
+        assert len(asked) == len(found)
+    assert found == ["s-1", "s-2", "s-3"]
+    assert [each.page_token for each in asked] == ["", "after-1", "after-2"]
+    assert {each.page_size for each in asked} == {50}
 
 
 async def test_a_hold_that_came_meanwhile_is_no_failure(told: Told) -> None:

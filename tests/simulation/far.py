@@ -93,6 +93,9 @@ class FarRepository(Repository):
     async def count(self, user_id: str) -> int:
         return await self._read(lambda: self._kept.count(user_id))
 
+    async def count_shared(self, user_id: str) -> int:
+        return await self._read(lambda: self._kept.count_shared(user_id))
+
     async def entries(
         self, user_id: str, *, after: tuple[int, str] | None, limit: int, revision: int | None
     ) -> EntryPage:

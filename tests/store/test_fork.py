@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from services.store.memory import MemoryRepository
+from services.store.repository import Committed, CopyPiece, Refused
 from services.store.space import SHORT_FILL, Space
 from sessiond.errors import (
     IdempotencyMismatch,
@@ -16,6 +17,7 @@ from sessiond.errors import (
     InvalidArgument,
     OutcomeUnknown,
     PermissionDenied,
+    RateLimited,
     SessionFull,
     SessionNotFound,
     TooManySessions,
@@ -35,9 +37,10 @@ from sessiond.session.events import SessionCreated
 from sessiond.session.limits import DEFAULT_LIMITS
 from sessiond.session.standing import Forked, LinkMade
 from sessiond.store.codec import decode_head
+from tests.live.kept import Gate
 from tests.store.author import CRM, Author
 from tests.store.conftest import Begin, Clock
-from tests.store.copying import ALICE, BOB, Copier, Fragile, log_of
+from tests.store.copying import ALICE, BOB, Copier, Fragile, history_of, log_of
 
 
 @pytest.fixture
@@ -294,6 +297,36 @@ async def test_of_two_calls_at_once_one_makes_the_fork(
     )
     assert await copier.fork(long_parent) == await other.fork(long_parent) == made[0]
     assert await repository.count("alice") == 2
+
+
+async def test_each_caller_makes_one_copy_at_a_time(
+    parent: str, copier: Copier, repository: Fragile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fork or an import; what was made is answered all the same, and others are not hindered."""
+    made = await copier.fork(parent, op_id="before")
+    exported = await history_of(repository, parent)
+    gate, write = Gate(), repository.write_copy
+
+    async def held(piece: CopyPiece) -> Committed | Refused:
+        await gate()
+        return await write(piece)
+
+    monkeypatch.setattr(repository, "write_copy", held)
+    slow = asyncio.create_task(copier.fork(parent, new_id="f-1", op_id="slow"))
+    await gate.reached.wait()
+    for refused in (
+        copier.fork(parent, new_id="f-1", op_id="slow"),
+        copier.fork(parent, new_id="f-2", op_id="more"),
+        copier.store("p-1", exported),
+    ):
+        with pytest.raises(RateLimited):
+            await refused
+    assert await copier.fork(parent, op_id="before") == made
+    await copier.fork(parent, new_id="f-3", identity=BOB)
+    gate.opened.set()
+    assert (await slow).session.id == "f-1"
+    await copier.fork(parent, new_id="f-2", op_id="more")
+    assert not (await copier.store("p-1", exported)).imported
 
 
 # --- refused -------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from sessiond.errors import (
     SessionFull,
     SessionNotFound,
     TooManySessions,
+    TooManyShared,
     Unavailable,
 )
 from sessiond.session.access import Identity, MemberRole, Role
@@ -417,13 +418,16 @@ async def test_a_bad_header_is_named(copier: Copier, session_id: str, last_seq: 
 async def test_limits_and_space_hold_for_imports(
     exported: list[HistoryEvent], elsewhere: Fragile, clock: Clock
 ) -> None:
-    """The number of sessions, the bytes of one, and what etcd has left: nothing stays."""
+    """The number of sessions and of shares, the bytes of one, what etcd has left: nothing stays."""
     space = Space()
     space.seen(int(SHORT_FILL * 1000), 1000)
     none, small = replace(DEFAULT_LIMITS, sessions_per_user=0), replace(DEFAULT_LIMITS, session=900)
+    alone = replace(DEFAULT_LIMITS, shared_per_user=0)
     for limits, given, identity, error in (
         (none, None, ALICE, TooManySessions),
         (none, None, ADMIN, TooManySessions),
+        (alone, None, ALICE, TooManyShared),
+        (alone, None, ADMIN, TooManyShared),
         (small, None, ALICE, SessionFull),
         (DEFAULT_LIMITS, space, ALICE, Unavailable),
     ):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from services.store.memory import MemoryRepository
 from services.store.moments import Moment
-from services.store.sessions import Sessions
+from services.store.sessions import PAST_AT_ONCE, PAST_WAITING, Sessions
 from sessiond.errors import Internal, InvalidArgument, SessionNotFound, Unavailable
 from sessiond.session.access import Identity, Role
 from sessiond.session.changes import (
@@ -155,3 +157,34 @@ async def test_a_hole_in_the_log_is_our_fault(
     await author.say("s-1", "one", "two", "three")
     with pytest.raises(Internal):
         await sessions.get(ALICE, "s-1", moment=Moment(seq=2))
+
+
+async def test_few_read_the_past_at_the_same_time(
+    states: list[Session],
+    sessions: Sessions,
+    repository: MemoryRepository,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Others wait, as many as may; the present is read all the same."""
+    go_on, read = asyncio.Event(), repository.records
+    inside = 0
+
+    async def held(*asked: Any, **where: Any) -> list[bytes]:
+        nonlocal inside
+        inside += 1
+        await go_on.wait()
+        return await read(*asked, **where)
+
+    async def asking() -> Session:
+        return (await sessions.get(ALICE, "s-1", tail=0, moment=Moment(seq=4))).session
+
+    monkeypatch.setattr(repository, "records", held)
+    tasks = [asyncio.create_task(asking()) for _ in range(PAST_AT_ONCE + PAST_WAITING)]
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert inside == PAST_AT_ONCE
+    with pytest.raises(Unavailable):
+        await asking()
+    assert (await sessions.load(ALICE, "s-1", tail=0)).revision == len(states) - 1
+    go_on.set()
+    assert {each.revision for each in await asyncio.gather(*tasks)} == {4}

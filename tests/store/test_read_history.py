@@ -1,14 +1,23 @@
 from __future__ import annotations
 
+import time
+from dataclasses import replace
 from typing import Any
 
 import grpc
 import pytest
 
+from services.serving.context import Call, current_call
 from services.store import event_log
 from services.store.event_log import read_history
 from services.store.memory import MemoryRepository
-from sessiond.errors import InvalidArgument, PermissionDenied, SessiondError, SessionNotFound
+from sessiond.errors import (
+    InvalidArgument,
+    PermissionDenied,
+    SessiondError,
+    SessionNotFound,
+    Unauthenticated,
+)
 from sessiond.event_wire import event_from_wire
 from sessiond.session.access import Identity, Role
 from sessiond.session.changes import (
@@ -143,6 +152,23 @@ async def test_a_deletion_ends_a_reading(
         await anext(reading)
 
 
+async def test_an_expired_token_ends_a_reading(
+    repository: MemoryRepository, author: Author, begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before the next part, also where that was read already: a slow reader gets no more time."""
+    monkeypatch.setattr(event_log, "_PART_BYTES", 1)
+    await begin("s-1")
+    await author.say("s-1", *"abcdef")
+    now = 100.0
+    reading = read_history(repository, ALICE, "s-1", seconds=60, clock=lambda: now)
+    assert seqs([await anext(reading), await anext(reading)]) == [1]
+    now = 159.9
+    assert seqs([await anext(reading)]) == [2]
+    now = 160.0
+    with pytest.raises(Unauthenticated, match="expired"):
+        await anext(reading)
+
+
 @pytest.mark.parametrize(
     "identity", [Identity("bob"), Identity("worker", Role.AGENT, agents=frozenset({"other"}))]
 )
@@ -153,6 +179,29 @@ async def test_a_stranger_reads_nothing(
     await begin("s-1")
     with pytest.raises(SessionNotFound):
         await parts(repository, identity=identity)
+
+
+async def test_the_token_of_the_call_is_the_one_that_expires(
+    repository: MemoryRepository, begin: Begin, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The caller hears that they need another one."""
+    await begin("s-1")
+
+    def about_to_expire() -> Call:
+        call = current_call()
+        assert call is not None and time.time() < call.expires_at < time.time() + 86_400
+        return replace(call, expires_at=time.time())
+
+    monkeypatch.setattr(event_log, "current_call", about_to_expire)
+    async with serve(repository) as served:
+        call = served.store.ReadHistory(
+            pb.ReadHistoryRequest(session_id="s-1"), metadata=served.bearer("alice")
+        )
+        first = await call.read()
+        assert isinstance(first, ReadHistoryResponse) and first.HasField("session")
+        with pytest.raises(grpc.aio.AioRpcError) as failed:
+            await call.read()
+        assert isinstance(from_rpc_error(failed.value, mutating=False), Unauthenticated)
 
 
 async def test_a_history_comes_over_the_wire(

@@ -11,6 +11,7 @@ from sessiond.errors import InvalidArgument, PermissionDenied, SessionFull, Sess
 from sessiond.session.access import Identity, MemberRole, Role
 from sessiond.session.apply import apply
 from sessiond.session.changes import (
+    Change,
     JoinSession,
     MakeLink,
     RevokeLink,
@@ -22,6 +23,7 @@ from sessiond.session.changes import (
 from sessiond.session.decide import decide
 from sessiond.session.events import Event, Record
 from sessiond.session.limits import DEFAULT_LIMITS, Limits
+from sessiond.session.sharing import Gain, gain
 from sessiond.session.standing import (
     LinkMade,
     LinkRevoked,
@@ -212,3 +214,24 @@ def test_fingerprints_leave_out_what_the_server_made() -> None:
     assert fingerprint(by("s")) != fingerprint(by("t"))
     assert fingerprint(ShareSession("bob", VIEWER)) != fingerprint(ShareSession("bob", EDITOR))
     assert fingerprint(UnshareSession("bob")) != fingerprint(TransferSession("bob"))
+
+
+@pytest.mark.parametrize(
+    ("change", "identity", "grown"),
+    [
+        (ShareSession("carol", VIEWER), ALICE, Gain(member="carol")),
+        (ShareSession("bob", VIEWER), ALICE, Gain()),  # has it, and gets another role
+        (ShareSession("bob", EDITOR), ALICE, Gain()),
+        (UnshareSession("bob"), ALICE, Gain()),
+        (by("s"), Identity("carol"), Gain(member="carol")),
+        (by("s"), BOB, Gain()),
+        (TransferSession("bob"), ALICE, Gain(owner="bob", member="alice")),
+        (TransferSession("alice"), ALICE, Gain()),
+    ],
+)
+def test_it_is_told_whose_list_grows(
+    session: Session, change: Change, identity: Identity, grown: Gain
+) -> None:
+    """Only of who does not have the session yet."""
+    shared = after(after(session, ShareSession("bob", EDITOR)), MakeLink(VIEWER), secret="s")
+    assert gain(shared, asked(shared, change, identity)) == grown

@@ -130,6 +130,10 @@ class EtcdRepository(Repository):
         """Return how many sessions the user has now."""
         return await self._lists.count(user_id)
 
+    async def count_shared(self, user_id: str) -> int:
+        """Return how many sessions are shared with the user now."""
+        return await self._shared.count(user_id)
+
     async def entries(
         self, user_id: str, *, after: tuple[int, str] | None, limit: int, revision: int | None
     ) -> EntryPage:

@@ -38,6 +38,12 @@ class Shared:
         self._reads = reads
         self._keys = keys
 
+    async def count(self, user_id: str) -> int:
+        """Count what is shared with a user, through consensus."""
+        span = self._keys.shared_with(user_id)
+        _, (answer,) = await self._reads.read(read(*span, count_only=True))
+        return answer.count
+
     async def pointers(self, user_id: str, *, revision: int | None) -> SharedPage:
         """Read which sessions are shared with a user, through consensus without a revision."""
         span = pointers = self._keys.shared_with(user_id)

@@ -247,6 +247,7 @@ class Comparison(RuleBasedStateMachine):
 
     def compare_count(self, user_id: str) -> None:
         self.ask(lambda side: side.repository.count(user_id))
+        self.ask(lambda side: side.repository.count_shared(user_id))
 
     def compare_templates(self, user_id: str) -> None:
         self.ask(lambda side: side.repository.templates(user_id))
