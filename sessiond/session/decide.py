@@ -212,7 +212,7 @@ def _decide(
             check_deletion(session)
             return ()
         case ShareSession():
-            return sharing.share(session, change, now_ms=now_ms, limits=limits)
+            return sharing.share(session, change, limits=limits)
         case UnshareSession():
             return sharing.unshare(session, change, limits=limits)
         case MakeLink():

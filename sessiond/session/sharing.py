@@ -33,9 +33,7 @@ from sessiond.session.standing import (
 from sessiond.session.state import Link, Session
 
 
-def share(
-    session: Session, change: ShareSession, *, now_ms: int, limits: Limits
-) -> tuple[MemberGranted, ...]:
+def share(session: Session, change: ShareSession, *, limits: Limits) -> tuple[MemberGranted, ...]:
     """Return the grant; () where the member has that role already.
 
     Raises:
@@ -49,7 +47,7 @@ def share(
     if member is not None and member.role is change.role:
         return ()
     if member is None:
-        _check_room(session, now_ms, limits)
+        _check_members(session, limits)
     return (MemberGranted(change.user_id, change.role),)
 
 
@@ -79,7 +77,8 @@ def make_link(
     expires_ms = change.expires_ms
     if expires_ms is not None and expires_ms <= now_ms:
         raise InvalidArgument.of("expires_at", "must be in the future")
-    _check_room(session, now_ms, limits)
+    if links_at(session, now_ms) >= limits.links:
+        raise SessionFull(f"The session may have {limits.links} links.")
     return (LinkMade(new_id(), change.role, expires_ms or 0, secret_hash),)
 
 
@@ -112,7 +111,7 @@ def join(
     if user_id == session.user_id or (member is not None and not _adds(link.role, member.role)):
         return ()
     if member is None:
-        _check_room(session, now_ms, limits)
+        _check_members(session, limits)
     return (MemberGranted(user_id, link.role, link_id),)
 
 
@@ -130,6 +129,11 @@ def transfer(
     if change.user_id not in session.members:
         raise InvalidArgument.of("user_id", "must be a member")
     return (OwnerTransferred(change.user_id, session.user_id),)
+
+
+def links_at(session: Session, time_ms: int) -> int:
+    """Return how many links are good at a time; milliseconds since 1970."""
+    return sum(link.is_good_at(time_ms) for link in session.links.values())
 
 
 def _link_of(session: Session, secret_hash: str, now_ms: int) -> tuple[str, Link]:
@@ -154,7 +158,6 @@ def _check_user(user_id: str, limits: Limits) -> None:
     found.check()
 
 
-def _check_room(session: Session, now_ms: int, limits: Limits) -> None:
-    links = sum(link.is_good_at(now_ms) for link in session.links.values())
-    if len(session.members) + links >= limits.members:
-        raise SessionFull(f"The session may have {limits.members} members and links.")
+def _check_members(session: Session, limits: Limits) -> None:
+    if len(session.members) >= limits.members:
+        raise SessionFull(f"The session may have {limits.members} members.")

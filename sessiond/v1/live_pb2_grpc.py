@@ -228,7 +228,7 @@ class LiveServiceServicer:
     def ShareSession(self, request, context):
         """Makes a user a member, or gives a member another role. For the owner.
 
-        INVALID_ARGUMENT for the owner themselves; SESSION_FULL beyond 32 members and links.
+        INVALID_ARGUMENT for the owner themselves; SESSION_FULL beyond 32 members.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -247,6 +247,7 @@ class LiveServiceServicer:
         """Makes a link by which whoever holds its secret may join. For the owner.
 
         The secret is shown here and never again: a repeated call shows it only to who gave it.
+        SESSION_FULL beyond 32 links that have not expired.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
