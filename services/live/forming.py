@@ -10,7 +10,7 @@ from services.live.outcome import Attempt
 from services.live.request import Answer, Asked
 from sessiond.errors import SessiondError
 from sessiond.session.apply import apply
-from sessiond.session.decide import check_room
+from sessiond.session.capacity import check_room, is_urgent
 from sessiond.session.events import (
     Event,
     OutputDecided,
@@ -83,6 +83,7 @@ class Formed(NamedTuple):
     """One write that is in flight, what the room holds once it is stored, and the answers.
 
     Where nothing is to be written, `write` is a read of the head, which must be as expected.
+    `urgent` is a commit that is not put off when space is short.
     """
 
     write: Commit | DeleteRequest | ReadHeadRequest
@@ -93,6 +94,7 @@ class Formed(NamedTuple):
     records: tuple[Record, ...]
     answers: tuple[tuple[Asked, Answer | SessiondError], ...]
     draft: Draft | None = None
+    urgent: bool = False
 
     def give(self) -> None:
         """Give every answer."""
@@ -119,6 +121,7 @@ class Forming:
         self._owner = session.user_id
         self._outputs_changed = False
         self._members_changed = False
+        self._urgent = False
         self._shared: tuple[SharedWrite, ...] = ()
 
     def add(self, record: Record, limits: Limits, past: Session | None = None) -> bool:
@@ -137,10 +140,9 @@ class Forming:
         shared = _shared(self.session, event)
         if shared and self._shared:
             return False  # two could be of one user, and a commit names each once
-        if isinstance(event, TurnEnded):  # a full session must not keep its turn running
+        check_room(self._meta.size, size, event, limits)
+        if isinstance(event, TurnEnded):
             self.ended_turn = self.ended_turn or event.turn_id
-        else:
-            check_room(self._meta.size, size, limits)
         self.session = apply(self.session, record)
         if isinstance(event, Rewound) and past is not None:
             self.session = filled_from(self.session, past)
@@ -149,6 +151,7 @@ class Forming:
         self.size = size
         self._outputs_changed = self._outputs_changed or isinstance(event, _OF_OUTPUTS)
         self._members_changed = self._members_changed or isinstance(event, _OF_MEMBERS)
+        self._urgent = self._urgent or is_urgent(event)
         self._shared = self._shared or shared
         return True
 
@@ -207,6 +210,7 @@ class Forming:
             records=tuple(self.records),
             answers=tuple(answers),
             draft=draft,
+            urgent=self._urgent,
         )
 
     def draft_alone(self, draft: Draft) -> Formed:
