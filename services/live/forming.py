@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -83,7 +83,8 @@ class Formed(NamedTuple):
     """One write that is in flight, what the room holds once it is stored, and the answers.
 
     Where nothing is to be written, `write` is a read of the head, which must be as expected.
-    `urgent` is a commit that is not put off when space is short.
+    `urgent` is a commit that is not put off when space is short. `turning` are the states after
+    those records that may have changed who may read, by seq.
     """
 
     write: Commit | DeleteRequest | ReadHeadRequest
@@ -95,6 +96,7 @@ class Formed(NamedTuple):
     answers: tuple[tuple[Asked, Answer | SessiondError], ...]
     draft: Draft | None = None
     urgent: bool = False
+    turning: Mapping[int, Session] = {}
 
     def give(self) -> None:
         """Give every answer."""
@@ -122,6 +124,7 @@ class Forming:
         self._outputs_changed = False
         self._members_changed = False
         self._urgent = False
+        self._turning: dict[int, Session] = {}
         self._shared: tuple[SharedWrite, ...] = ()
 
     def add(self, record: Record, limits: Limits, past: Session | None = None) -> bool:
@@ -149,8 +152,11 @@ class Forming:
         self.records.append(record)
         self._encoded.append(value)
         self.size = size
-        self._outputs_changed = self._outputs_changed or isinstance(event, _OF_OUTPUTS)
-        self._members_changed = self._members_changed or isinstance(event, _OF_MEMBERS)
+        outputs, members = isinstance(event, _OF_OUTPUTS), isinstance(event, _OF_MEMBERS)
+        if outputs or members:
+            self._outputs_changed = self._outputs_changed or outputs
+            self._members_changed = self._members_changed or members
+            self._turning[record.seq] = self.session
         self._urgent = self._urgent or is_urgent(event)
         self._shared = self._shared or shared
         return True
@@ -211,6 +217,7 @@ class Forming:
             answers=tuple(answers),
             draft=draft,
             urgent=self._urgent,
+            turning=self._turning,
         )
 
     def draft_alone(self, draft: Draft) -> Formed:

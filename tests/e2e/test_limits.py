@@ -82,7 +82,7 @@ async def test_a_session_has_room_for_so_many_events(
 async def test_nobody_is_kept_in_a_full_session(
     lowered: System, heidi: httpx.AsyncClient, name: Callable[[str], str]
 ) -> None:
-    """Members and links are taken away, a hold is set and ended; it leaves, comes back and forks."""
+    """Members and links go, a hold comes and goes; it is exported, imported and forked."""
     session = await created(heidi)
     path, chat = f"/api/sessions/{session['id']}", f"/api/chat/{session['id']}"
     bob, admin = lowered.api(name("bob")), lowered.api("root", role="admin")

@@ -20,14 +20,17 @@ from sessiond.errors import (
 from sessiond.session.access import Identity, MemberRole, Role
 from sessiond.session.changes import (
     AppendMessage,
+    ApproveOutput,
     BeginTurn,
     Change,
     DeleteSession,
     JoinSession,
     MakeLink,
     RevokeLink,
+    RewindSession,
     SetHold,
     ShareSession,
+    SubmitOutput,
     TransferSession,
     UnshareSession,
 )
@@ -170,6 +173,39 @@ async def test_who_may_no_longer_read_is_sent_away_at_once() -> None:
     house.timers.pass_(PRESENCE_SECONDS)
     (presence,) = await alice.shown("presence")
     assert [member.subject for member in presence.members] == ["alice"]
+
+
+@pytest.mark.parametrize("again", [False, True])
+async def test_who_may_no_longer_read_is_shown_nothing_of_the_same_commit(again: bool) -> None:
+    """What stands after the revocation is not theirs, though all of it was written at once.
+
+    Nor where the commit gives back in the end what it took: an agent's step, taken up again.
+    """
+    room = House().room()
+    made(room, ShareSession("bob", VIEWER), "1")
+    made(room, SubmitOutput("x", output_id="o-1"), "2", SERVICE)
+    alice, bob, writer = Reader(room), Reader(room, BOB), Reader(room, WRITER)
+    past = room.session
+    last = [
+        told(room, change, op_id)
+        for change, op_id in (
+            (AppendMessage("for all of us"), "3"),
+            (UnshareSession("bob"), "4"),
+            (AppendMessage("of bob"), "5"),
+            (ApproveOutput("o-1"), "6"),
+            (AppendMessage("of the writer"), "7"),
+        )
+    ]
+    if again:
+        back = told_only(RewindSession(past.seq), "8")
+        back.past = past
+        room.submit(back)
+    write = written(room)
+    assert len(write.records) == len(last) + again
+    assert [event.seq for event in await bob.shown("event")] == [4, 5]
+    assert [event.seq for event in await writer.shown("event")] == [4, 5, 6, 7]
+    assert [event.seq for event in await alice.shown("event")][:5] == [4, 5, 6, 7, 8]
+    assert [len(reader.ended) for reader in (alice, bob, writer)] == [0, 1, 1]
 
 
 async def test_a_right_can_be_taken_in_a_full_session() -> None:
