@@ -34,6 +34,7 @@ from sessiond.session.changes import (
 )
 from sessiond.session.conversation import Run
 from sessiond.session.standing import (
+    LAST_EXPIRY_MS,
     Forked,
     HoldSet,
     LinkMade,
@@ -52,7 +53,6 @@ UNKNOWN = "must be one of the known values"
 
 _SECRET = re.compile("[A-Za-z0-9_-]{43}")
 _SECRET_CHARACTERS = 128
-_LAST_MS = 253_402_300_799_999  # the last that RFC 3339 can spell
 
 Word = TypeVar("Word")
 
@@ -141,7 +141,7 @@ def make_link_from_wire(request: live_pb2.MakeLinkRequest) -> MakeLink:
     expires_ms = None
     if request.HasField("expires_at"):
         expires_ms = timestamp_from_wire(request.expires_at)
-        if expires_ms > _LAST_MS:
+        if expires_ms > LAST_EXPIRY_MS:
             found.add("expires_at", "must be before the year 10000")
     if request.HasField("secret") and not _SECRET.fullmatch(request.secret):
         found.add("secret", "must be 32 bytes in base64url without padding")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -10,7 +10,7 @@ from services.live.outcome import Attempt
 from services.live.request import Answer, Asked
 from sessiond.errors import SessiondError
 from sessiond.session.apply import apply
-from sessiond.session.decide import check_room
+from sessiond.session.capacity import check_room, is_urgent
 from sessiond.session.events import (
     Event,
     OutputDecided,
@@ -83,6 +83,8 @@ class Formed(NamedTuple):
     """One write that is in flight, what the room holds once it is stored, and the answers.
 
     Where nothing is to be written, `write` is a read of the head, which must be as expected.
+    `urgent` is a commit that is not put off when space is short. `turning` are the states after
+    those records that may have changed who may read, by seq.
     """
 
     write: Commit | DeleteRequest | ReadHeadRequest
@@ -93,6 +95,8 @@ class Formed(NamedTuple):
     records: tuple[Record, ...]
     answers: tuple[tuple[Asked, Answer | SessiondError], ...]
     draft: Draft | None = None
+    urgent: bool = False
+    turning: Mapping[int, Session] = {}
 
     def give(self) -> None:
         """Give every answer."""
@@ -119,6 +123,8 @@ class Forming:
         self._owner = session.user_id
         self._outputs_changed = False
         self._members_changed = False
+        self._urgent = False
+        self._turning: dict[int, Session] = {}
         self._shared: tuple[SharedWrite, ...] = ()
 
     def add(self, record: Record, limits: Limits, past: Session | None = None) -> bool:
@@ -137,18 +143,21 @@ class Forming:
         shared = _shared(self.session, event)
         if shared and self._shared:
             return False  # two could be of one user, and a commit names each once
-        if isinstance(event, TurnEnded):  # a full session must not keep its turn running
+        check_room(self._meta.size, size, event, limits)
+        if isinstance(event, TurnEnded):
             self.ended_turn = self.ended_turn or event.turn_id
-        else:
-            check_room(self._meta.size, size, limits)
         self.session = apply(self.session, record)
         if isinstance(event, Rewound) and past is not None:
             self.session = filled_from(self.session, past)
         self.records.append(record)
         self._encoded.append(value)
         self.size = size
-        self._outputs_changed = self._outputs_changed or isinstance(event, _OF_OUTPUTS)
-        self._members_changed = self._members_changed or isinstance(event, _OF_MEMBERS)
+        outputs, members = isinstance(event, _OF_OUTPUTS), isinstance(event, _OF_MEMBERS)
+        if outputs or members:
+            self._outputs_changed = self._outputs_changed or outputs
+            self._members_changed = self._members_changed or members
+            self._turning[record.seq] = self.session
+        self._urgent = self._urgent or is_urgent(event)
         self._shared = self._shared or shared
         return True
 
@@ -207,6 +216,8 @@ class Forming:
             records=tuple(self.records),
             answers=tuple(answers),
             draft=draft,
+            urgent=self._urgent,
+            turning=self._turning,
         )
 
     def draft_alone(self, draft: Draft) -> Formed:

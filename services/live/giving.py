@@ -33,13 +33,13 @@ async def check_takers(store: StoreClient, room: Room, asked: Asked, limits: Lim
     try:
         if not room.check(asked):
             return
-        owner, member = room.gain(asked)
+        gain = room.gain(asked)
     except SessiondError:
         return
     try:
-        if owner and await store.count(owner) >= limits.sessions_per_user:
+        if gain.owner and await store.count(gain.owner) >= limits.sessions_per_user:
             raise TooManySessions
-        if member and await store.count(member, shared=True) >= limits.shared_per_user:
+        if gain.member and await store.count(gain.member, shared=True) >= limits.shared_per_user:
             raise TooManyShared
     except DeadlineExceeded:
         raise Unavailable from None

@@ -455,11 +455,18 @@ class Room:
         self.window.extend(formed.records)
         if self.session.turn != before.turn:
             self._turn_changed()
+        self._show(formed, before)
+        formed.give()
+
+    def _show(self, formed: Formed, before: Session) -> None:
+        """Show what was written; whoever may read no longer sees nothing after the event of it."""
         for record in formed.records:
             self.audience.show(record)
-        if _let_in(self.session) != _let_in(before):
-            self._check_readers()
-        formed.give()
+            if record.seq in formed.turning:
+                after = formed.turning[record.seq]
+                if _let_in(after) != _let_in(before):
+                    self._check_readers(after)
+                before = after
 
     def _put_off(self, formed: Formed) -> None:
         """Go on as if it had not been formed; who rests on it hears that nothing was changed."""
@@ -470,17 +477,17 @@ class Room:
             self._operations.forget_unchanging(*request.key)
             request.fail(Unavailable(NO_SPACE, retry_after=NO_SPACE_SECONDS))
 
-    def _check_readers(self) -> None:
-        """Send those away who may no longer read; a worker who may no longer write is away too."""
+    def _check_readers(self, session: Session) -> None:
+        """Send those away who may not read in this state; a worker who may not write is away."""
         for attachment in self.audience:
             try:
-                self.check_reader(attachment.identity)
+                self._check_access(attachment.identity, Operation.READ, session)
             except SessionNotFound as gone:
                 attachment.end(gone)
                 continue
             if self._running is not None and self._running.is_written_by(attachment):
                 try:
-                    self._check_access(attachment.identity, Operation.TURN, self.session)
+                    self._check_access(attachment.identity, Operation.TURN, session)
                 except PermissionDenied:
                     self._running.left(attachment)
 

@@ -34,7 +34,6 @@ from sessiond.errors import (
     Unavailable,
 )
 from sessiond.session.access import Identity
-from sessiond.session.decide import check_room
 from sessiond.session.limits import Limits
 from sessiond.session.state import Session
 from sessiond.store.codec import (
@@ -156,8 +155,10 @@ class Copy:
     async def write(self, records: Sequence[bytes]) -> None:
         """Store the records that follow the last one.
 
+        Whether each has its place in a session is the caller's to know.
+
         Raises:
-            SessionFull: the session would be larger than one may be.
+            SessionFull: the session would be larger than one can come to be.
             Unavailable: somebody else writes this copy, or there was no answer; it may be gone on
                 with.
         """
@@ -165,8 +166,9 @@ class Copy:
             self._copying.check_space()
             added = sum(map(len, piece))
             limits = self._copying.limits
-            check_room(self.size, added, limits)
-            if self.seq + len(piece) > limits.events + 1:  # a turn may end beyond the limit
+            if self.size + added > limits.most_bytes:
+                raise SessionFull(f"A session may have {limits.session} bytes.")
+            if self.seq + len(piece) > limits.most_events:
                 raise SessionFull(f"A session may have {limits.events} changes.")
             await self._write(piece, added)
 

@@ -31,6 +31,7 @@ from sessiond.errors import (
 )
 from sessiond.session.access import Identity
 from sessiond.session.apply import apply
+from sessiond.session.capacity import check_room
 from sessiond.session.changes import ForkSession, fingerprint
 from sessiond.session.checks import check_op_id, check_session_id
 from sessiond.session.events import Record, SessionCreated
@@ -115,6 +116,9 @@ class Forks:
             raise Unavailable("This fork was begun of another session of that id; it is gone.")
         try:
             session = await self._copy(copy, session_id, identity, change.session_id, at)
+        except SessionFull:
+            await copy.drop()  # nobody can go on with it
+            raise
         except ValueError:
             _log.exception("session cannot be copied", session=change.session_id)
             raise Internal from None
@@ -189,7 +193,9 @@ class Forks:
                 op_id=building.op_id,
                 hash=building.hash,
             )
-            await copy.write((encode_record(last),))
+            data = encode_record(last)
+            check_room(copy.size, len(data), last.event, self._copying.limits)
+            await copy.write((data,))
         session = apply(session, last)
         await copy.finish(session)
         return session

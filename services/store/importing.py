@@ -33,6 +33,7 @@ from sessiond.errors import (
 from sessiond.event_wire import event_from_wire, event_to_wire
 from sessiond.session.access import Identity, Role
 from sessiond.session.apply import apply
+from sessiond.session.capacity import check_count, check_room
 from sessiond.session.changes import ImportSession, fingerprint
 from sessiond.session.checks import check_session_id, check_user_id
 from sessiond.session.events import Record
@@ -113,7 +114,7 @@ class Imports:
     def _check_form(self, change: ImportSession) -> None:
         found = Violations()
         check_session_id(change.session_id, "header.session_id", found)
-        most = self._copying.limits.events + 1  # a turn may end beyond the limit
+        most = self._copying.limits.most_events
         if not 1 <= change.last_seq <= most:
             found.add("header.last_seq", f"must be 1 to {most}")
         found.check()
@@ -178,12 +179,14 @@ class Imports:
             verifier.verify(session, record)
             if record.seq > change.last_seq:
                 raise _cut(change, record.seq)
+            check_count(record.seq, record.event, limits)
             session = apply(session, record)
             if record.seq <= before.seq:
                 await before.check(record)
             else:
                 waiting.append(encode_record(record._replace(commit_id=commit_id)))
                 size += len(waiting[-1])
+                check_room(copy.size, size, record.event, limits)
             rewound = isinstance(record.event, Rewound)
             if len(waiting) == PIECE_RECORDS or size > _FLUSHED_BYTES or (rewound and waiting):
                 await copy.write(waiting)

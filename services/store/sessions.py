@@ -34,9 +34,10 @@ from sessiond.errors import (
 )
 from sessiond.session.access import Identity
 from sessiond.session.apply import apply
+from sessiond.session.capacity import check_room
 from sessiond.session.changes import CreateSession, fingerprint
 from sessiond.session.checks import check_op_id
-from sessiond.session.decide import check_room, create
+from sessiond.session.decide import create
 from sessiond.session.events import Record
 from sessiond.session.limits import Limits
 from sessiond.session.state import Session
@@ -211,7 +212,7 @@ class Sessions:
 
     def _creation(self, session: Session, record: Record) -> Creation:
         data = encode_record(record)
-        check_room(0, len(data), self._limits)
+        check_room(0, len(data), record.event, self._limits)
         meta = HeadMeta(
             log_id=int.from_bytes(self._random_bytes(8), "big"),
             commit_id=record.commit_id,

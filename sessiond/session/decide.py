@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import assert_never
 
-from sessiond.errors import PermissionDenied, SessionCompleted, SessionFull, Violations
+from sessiond.errors import PermissionDenied, SessionCompleted, Violations
 from sessiond.session import sharing
 from sessiond.session.access import Identity
+from sessiond.session.capacity import check_count
 from sessiond.session.changes import (
     AbandonTurn,
     AppendMessage,
@@ -49,7 +50,6 @@ from sessiond.session.events import (
     SessionPaused,
     SessionResumed,
     SessionUpdated,
-    TurnEnded,
 )
 from sessiond.session.holding import check_deletion, set_hold
 from sessiond.session.jsontext import check_object, merge_patch, same_object
@@ -145,22 +145,9 @@ def decide(
         secret_hash=secret_hash,
         past=past,
     )
-    # A full session must not keep its turn running: each turn had room to begin, so one event at
-    # most stands beyond the limit.
-    needs_room = bool(events) and not isinstance(events[-1], TurnEnded)
-    if needs_room and session.seq + len(events) > limits.events:
-        raise SessionFull(f"The session has {session.seq} changes and may have {limits.events}.")
+    for seq, event in enumerate(events, session.seq + 1):
+        check_count(seq, event, limits)
     return events
-
-
-def check_room(size: int, added: int, limits: Limits) -> None:
-    """Return if `added` bytes of records still fit beside `size` bytes.
-
-    Raises:
-        SessionFull: they do not.
-    """
-    if size + added > limits.session:
-        raise SessionFull(f"The session may have {limits.session} bytes.")
 
 
 def _decide(
@@ -212,7 +199,7 @@ def _decide(
             check_deletion(session)
             return ()
         case ShareSession():
-            return sharing.share(session, change, now_ms=now_ms, limits=limits)
+            return sharing.share(session, change, limits=limits)
         case UnshareSession():
             return sharing.unshare(session, change, limits=limits)
         case MakeLink():

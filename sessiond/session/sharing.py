@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from sessiond.errors import (
     InvalidArgument,
@@ -35,7 +35,8 @@ from sessiond.session.standing import (
 from sessiond.session.state import Link, Session
 
 
-class Gain(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Gain:
     """Who has one session more after a change: the user who owns it, and the one it is shared with.
 
     "" is nobody.
@@ -59,9 +60,7 @@ def gain(session: Session, events: Sequence[Event]) -> Gain:
     return Gain()
 
 
-def share(
-    session: Session, change: ShareSession, *, now_ms: int, limits: Limits
-) -> tuple[MemberGranted, ...]:
+def share(session: Session, change: ShareSession, *, limits: Limits) -> tuple[MemberGranted, ...]:
     """Return the grant; () where the member has that role already.
 
     Raises:
@@ -75,7 +74,7 @@ def share(
     if member is not None and member.role is change.role:
         return ()
     if member is None:
-        _check_room(session, now_ms, limits)
+        _check_members(session, limits)
     return (MemberGranted(change.user_id, change.role),)
 
 
@@ -105,7 +104,8 @@ def make_link(
     expires_ms = change.expires_ms
     if expires_ms is not None and expires_ms <= now_ms:
         raise InvalidArgument.of("expires_at", "must be in the future")
-    _check_room(session, now_ms, limits)
+    if links_at(session, now_ms) >= limits.links:
+        raise SessionFull(f"The session may have {limits.links} links.")
     return (LinkMade(new_id(), change.role, expires_ms or 0, secret_hash),)
 
 
@@ -138,7 +138,7 @@ def join(
     if user_id == session.user_id or (member is not None and not _adds(link.role, member.role)):
         return ()
     if member is None:
-        _check_room(session, now_ms, limits)
+        _check_members(session, limits)
     return (MemberGranted(user_id, link.role, link_id),)
 
 
@@ -156,6 +156,11 @@ def transfer(
     if change.user_id not in session.members:
         raise InvalidArgument.of("user_id", "must be a member")
     return (OwnerTransferred(change.user_id, session.user_id),)
+
+
+def links_at(session: Session, time_ms: int) -> int:
+    """Return how many links are good at a time; milliseconds since 1970."""
+    return sum(link.is_good_at(time_ms) for link in session.links.values())
 
 
 def _link_of(session: Session, secret_hash: str, now_ms: int) -> tuple[str, Link]:
@@ -180,7 +185,6 @@ def _check_user(user_id: str, limits: Limits) -> None:
     found.check()
 
 
-def _check_room(session: Session, now_ms: int, limits: Limits) -> None:
-    links = sum(link.is_good_at(now_ms) for link in session.links.values())
-    if len(session.members) + links >= limits.members:
-        raise SessionFull(f"The session may have {limits.members} members and links.")
+def _check_members(session: Session, limits: Limits) -> None:
+    if len(session.members) >= limits.members:
+        raise SessionFull(f"The session may have {limits.members} members.")

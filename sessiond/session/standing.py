@@ -26,6 +26,9 @@ from sessiond.session.state import (
 
 Value = TypeVar("Value")
 
+LAST_EXPIRY_MS = 253_402_300_799_999
+"""The latest end of a link, in milliseconds since 1970: the last that RFC 3339 can spell."""
+
 
 @dataclass(frozen=True, slots=True)
 class MemberGranted:

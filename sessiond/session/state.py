@@ -184,8 +184,8 @@ class Session(NamedTuple):
 
     `user_inputs` is a JSON object's text. `turn` is the one that runs; its text is its owner's to
     keep until the event that ends it. How many bytes the records take is the log keeper's to
-    add up; `decide.check_room` compares it with the limit. `members` are by user and `links` by id,
-    in the order in which they came; `held` says that a legal hold keeps the session.
+    add up; `capacity.check_room` compares it with the limit. `members` are by user and `links` by
+    id, in the order in which they came; `held` says that a legal hold keeps the session.
     """
 
     id: str

@@ -26,7 +26,9 @@ from sessiond.session.events import (
     TurnEnded,
 )
 from sessiond.session.limits import Limits
+from sessiond.session.sharing import links_at
 from sessiond.session.standing import (
+    LAST_EXPIRY_MS,
     Forked,
     HoldSet,
     LinkMade,
@@ -40,8 +42,6 @@ from sessiond.session.standing import (
 from sessiond.session.state import OutputRow, OutputStatus, Session, Status
 
 _STATUS_OF_NONE = {OutputStatus.PENDING, OutputStatus.ERROR}
-_LATEST_MS = 10**13 - 1
-"""The latest time that fits into the keys of lists: in the year 2286."""
 
 
 class Places:
@@ -102,8 +102,8 @@ def check(
                 check_session_id(link_id, "link_id", found)
             if user_id == session.user_id:
                 found.add("user_id", "must be somebody else than the owner")
-            if user_id not in session.members:
-                _check_room(session, record.time_ms, found, limits)
+            if user_id not in session.members and len(session.members) >= limits.members:
+                found.add("members", f"must be at most {limits.members}")
         case MemberRevoked(user_id):
             if user_id not in session.members:
                 found.add("user_id", "must be a member")
@@ -116,9 +116,10 @@ def check(
             check_session_id(link_id, "link_id", found)
             if link_id in session.links:
                 found.add("link_id", "must not be that of a link that is there")
-            if not 0 <= expires_ms <= _LATEST_MS:
-                found.add("expires_at", "must be a time of these centuries")
-            _check_room(session, record.time_ms, found, limits)
+            if not 0 <= expires_ms <= LAST_EXPIRY_MS:
+                found.add("expires_at", "must be before the year 10000")
+            if links_at(session, record.time_ms) >= limits.links:
+                found.add("links", f"must be at most {limits.links}")
         case LinkRevoked(link_id):
             if link_id not in session.links:
                 found.add("link_id", "must be that of a link")
@@ -135,12 +136,6 @@ def check(
                 found.add("held", "must change what is so")
         case _:  # pragma: no cover
             assert_never(event)
-
-
-def _check_room(session: Session, time_ms: int, found: Violations, limits: Limits) -> None:
-    links = sum(link.is_good_at(time_ms) for link in session.links.values())
-    if len(session.members) + links >= limits.members:
-        found.add("members", f"must be at most {limits.members}, links included")
 
 
 def _check_rewound(

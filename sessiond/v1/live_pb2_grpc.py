@@ -228,8 +228,8 @@ class LiveServiceServicer:
     def ShareSession(self, request, context):
         """Makes a user a member, or gives a member another role. For the owner.
 
-        INVALID_ARGUMENT for the owner themselves; SESSION_FULL beyond 32 members and links;
-        TOO_MANY_SHARED for a new member with whom as many sessions are shared as may be.
+        INVALID_ARGUMENT for the owner themselves; SESSION_FULL beyond 32 members; TOO_MANY_SHARED for a
+        new member with whom as many sessions are shared as may be.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -248,6 +248,7 @@ class LiveServiceServicer:
         """Makes a link by which whoever holds its secret may join. For the owner.
 
         The secret is shown here and never again: a repeated call shows it only to who gave it.
+        SESSION_FULL beyond 32 links that have not expired.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

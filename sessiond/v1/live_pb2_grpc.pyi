@@ -91,8 +91,8 @@ class LiveServiceStub:
     ShareSession: _grpc.UnaryUnaryMultiCallable[_live_pb2.ShareSessionRequest, _live_pb2.ShareSessionResponse]
     """Makes a user a member, or gives a member another role. For the owner.
 
-    INVALID_ARGUMENT for the owner themselves; SESSION_FULL beyond 32 members and links;
-    TOO_MANY_SHARED for a new member with whom as many sessions are shared as may be.
+    INVALID_ARGUMENT for the owner themselves; SESSION_FULL beyond 32 members; TOO_MANY_SHARED for a
+    new member with whom as many sessions are shared as may be.
     """
     UnshareSession: _grpc.UnaryUnaryMultiCallable[_live_pb2.UnshareSessionRequest, _live_pb2.UnshareSessionResponse]
     """Ends a membership; nothing changes where there is none. For the owner, and for oneself.
@@ -103,6 +103,7 @@ class LiveServiceStub:
     """Makes a link by which whoever holds its secret may join. For the owner.
 
     The secret is shown here and never again: a repeated call shows it only to who gave it.
+    SESSION_FULL beyond 32 links that have not expired.
     """
     RevokeLink: _grpc.UnaryUnaryMultiCallable[_live_pb2.RevokeLinkRequest, _live_pb2.RevokeLinkResponse]
     """Revokes a link; nothing changes where there is none. Who joined by it stays a member."""
@@ -195,8 +196,8 @@ class LiveServiceAsyncStub(LiveServiceStub):
     ShareSession: _aio.UnaryUnaryMultiCallable[_live_pb2.ShareSessionRequest, _live_pb2.ShareSessionResponse]  # type: ignore[assignment]
     """Makes a user a member, or gives a member another role. For the owner.
 
-    INVALID_ARGUMENT for the owner themselves; SESSION_FULL beyond 32 members and links;
-    TOO_MANY_SHARED for a new member with whom as many sessions are shared as may be.
+    INVALID_ARGUMENT for the owner themselves; SESSION_FULL beyond 32 members; TOO_MANY_SHARED for a
+    new member with whom as many sessions are shared as may be.
     """
     UnshareSession: _aio.UnaryUnaryMultiCallable[_live_pb2.UnshareSessionRequest, _live_pb2.UnshareSessionResponse]  # type: ignore[assignment]
     """Ends a membership; nothing changes where there is none. For the owner, and for oneself.
@@ -207,6 +208,7 @@ class LiveServiceAsyncStub(LiveServiceStub):
     """Makes a link by which whoever holds its secret may join. For the owner.
 
     The secret is shown here and never again: a repeated call shows it only to who gave it.
+    SESSION_FULL beyond 32 links that have not expired.
     """
     RevokeLink: _aio.UnaryUnaryMultiCallable[_live_pb2.RevokeLinkRequest, _live_pb2.RevokeLinkResponse]  # type: ignore[assignment]
     """Revokes a link; nothing changes where there is none. Who joined by it stays a member."""
@@ -356,8 +358,8 @@ class LiveServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_live_pb2.ShareSessionResponse, _abc.Awaitable[_live_pb2.ShareSessionResponse]]:
         """Makes a user a member, or gives a member another role. For the owner.
 
-        INVALID_ARGUMENT for the owner themselves; SESSION_FULL beyond 32 members and links;
-        TOO_MANY_SHARED for a new member with whom as many sessions are shared as may be.
+        INVALID_ARGUMENT for the owner themselves; SESSION_FULL beyond 32 members; TOO_MANY_SHARED for a
+        new member with whom as many sessions are shared as may be.
         """
 
     @_abc_1.abstractmethod
@@ -380,6 +382,7 @@ class LiveServiceServicer(metaclass=_abc_1.ABCMeta):
         """Makes a link by which whoever holds its secret may join. For the owner.
 
         The secret is shown here and never again: a repeated call shows it only to who gave it.
+        SESSION_FULL beyond 32 links that have not expired.
         """
 
     @_abc_1.abstractmethod

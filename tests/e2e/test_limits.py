@@ -80,6 +80,40 @@ async def test_a_session_has_room_for_so_many_events(
     good(await heidi.delete(path), 204)
 
 
+async def test_nobody_is_kept_in_a_full_session(
+    lowered: System, heidi: httpx.AsyncClient, name: Callable[[str], str]
+) -> None:
+    """Members and links go, a hold comes and goes; it is exported, imported and forked."""
+    session = await created(heidi)
+    path, chat = f"/api/sessions/{session['id']}", f"/api/chat/{session['id']}"
+    bob, admin = lowered.api(name("bob")), lowered.api("root", role="admin")
+    member = f"{path}/members/{name('bob')}"
+    good(await heidi.put(member, json={"role": "editor"}))
+    link = good(await heidi.post(f"{path}/links", json={"role": "viewer"}), 201)
+    for _ in range(EVENTS - 3):
+        good(await heidi.post(f"{chat}/messages", json={"content": "x"}), 201)
+    for refused in (
+        await bob.post(f"{chat}/messages", json={"content": "x"}),
+        await heidi.put(f"{path}/members/{name('carol')}", json={"role": "viewer"}),
+        await heidi.post(f"{path}/links", json={"role": "viewer"}),
+    ):
+        problem(refused, 413, "SESSION_FULL")
+    good(await bob.delete(member), 204)
+    problem(await bob.get(path), 404, "SESSION_NOT_FOUND")
+    good(await heidi.delete(f"{path}/links/{link['link']['linkId']}"), 204)
+    assert good(await admin.put(f"{path}/hold", json={"held": True}))["held"]
+    problem(await heidi.delete(path), 409, "LEGAL_HOLD")
+    good(await admin.put(f"{path}/hold", json={"held": False}))
+    assert good(await heidi.get(path))["revision"] == EVENTS + 4
+    exported = await heidi.get(f"{path}/export", params={"format": "json"})
+    forked = good(await heidi.post(f"{path}/fork", json={"atSeq": EVENTS - 1}), 201)
+    assert forked["revision"] == EVENTS
+    content = exported.content.replace(session["id"].encode(), name("copy").encode())
+    headers = {"Content-Type": "application/json"}
+    imported = await heidi.post("/api/import", content=content, headers=headers)
+    assert good(imported, 201)["session"]["revision"] == EVENTS + 4
+
+
 async def test_a_session_has_room_for_so_many_bytes(
     lowered: System, heidi: httpx.AsyncClient
 ) -> None:

@@ -13,23 +13,29 @@ from services.live.running import AWAY_SECONDS
 from sessiond.errors import (
     IdempotencyMismatch,
     PermissionDenied,
+    SessionFull,
     SessionNotFound,
     TurnNotFound,
 )
 from sessiond.session.access import Identity, MemberRole, Role
 from sessiond.session.changes import (
     AppendMessage,
+    ApproveOutput,
     BeginTurn,
     Change,
     DeleteSession,
     JoinSession,
     MakeLink,
     RevokeLink,
+    RewindSession,
+    SetHold,
     ShareSession,
+    SubmitOutput,
     TransferSession,
     UnshareSession,
 )
 from sessiond.session.events import TurnEnded
+from sessiond.session.limits import Limits
 from sessiond.session.standing import LinkMade
 from sessiond.session.state import TurnOutcome
 from sessiond.store.codec import decode_members
@@ -39,6 +45,9 @@ from tests.live.rooms import ALICE, BOB, House, commit, confirmed, formed
 
 EDITOR, VIEWER = MemberRole.EDITOR, MemberRole.VIEWER
 CAROL = Identity("carol")
+ADMIN = Identity("root", Role.ADMIN)
+SERVICE = Identity("crm", Role.SERVICE, acting_for="alice")
+WRITER = Identity("worker-1", Role.AGENT, agents=frozenset({"writer"}))
 FOR_BOB = Identity("crm", Role.SERVICE, acting_for="bob")
 
 
@@ -164,6 +173,77 @@ async def test_who_may_no_longer_read_is_sent_away_at_once() -> None:
     house.timers.pass_(PRESENCE_SECONDS)
     (presence,) = await alice.shown("presence")
     assert [member.subject for member in presence.members] == ["alice"]
+
+
+@pytest.mark.parametrize("again", [False, True])
+async def test_who_may_no_longer_read_is_shown_nothing_of_the_same_commit(again: bool) -> None:
+    """What stands after the revocation is not theirs, though all of it was written at once.
+
+    Nor where the commit gives back in the end what it took: an agent's step, taken up again.
+    """
+    room = House().room()
+    made(room, ShareSession("bob", VIEWER), "1")
+    made(room, SubmitOutput("x", output_id="o-1"), "2", SERVICE)
+    alice, bob, writer = Reader(room), Reader(room, BOB), Reader(room, WRITER)
+    past = room.session
+    last = [
+        told(room, change, op_id)
+        for change, op_id in (
+            (AppendMessage("for all of us"), "3"),
+            (UnshareSession("bob"), "4"),
+            (AppendMessage("of bob"), "5"),
+            (ApproveOutput("o-1"), "6"),
+            (AppendMessage("of the writer"), "7"),
+        )
+    ]
+    if again:
+        back = told_only(RewindSession(past.seq), "8")
+        back.past = past
+        room.submit(back)
+    write = written(room)
+    assert len(write.records) == len(last) + again
+    assert [event.seq for event in await bob.shown("event")] == [4, 5]
+    assert [event.seq for event in await writer.shown("event")] == [4, 5, 6, 7]
+    assert [event.seq for event in await alice.shown("event")][:5] == [4, 5, 6, 7, 8]
+    assert [len(reader.ended) for reader in (alice, bob, writer)] == [0, 1, 1]
+
+
+async def test_a_right_can_be_taken_in_a_full_session() -> None:
+    """Of events or of bytes; nobody is let in, and a hold can be set."""
+    for full in (Limits(events=4), Limits(session=900)):
+        house = House()
+        room = house.room()
+        made(room, ShareSession("bob", VIEWER), "1")
+        link = told(room, MakeLink(EDITOR), "2")
+        link.secret = "s"
+        commit(room)
+        made(room, AppendMessage("x" * 300), "3")
+        room._limits = full
+        for change in (AppendMessage("y" * 300), ShareSession("carol", VIEWER)):
+            assert isinstance(refusal(room, change, "4", ALICE), SessionFull)
+        made(room, UnshareSession("bob"), "5", BOB)
+        made(room, RevokeLink(next(iter(room.session.links))), "6")
+        made(room, SetHold(True, "x" * 500), "7", ADMIN)
+        assert (room.session.members, room.session.links) == ({}, {})
+        assert room.session.held
+        assert room.meta.size > 900
+
+
+async def test_what_takes_a_right_or_holds_does_not_wait_for_space() -> None:
+    """Whatever else travels with it."""
+    room = House().room()
+    told(room, ShareSession("bob", VIEWER), "1")
+    told(room, MakeLink(EDITOR), "2").secret = "s"
+    assert not commit(room).urgent
+    link_id = next(iter(room.session.links))
+    urgent: tuple[Change, ...] = UnshareSession("bob"), RevokeLink(link_id), SetHold(True)
+    for number, change in enumerate(urgent):
+        told(room, AppendMessage("x"), f"a{number}")
+        told(room, change, f"b{number}", ADMIN)
+        told(room, AppendMessage("x"), f"c{number}")
+        assert commit(room).urgent
+    told(room, AppendMessage("x"), "3")
+    assert not commit(room).urgent
 
 
 def told_only(change: Change, op_id: str) -> Told:

@@ -6,15 +6,16 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import pytest
 from prometheus_client import CollectorRegistry
 
 from services.retention.duties import LOOK_SECONDS, Duties
-from services.retention.erasing import erase
+from services.retention.erasing import MOST_IN_A_ROW, erase
 from services.retention.metrics import RetentionMetrics
 from services.retention.pace import Pace
 from services.retention.policies import Policy
 from services.retention.runs import Runs
-from sessiond.errors import SessionNotFound, Unavailable
+from sessiond.errors import Internal, SessiondError, SessionNotFound, Unavailable
 from tests.retention.parts import NOW_MS, Parts, erasure, summary
 
 
@@ -134,3 +135,35 @@ async def test_a_user_is_erased() -> None:
     assert parts.left == [("alice", "of-bob", "erasure:77")]
     assert (receipt.sessions, receipt.shares) == (1, 1)
     assert set(parts.sessions) == {"s-2", "of-bob"}
+
+
+async def test_what_fails_keeps_no_other_session_waiting() -> None:
+    """The rest of the user goes at once, and no receipt is written until all of it went."""
+    parts = Parts(
+        summary("s-1"), summary("s-2"), summary("of-bob", "bob"), summary("by-bob", "bob")
+    )
+    parts.shared = {"alice": ["of-bob", "by-bob"]}
+    parts.fails = {"s-1": Internal(), "of-bob": Unavailable()}
+    pace = Pace(1e9, clock=asyncio.get_running_loop().time)
+    with pytest.raises(Internal):
+        await erase(parts, erasure("alice", 77), pace)
+    assert [session_id for _, session_id, _ in parts.deletions] == ["s-2"]
+    assert [session_id for _, session_id, _ in parts.left] == ["by-bob"]
+    assert parts.completed == []
+    receipt = await erase(parts, erasure("alice", 77), pace)
+    assert (receipt.sessions, receipt.shares) == (1, 1)
+    assert set(parts.sessions) == {"of-bob", "by-bob"}
+
+
+@pytest.mark.parametrize(("failure", "deleted"), [(Unavailable, 0), (Internal, 1)])
+async def test_an_erasure_is_left_when_nobody_answers(
+    failure: type[SessiondError], deleted: int
+) -> None:
+    """Each step waits long for parts that are down; one that is refused takes no time."""
+    names = [f"s-{number}" for number in range(MOST_IN_A_ROW + 1)]
+    parts = Parts(*map(summary, names))
+    parts.fails = {name: failure() for name in names[:-1]}
+    pace = Pace(1e9, clock=asyncio.get_running_loop().time)
+    with pytest.raises(failure):
+        await erase(parts, erasure("alice"), pace)
+    assert len(parts.deletions) == deleted

@@ -31,6 +31,7 @@ from sessiond.session.changes import (
     MakeLink,
     ShareSession,
     SubmitOutput,
+    UnshareSession,
     UpdateSession,
 )
 from sessiond.session.events import SessionCreated
@@ -382,3 +383,20 @@ async def test_limits_and_space_hold_for_forks(
         await Copier(repository, clock, limits=replace(DEFAULT_LIMITS, session=100)).fork(
             parent, new_id="f-1"
         )
+    assert await repository.snapshot("f-1") is None
+
+
+async def test_a_full_session_is_forked_from_where_there_was_room(
+    parent: str, repository: MemoryRepository, author: Author, clock: Clock
+) -> None:
+    """The copy is one event longer, and must have room for that one; its records are shorter."""
+    await author.change(parent, UnshareSession("bob"))
+    clock.ms = author.now_ms
+    snapshot = await repository.snapshot(parent)
+    head = decode_head(snapshot.head)  # type: ignore[union-attr]
+    few = Copier(repository, clock, limits=replace(DEFAULT_LIMITS, events=head.seq - 1))
+    with pytest.raises(SessionFull):
+        await few.fork(parent, new_id="f-1")
+    assert (await few.fork(parent, head.seq - 2, new_id="f-1")).seq == head.seq - 1
+    small = Copier(repository, clock, limits=replace(DEFAULT_LIMITS, session=head.meta.size))
+    assert (await small.fork(parent, new_id="f-2", op_id="2")).seq == head.seq + 1

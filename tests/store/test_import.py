@@ -27,9 +27,12 @@ from sessiond.session.changes import (
     AppendMessage,
     ApproveOutput,
     MakeLink,
+    RevokeLink,
+    SetHold,
     ShareSession,
     SubmitOutput,
     TransferSession,
+    UnshareSession,
     UpdateSession,
 )
 from sessiond.session.limits import DEFAULT_LIMITS
@@ -44,6 +47,8 @@ from sessiond.v1.store_pb2 import (
 from tests.store.author import ADMIN, CRM, Author
 from tests.store.conftest import Begin, Clock, Serve, Served
 from tests.store.copying import ALICE, BOB, Copier, Fragile, history_of, log_of
+
+MOST = DEFAULT_LIMITS.most_events
 
 
 @pytest.fixture
@@ -407,7 +412,7 @@ async def test_what_is_to_come_is_refused(
         await Copier(Fragile(), clock).store("s-1", exported)
 
 
-@pytest.mark.parametrize(("session_id", "last_seq"), [("s 1", 9), ("s-1", 0), ("s-1", 20_002)])
+@pytest.mark.parametrize(("session_id", "last_seq"), [("s 1", 9), ("s-1", 0), ("s-1", MOST + 1)])
 async def test_a_bad_header_is_named(copier: Copier, session_id: str, last_seq: int) -> None:
     """The id, and how many events there may be."""
     with pytest.raises(InvalidArgument) as refused:
@@ -435,6 +440,40 @@ async def test_limits_and_space_hold_for_imports(
         with pytest.raises(error):
             await copier.store("s-1", exported, identity=identity)
         assert await elsewhere.snapshot("s-1") is None
+
+
+@pytest.mark.parametrize("full", ["events", "session"])
+async def test_a_full_session_is_imported_with_what_it_took_after_that(
+    exported: list[HistoryEvent],
+    repository: MemoryRepository,
+    author: Author,
+    clock: Clock,
+    full: str,
+) -> None:
+    """Rights that were taken, and holds; nothing that a full session refuses, and nothing stays."""
+    before = Fragile()
+    await Copier(before, clock).store("s-1", exported)
+    size = decode_head((await before.snapshot("s-1")).head).meta.size  # type: ignore[union-attr]
+    last = {"events": len(exported), "session": size}[full]
+    limits = replace(DEFAULT_LIMITS, **{full: last})
+    (link_id,) = [
+        each.event.link_made.link_id for each in exported if each.event.HasField("link_made")
+    ]
+    clock.ms = author.now_ms
+    await author.change("s-1", UnshareSession("bob"), RevokeLink(link_id))
+    await author.change("s-1", SetHold(True), SetHold(False), identity=ADMIN)
+    taken = await history_of(repository, "s-1")
+    clock.ms = author.now_ms
+    here = Fragile()
+    assert (await Copier(here, clock, limits=limits).store("s-1", taken)).imported
+    assert await history_of(here, "s-1") == taken
+    await author.change("s-1", AppendMessage("more"))
+    grown = await history_of(repository, "s-1")
+    clock.ms = author.now_ms
+    there = Fragile()
+    with pytest.raises(SessionFull):
+        await Copier(there, clock, limits=limits).store("s-1", grown)
+    assert await there.snapshot("s-1") is None
 
 
 # --- over gRPC -----------------------------------------------------------------------------------

@@ -9,7 +9,6 @@ import pytest
 from sessiond.errors import InvalidArgument, PermissionDenied, SessionFull
 from sessiond.session.access import Identity, Role
 from sessiond.session.changes import AppendMessage, PauseSession, UpdateSession
-from sessiond.session.decide import check_room
 from sessiond.session.events import MessageAppended
 from sessiond.session.limits import DEFAULT_LIMITS
 from sessiond.session.state import LastWord, Message, MessageType, Sender
@@ -253,17 +252,6 @@ def test_the_last_event_fits_and_the_next_is_refused(events: int) -> None:
     with pytest.raises(SessionFull):
         story.decide(AppendMessage("Hi"))
     assert story.decide(UpdateSession()) == ()
-
-
-@pytest.mark.parametrize(("added", "good"), [(9, True), (10, True), (11, False)])
-def test_a_sessions_bytes_are_bounded(added: int, good: bool) -> None:
-    """The limit itself still fits."""
-    limits = replace(DEFAULT_LIMITS, session=100)
-    if good:
-        check_room(90, added, limits)
-        return
-    with pytest.raises(SessionFull):
-        check_room(90, added, limits)
 
 
 def test_a_refused_change_takes_no_id() -> None:

@@ -103,19 +103,27 @@ def test_a_revoked_member_is_one_no_longer(session: Session) -> None:
     assert asked(session, UnshareSession("alice")) == ()
 
 
-def test_members_and_links_have_one_bound(session: Session) -> None:
-    """Who is a member already, or has a link that has expired, takes no more room."""
-    limits = replace(DEFAULT_LIMITS, members=2)
-    full = after(session, ShareSession("bob", VIEWER))
-    full = after(full, MakeLink(VIEWER, NOW_MS + 10), secret="s")
-    for change in (ShareSession("carol", VIEWER), MakeLink(VIEWER)):
+def test_members_have_a_bound(session: Session) -> None:
+    """Links take none of their room; who is a member already takes no more."""
+    limits = replace(DEFAULT_LIMITS, members=1, links=1)
+    linked = after(session, MakeLink(EDITOR), secret="s", limits=limits)
+    joined = after(linked, by("s"), BOB, limits=limits)
+    assert joined.roles == {"bob": EDITOR}
+    for change, identity in ((ShareSession("carol", VIEWER), ALICE), (by("s"), Identity("carol"))):
         with pytest.raises(SessionFull):
-            asked(full, change, limits=limits)
+            asked(joined, change, identity, limits=limits)
+    assert asked(joined, ShareSession("bob", VIEWER), limits=limits)
+    assert asked(joined, by("s"), BOB, limits=limits) == ()
+
+
+def test_links_have_a_bound_of_their_own(session: Session) -> None:
+    """Members take none of their room, nor do links that have expired."""
+    limits = replace(DEFAULT_LIMITS, members=1, links=1)
+    shared = after(session, ShareSession("bob", VIEWER), limits=limits)
+    linked = after(shared, MakeLink(VIEWER, NOW_MS + 10), secret="s", limits=limits)
     with pytest.raises(SessionFull):
-        asked(full, by("s"), Identity("carol"), limits=limits)
-    assert asked(full, ShareSession("bob", EDITOR), limits=limits)
-    assert asked(full, by("s"), BOB, limits=limits) == ()
-    assert asked(full, ShareSession("carol", VIEWER), now_ms=NOW_MS + 10, limits=limits)
+        asked(linked, MakeLink(VIEWER), limits=limits)
+    assert asked(linked, MakeLink(VIEWER), now_ms=NOW_MS + 10, limits=limits)
 
 
 def test_links_that_have_expired_go_with_the_next_one(session: Session) -> None:

@@ -43,6 +43,7 @@ from sessiond.session.events import (
 from sessiond.session.limits import DEFAULT_LIMITS, Limits
 from sessiond.session.rewinding import fill, rewind
 from sessiond.session.standing import (
+    LAST_EXPIRY_MS,
     Forked,
     HoldSet,
     LinkMade,
@@ -67,6 +68,7 @@ from sessiond.session.state import (
 )
 from sessiond.session.verifying import Verifier
 from sessiond.session.workflow import Step, Workflow
+from sessiond.standing_wire import make_link_from_wire
 from sessiond.store.codec import (
     HeadMeta,
     decode_head,
@@ -77,6 +79,9 @@ from sessiond.store.codec import (
     load,
     needed_seqs,
 )
+from sessiond.v1.live_pb2 import MakeLinkRequest
+from sessiond.v1.session_pb2 import MEMBER_ROLE_VIEWER
+from sessiond.wire import set_timestamp
 from tests.unit.stories import ALICE, CONSULTANT, SERVICE, Story
 
 LATEST_MS = 1_900_000_000_000
@@ -225,7 +230,10 @@ BAD_EVENTS: dict[str, tuple[Event, str]] = {
     "no member": (MemberRevoked("bob"), "user_id"),
     "a transfer to a stranger": (OwnerTransferred("bob", "alice"), "user_id"),
     "no link id": (LinkMade("", MemberRole.VIEWER), "link_id"),
-    "a link of the year 3000": (LinkMade("l", MemberRole.VIEWER, 10**14), "expires_at"),
+    "a link of the year 10000": (
+        LinkMade("l", MemberRole.VIEWER, LAST_EXPIRY_MS + 1),
+        "expires_at",
+    ),
     "no such link": (LinkRevoked("l-9"), "link_id"),
     "a hold that is so": (HoldSet(held=False), "held"),
     "a fork of more": (Forked("s-0", 99, "alice"), "seq"),
@@ -337,19 +345,40 @@ def test_a_turn_is_one_and_ends_itself() -> None:
             verified(more(lived, event))
 
 
-def test_members_and_links_have_one_bound() -> None:
-    """As many as the limit says, and those that expired are not counted."""
-    limits = replace(DEFAULT_LIMITS, members=2)
-    short = Story().now_ms + 2500
+def test_members_and_links_have_their_bounds() -> None:
+    """As many of each as the limits say, and links that expired are not counted."""
+    limits = replace(DEFAULT_LIMITS, members=2, links=1)
+    short = Story().now_ms + 1500
     good = more(
         Story(),
         LinkMade("l-1", MemberRole.VIEWER, expires_ms=short),
+        LinkMade("l-2", MemberRole.VIEWER),
         MemberGranted("bob", MemberRole.VIEWER),
         MemberGranted("carol", MemberRole.VIEWER),
+        MemberGranted("carol", MemberRole.EDITOR),
     )
     assert len(verified(good, limits=limits).members) == 2
-    with pytest.raises(InvalidArgument, match="not valid"):
-        verified(more_of(good, MemberGranted("dora", MemberRole.VIEWER)), limits=limits)
+    for event, field in (
+        (MemberGranted("dora", MemberRole.VIEWER), "members"),
+        (LinkMade("l-3", MemberRole.VIEWER), "links"),
+    ):
+        with pytest.raises(InvalidArgument) as refused:
+            verified(more_of(good, event), limits=limits)
+        named = {each.field for each in refused.value.violations}
+        assert named == {f"events.{len(good) + 1}.{field}"}
+
+
+def test_every_link_that_our_rules_make_is_good() -> None:
+    """To the last moment that one may ask for; nothing is asked for after it."""
+    request = MakeLinkRequest(session_id="s-1", role=MEMBER_ROLE_VIEWER)
+    set_timestamp(request.expires_at, LAST_EXPIRY_MS)
+    lived = Story()
+    lived.make(make_link_from_wire(request))
+    session = verified(lived.records)
+    assert [link.expires_ms for link in session.links.values()] == [LAST_EXPIRY_MS]
+    set_timestamp(request.expires_at, LAST_EXPIRY_MS + 1)
+    with pytest.raises(InvalidArgument):
+        make_link_from_wire(request)
 
 
 # --- anything ------------------------------------------------------------------------------------

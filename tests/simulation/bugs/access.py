@@ -42,7 +42,7 @@ def show_every_list() -> Sequence[Patch]:
 def leave_streams_open() -> Sequence[Patch]:
     """Let whoever is a member no longer read on."""
 
-    def stay(self: Room) -> None:
+    def stay(self: Room, *asked: Any) -> None:
         pass
 
     return [(Room, "_check_readers", stay)]
