@@ -9,7 +9,9 @@ from typing import Any
 import grpc
 import pytest
 
+from services.live.request import Request
 from sessiond.errors import (
+    IdempotencyMismatch,
     InvalidArgument,
     PermissionDenied,
     RateLimited,
@@ -17,7 +19,10 @@ from sessiond.errors import (
     SessionNotFound,
     TooManySessions,
 )
+from sessiond.session.access import Identity
+from sessiond.session.changes import Change, UpdateSession, fingerprint
 from sessiond.session.limits import DEFAULT_LIMITS
+from sessiond.standing_wire import make_link_from_wire
 from sessiond.status import from_rpc_error
 from sessiond.v1 import live_pb2 as pb
 from sessiond.v1.session_pb2 import (
@@ -25,6 +30,7 @@ from sessiond.v1.session_pb2 import (
     MEMBER_ROLE_EDITOR,
     MEMBER_ROLE_VIEWER,
 )
+from sessiond.wire import append_message_from_wire, submit_output_from_wire
 from tests.live.following import client
 from tests.live.kept import PATIENCE
 from tests.live.replicas import Replica, calling, replicas
@@ -164,6 +170,36 @@ async def test_guesses_look_as_an_absent_session_and_are_counted(
 def join(at: Replica, session_id: str, secret: str, subject: str) -> Any:
     request = pb.JoinSessionRequest(session_id=session_id, secret=secret)
     return at.stub.JoinSession(request, metadata=calling(subject), timeout=PATIENCE)
+
+
+async def test_a_record_that_tells_of_another_change_answers_none(
+    house: House, ports: Iterator[int]
+) -> None:
+    """What was imported may say anything: its operation id was used for something else."""
+    await house.kept.make()
+    async with replicas(house, ports, 1) as started:
+        (only,) = started.all
+        append = pb.AppendMessageRequest(session_id="s1", content="x", op_id="append")
+        submit = pb.SubmitOutputRequest(session_id="s1", content="x", op_id="submit")
+        link = pb.MakeLinkRequest(session_id="s1", role=MEMBER_ROLE_VIEWER, op_id="link")
+        told: list[tuple[str, Change]] = [
+            (append.op_id, append_message_from_wire(append)),
+            (submit.op_id, submit_output_from_wire(submit)),
+            (link.op_id, make_link_from_wire(link)),
+        ]
+        held = await only.live.rooms.enter("s1")
+        for number, (op_id, change) in enumerate(told):
+            forged = Request(
+                UpdateSession(title=f"{number}"), Identity("alice"), op_id, hash=fingerprint(change)
+            )
+            await only.live.rooms.submit("s1", held, forged)
+        stub, alice = only.stub, {"metadata": calling(), "timeout": PATIENCE}
+        for call in (
+            stub.AppendMessage(append, **alice),
+            stub.SubmitOutput(submit, **alice),
+            stub.MakeLink(link, **alice),
+        ):
+            assert isinstance(await failure(call), IdempotencyMismatch)
 
 
 async def test_a_stream_shares_and_a_revoked_one_ends(house: House, ports: Iterator[int]) -> None:
