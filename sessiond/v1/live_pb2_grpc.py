@@ -263,7 +263,8 @@ class LiveServiceServicer:
         """Makes the caller a member by a link's secret; a member or the owner stays what they are.
 
         A wrong secret, or that of a link that expired or was revoked, gives SESSION_NOT_FOUND, as an
-        absent session does; too many tries give RATE_LIMITED.
+        absent session does; too many tries give RATE_LIMITED. A good one gives SESSION_FULL where there
+        are 32 members and links already, itself included.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

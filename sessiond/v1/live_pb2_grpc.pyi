@@ -109,7 +109,8 @@ class LiveServiceStub:
     """Makes the caller a member by a link's secret; a member or the owner stays what they are.
 
     A wrong secret, or that of a link that expired or was revoked, gives SESSION_NOT_FOUND, as an
-    absent session does; too many tries give RATE_LIMITED.
+    absent session does; too many tries give RATE_LIMITED. A good one gives SESSION_FULL where there
+    are 32 members and links already, itself included.
     """
     TransferSession: _grpc.UnaryUnaryMultiCallable[_live_pb2.TransferSessionRequest, _live_pb2.TransferSessionResponse]
     """Makes a member the owner, and the owner an editor. For the owner. TOO_MANY_SESSIONS where that
@@ -205,7 +206,8 @@ class LiveServiceAsyncStub(LiveServiceStub):
     """Makes the caller a member by a link's secret; a member or the owner stays what they are.
 
     A wrong secret, or that of a link that expired or was revoked, gives SESSION_NOT_FOUND, as an
-    absent session does; too many tries give RATE_LIMITED.
+    absent session does; too many tries give RATE_LIMITED. A good one gives SESSION_FULL where there
+    are 32 members and links already, itself included.
     """
     TransferSession: _aio.UnaryUnaryMultiCallable[_live_pb2.TransferSessionRequest, _live_pb2.TransferSessionResponse]  # type: ignore[assignment]
     """Makes a member the owner, and the owner an editor. For the owner. TOO_MANY_SESSIONS where that
@@ -382,7 +384,8 @@ class LiveServiceServicer(metaclass=_abc_1.ABCMeta):
         """Makes the caller a member by a link's secret; a member or the owner stays what they are.
 
         A wrong secret, or that of a link that expired or was revoked, gives SESSION_NOT_FOUND, as an
-        absent session does; too many tries give RATE_LIMITED.
+        absent session does; too many tries give RATE_LIMITED. A good one gives SESSION_FULL where there
+        are 32 members and links already, itself included.
         """
 
     @_abc_1.abstractmethod

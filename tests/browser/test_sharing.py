@@ -125,6 +125,22 @@ async def test_a_link_lets_in_who_follows_it(visit: Visits, system: System, name
     await expect(late.get_by_text("This link is good no longer.")).to_be_visible()
 
 
+async def test_a_link_into_a_session_without_room_says_so(
+    visit: Visits, system: System, name: Names
+) -> None:
+    """It is good, but nobody can join by it: the page says why, and shows the list."""
+    visit.expect("413")
+    api = system.api(name("alice"))
+    session = await created(api, title="Launch plan")
+    at = f"/api/sessions/{session['id']}"
+    made = good(await api.post(f"{at}/links", json={"role": "viewer"}), 201)
+    for number in range(31):
+        good(await api.put(f"{at}/members/member-{number}", json={"role": "viewer"}))
+    page = await visit(name("bob"), f"/#join={session['id']}.{made['secret']}")
+    await expect(page.get_by_text("The session may have 32 members and links.")).to_be_visible()
+    await expect(page.get_by_role("heading", name="Sessions")).to_be_visible()
+
+
 async def test_who_writes_in_a_shared_session_is_named(
     visit: Visits, system: System, name: Names
 ) -> None:

@@ -16,6 +16,7 @@ from sessiond.errors import (
     PermissionDenied,
     RateLimited,
     SessiondError,
+    SessionFull,
     SessionNotFound,
     TooManySessions,
 )
@@ -170,6 +171,29 @@ async def test_guesses_look_as_an_absent_session_and_are_counted(
 def join(at: Replica, session_id: str, secret: str, subject: str) -> Any:
     request = pb.JoinSessionRequest(session_id=session_id, secret=secret)
     return at.stub.JoinSession(request, metadata=calling(subject), timeout=PATIENCE)
+
+
+async def test_a_link_into_a_session_without_room_says_so(
+    house: House, ports: Iterator[int]
+) -> None:
+    """Through any Live, however often: who has the secret is no guesser, nor is it a bad link."""
+    await house.kept.make()
+    async with replicas(house, ports, 2) as started:
+        at = started.all[0]
+        made = pb.MakeLinkRequest(session_id="s1", role=MEMBER_ROLE_EDITOR, secret=SECRET)
+        await at.stub.MakeLink(made, metadata=calling(), timeout=PATIENCE)
+        for number in range(DEFAULT_LIMITS.members - 1):
+            await share(at, f"member-{number}", MEMBER_ROLE_VIEWER)
+        for number in range(12):
+            refused = await failure(join(started.all[number % 2], "s1", SECRET, "bob"))
+            assert isinstance(refused, SessionFull)
+            assert refused.detail == "The session may have 32 members and links."
+        again = await at.stub.JoinSession(
+            pb.JoinSessionRequest(session_id="s1", secret=SECRET),
+            metadata=calling("member-0"),
+            timeout=PATIENCE,
+        )
+        assert again.seq == DEFAULT_LIMITS.members + 2  # who is a member may become an editor
 
 
 async def test_a_record_that_tells_of_another_change_answers_none(
