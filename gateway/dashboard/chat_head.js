@@ -1,6 +1,7 @@
 // The head of a conversation: its title, how it stands, who is here.
 
 import { ExportMenu } from "./exporting.js";
+import { HoldButton } from "./holding.js";
 import { html } from "./html.js";
 import { chatPath, Link } from "./navigation.js";
 import { Avatar, Fixed, Held, Icon, IconButton, named, Status, Title, UNTITLED } from "./parts.js";
@@ -35,12 +36,7 @@ export function ChatHead({ session }) {
     <div class="chat-facts">
       <${Status} status=${status} />
       ${held && html`<${Held} />`}
-      ${session.may("hold") && html`
-        <${IconButton}
-          icon=${held ? "unlock" : "lock"}
-          label=${held ? "End the legal hold" : "Put under a legal hold"}
-          onClick=${() => session.change("setHold", { held: !held })}
-        />`}
+      ${session.may("hold") && html`<${HoldButton} session=${session} />`}
       ${currentAgent && html`<span class="chat-agent">with ${named(currentAgent)}</span>`}
       ${lineage && html`
         <${Link} class="chat-agent" href=${chatPath(lineage.sessionId)}>forked from another session<//>`}

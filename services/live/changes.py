@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any, Protocol, TypeVar, cast
 
 from google.protobuf.descriptor import Descriptor
@@ -194,9 +195,13 @@ class Changes:
                         if isinstance(place, Peer):
                             return await forward(place, ends_at - loop.time())
                         if place.room.forgotten:
+                            check = partial(place.room.check_asker, asked)
+                            await self._router.rooms.check(place, check)
                             await recall(self._router.store, place.room)
                         sent = False  # the room knows what was made, and this was not yet asked
-                        await check_takers(self._router.store, place.room, asked, self._limits)
+                        await check_takers(
+                            self._router.store, self._router.rooms, place, asked, self._limits
+                        )
                         past = await past_of(self._router.store, place.room, asked)
                         again = replace(asked, reply=loop.create_future(), past=past)
                         sent = True

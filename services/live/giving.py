@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from services.live.held import Held
 from services.live.request import Asked
 from services.live.room import Room
+from services.live.rooms import Rooms
 from services.live.store import StoreClient
 from sessiond.errors import (
     DeadlineExceeded,
@@ -14,9 +16,12 @@ from sessiond.errors import (
 )
 from sessiond.session.changes import JoinSession, ShareSession, TransferSession
 from sessiond.session.limits import Limits
+from sessiond.session.sharing import Gain
 
 
-async def check_takers(store: StoreClient, room: Room, asked: Asked, limits: Limits) -> None:
+async def check_takers(
+    store: StoreClient, rooms: Rooms, held: Held, asked: Asked, limits: Limits
+) -> None:
     """Return if a change gives nobody one session more than they may have.
 
     At once for all that gives nobody anything, is refused, or was answered before: what becomes of
@@ -26,20 +31,32 @@ async def check_takers(store: StoreClient, room: Room, asked: Asked, limits: Lim
     Raises:
         TooManySessions: who is to own it owns as many as one may.
         TooManyShared: as many are shared with who is to be a member as may be.
+        RoomClosed: one of these, and the session is not held any more: it may be theirs already.
         Unavailable: Store does not answer; nothing was changed.
     """
     if not isinstance(asked.change, ShareSession | JoinSession | TransferSession):
         return
+    gain = _gain(held.room, asked)
     try:
-        if not room.check(asked):
-            return
-        gain = room.gain(asked)
-    except SessiondError:
-        return
-    try:
-        if gain.owner and await store.count(gain.owner) >= limits.sessions_per_user:
-            raise TooManySessions
-        if gain.member and await store.count(gain.member, shared=True) >= limits.shared_per_user:
-            raise TooManyShared
+        owned = await store.count(gain.owner) if gain.owner else 0
+        shared = await store.count(gain.member, shared=True) if gain.member else 0
     except DeadlineExceeded:
         raise Unavailable from None
+
+    def check() -> None:
+        if _gain(held.room, asked) != gain:
+            return
+        if gain.owner and owned >= limits.sessions_per_user:
+            raise TooManySessions
+        if gain.member and shared >= limits.shared_per_user:
+            raise TooManyShared
+
+    await rooms.check(held, check)
+
+
+def _gain(room: Room, asked: Asked) -> Gain:
+    """Return who gains a session by a change that the room would make, and did not make before."""
+    try:
+        return room.gain(asked) if room.check(asked) else Gain()
+    except SessiondError:
+        return Gain()

@@ -44,12 +44,12 @@ from sessiond.errors import (
     Unavailable,
 )
 from sessiond.session.access import Identity, Operation, Role, check_access
-from sessiond.session.changes import AbandonTurn, BeginTurn, DeleteSession
+from sessiond.session.changes import AbandonTurn, BeginTurn, DeleteSession, JoinSession
 from sessiond.session.decide import decide
 from sessiond.session.events import Event, Record, TurnBegun
 from sessiond.session.holding import check_deletion
 from sessiond.session.limits import Limits
-from sessiond.session.sharing import Gain, gain
+from sessiond.session.sharing import Gain, gain, join
 from sessiond.session.state import Member, Session, Turn, TurnOutcome
 from sessiond.store.codec import HeadMeta, StoredRecord
 from sessiond.v1.live_pb2 import TurnProgress
@@ -208,6 +208,20 @@ class Room:
         refusal = self._refusal(request, self.session)
         if refusal is not None and not _gave_away(request, refusal):
             raise refusal
+
+    def check_welcome(self, request: Asked) -> None:
+        """Return if the caller may hear that the session is there, and has too much to do.
+
+        Raises:
+            SessiondError: what it hears instead, as it would if nothing else waited.
+        """
+        answered = self._check(request, self.session)
+        change = request.change
+        if answered is None and isinstance(change, JoinSession):  # its secret decides
+            now_ms = self._time(self.session)
+            join(
+                self.session, change, identity=request.identity, now_ms=now_ms, limits=self._limits
+            )
 
     def form(self) -> Formed | None:
         """Decide what waits, and return what is to be written or confirmed; None when nothing is.

@@ -17,7 +17,7 @@ from services.live.room import Room
 from services.live.sharing import SharingServicer
 from services.live.streams import Streams
 from sessiond import wire
-from sessiond.errors import OutputNotFound
+from sessiond.errors import IdempotencyMismatch, OutputNotFound
 from sessiond.session.apply import message_of
 from sessiond.session.changes import DeleteSession, PauseSession, ResumeSession
 from sessiond.session.events import OutputEdited, OutputSubmitted
@@ -52,7 +52,8 @@ class LiveServicer(
         async def answered(room: Room, answer: Answer) -> live_pb2.AppendMessageResponse:
             record = answer.record or await self._history.record(room, answer.seq)
             message = message_of(record)
-            assert message is not None  # an append is answered by the record of a message
+            if message is None:  # an imported record tells of another change than its hash
+                raise IdempotencyMismatch
             return live_pb2.AppendMessageResponse(
                 message=wire.message_to_wire(message, request.session_id), seq=answer.seq
             )
@@ -91,7 +92,8 @@ class LiveServicer(
 
         async def answered(room: Room, answer: Answer) -> live_pb2.SubmitOutputResponse:
             record = answer.record or await self._history.record(room, answer.seq)
-            assert isinstance(record.event, OutputSubmitted)
+            if not isinstance(record.event, OutputSubmitted):  # as for messages
+                raise IdempotencyMismatch
             body = record.event.output
             # A rewind since may have undone it: then it is told as it was made.
             output = room.session.outputs.get(body.id) or Output(body, record.seq)

@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import structlog
 
@@ -273,17 +274,21 @@ class Stream:
                 outbox=self._outbox,
                 attachment=place.attachment,
             )
+            around, check = self._around.whereabouts, partial(room.check_asker, change)
             if not asked.since and room.forgotten:
-                await recall(self._around.whereabouts.store, room)
+                await around.rooms.check(place.held, check)
+                await recall(around.store, room)
             if asked.since and not room.remembers_since(asked.since):
-                found = await look_back(self._around.whereabouts.store, room, change, asked.since)
+                await around.rooms.check(place.held, check)
+                found = await look_back(around.store, room, change, asked.since)
                 if found is not None:
+                    await around.rooms.check(place.held, check)  # they may have lost it meanwhile
                     change.give(found)
                     return
-            await check_takers(self._around.whereabouts.store, room, change, self._around.limits)
-            change.past = await past_of(self._around.whereabouts.store, room, change)
+            await check_takers(around.store, around.rooms, place.held, change, self._around.limits)
+            change.past = await past_of(around.store, room, change)
             room.submit(change)
-            self._around.whereabouts.rooms.wake(place.held)
+            around.rooms.wake(place.held)
         except RoomClosed:
             return
         except SessiondError as error:

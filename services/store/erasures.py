@@ -124,8 +124,9 @@ class Erasures:
             for session_id in remains.copies:
                 await self._drop(user_id, session_id)
             remains = await self._repository.remains(user_id)
-        if remains.copies:
-            raise Unavailable("The user is making a copy; nothing was written.")
+        for session_id in remains.copies:
+            if await self._copy_of(user_id, session_id) is not None:
+                raise Unavailable("The user is making a copy; nothing was written.")
         held = [
             each.session_id
             for each in remains.entries
@@ -153,11 +154,17 @@ class Erasures:
         return erasure_to_wire(user_id, receipt)
 
     async def _drop(self, user_id: str, session_id: str) -> None:
+        head = await self._copy_of(user_id, session_id)
+        if head is not None:
+            await self._repository.drop_copy(session_id, head, maker_id=user_id)
+
+    async def _copy_of(self, user_id: str, session_id: str) -> bytes | None:
+        """Return the head of a copy that the user makes; None where only a stray key says so."""
         snapshot = await self._repository.snapshot(session_id)
         if snapshot is None:
-            return
-        if decoded_head(session_id, snapshot.head).meta.building is not None:
-            await self._repository.drop_copy(session_id, snapshot.head, maker_id=user_id)
+            return None
+        building = decoded_head(session_id, snapshot.head).meta.building
+        return snapshot.head if building is not None and building.lister_id == user_id else None
 
     async def _enters(self, user_id: str, session_id: str) -> bool:
         """Return whether a session is one that the user may see."""

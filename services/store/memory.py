@@ -279,11 +279,11 @@ class MemoryRepository(Repository):
     async def complete_erasure(
         self, user_id: str, receipt: bytes, *, expected: bytes, revision: int
     ) -> bool:
-        """Write a receipt, and remove pointers and templates."""
+        """Write a receipt, and remove the rest."""
         standing = self._kept.get(("erasure", user_id))
         left, stays = (
             {key for kind in kinds for key, _ in self._kept.range((kind, user_id))}
-            for kinds in (("shared", "template"), ("entry", "copy"))
+            for kinds in (("shared", "template", "copy"), ("entry",))
         )
         if standing != expected:
             return standing == receipt

@@ -652,6 +652,8 @@ class Repository(ABC):
     ) -> bool:
         """Write the receipt, and remove all pointers and templates of the user, together.
 
+        And what names copies of theirs: the caller has seen that it is stray.
+
         False, and nothing is changed, where another erasure stands than the expected one, or an
         entry, pointer or template was written after the revision, or a copy was begun. Settled as
         `ask_erasure` is.

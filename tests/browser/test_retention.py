@@ -38,12 +38,18 @@ async def test_a_held_session_says_so_and_offers_no_deletion(
 async def test_an_administrator_holds_a_session_and_lets_it_go(
     visit: Visits, system: System, name: Names
 ) -> None:
-    """At the head of the session; nobody else is offered that."""
+    """At the head of the session, and says why; nobody else is offered that."""
     alice = system.api(name("alice"))
     session = await created(alice, title="Launch plan")
     at = f"/chat/{session['id']}"
     page = await visit.bearer(system.keys.user_token("root", role="admin"), at)
     await page.get_by_role("button", name="Put under a legal hold").click()
+    dialog = page.get_by_role("dialog", name="Legal hold")
+    assert await axe(page) == []
+    await expect(dialog.get_by_role("button", name="Hold the session")).to_be_disabled()
+    await dialog.get_by_label("Why").fill(" Smith v. Jones ")
+    await dialog.get_by_role("button", name="Hold the session").click()
+    await expect(dialog).to_have_count(0)
     await expect(page.get_by_text("Legal hold")).to_be_visible()
     assert good(await alice.get(f"/api/sessions/{session['id']}"))["held"]
     assert await axe(page) == []
@@ -51,8 +57,16 @@ async def test_an_administrator_holds_a_session_and_lets_it_go(
     await expect(owner.get_by_text("Legal hold")).to_be_visible()
     await expect(owner.get_by_role("button", name="legal hold")).to_have_count(0)
     await page.get_by_role("button", name="End the legal hold").click()
+    await page.get_by_role("dialog").get_by_label("Why").fill("Settled")
+    await page.get_by_role("button", name="End the hold").click()
     await expect(owner.get_by_text("Legal hold")).to_have_count(0)
     assert "held" not in good(await alice.get(f"/api/sessions/{session['id']}"))
+    exported = await alice.get(f"/api/sessions/{session['id']}/export")
+    told = [each["holdSet"] for each in exported.json()["events"] if "holdSet" in each]
+    assert [(each["held"], each["reason"]) for each in told] == [
+        (True, "Smith v. Jones"),
+        (False, "Settled"),
+    ]
 
 
 async def test_who_is_signed_in_may_ask_to_be_erased(

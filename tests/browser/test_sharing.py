@@ -42,6 +42,30 @@ async def test_an_owner_shares_and_stops_sharing(
     await expect(gone).to_be_visible()
 
 
+async def test_what_a_browser_cannot_ask_for_is_said(
+    visit: Visits, system: System, name: Names
+) -> None:
+    """It would ask for another path, whatever escapes it; other clients can."""
+    alice = name("alice")
+    api = system.api(alice)
+    session = await created(api, title="Launch plan")
+    page = await visit(alice, f"/chat/{session['id']}")
+    asked: list[str] = []
+    await page.get_by_role("button", name="Share the session").click()
+    dialog = page.get_by_role("dialog", name="Shared with")
+    await expect(dialog.get_by_role("listitem")).to_have_count(1)
+    page.on("request", lambda request: asked.append(request.url))
+    for user in (".", ".."):
+        await dialog.get_by_role("textbox", name="User to share with").fill(user)
+        await dialog.get_by_role("button", name="Share").click()
+        await expect(dialog.get_by_role("alert")).to_contain_text("A browser cannot ask for")
+    assert asked == []
+    await created(api, id="..", title="Up")
+    await page.goto("/")
+    await page.get_by_role("link", name="Up", exact=True).click()
+    await expect(page.get_by_text("A browser cannot ask for")).to_be_visible()
+
+
 async def test_what_a_member_may_not_do_is_not_offered(
     visit: Visits, system: System, name: Names
 ) -> None:
@@ -99,6 +123,22 @@ async def test_a_link_lets_in_who_follows_it(visit: Visits, system: System, name
     await expect(dialog.get_by_role("button", name="Revoke")).to_have_count(0)
     late = await visit(name("late"), f"/{link}")
     await expect(late.get_by_text("This link is good no longer.")).to_be_visible()
+
+
+async def test_a_link_into_a_session_without_room_says_so(
+    visit: Visits, system: System, name: Names
+) -> None:
+    """It is good, but nobody can join by it: the page says why, and shows the list."""
+    visit.expect("413")
+    api = system.api(name("alice"))
+    session = await created(api, title="Launch plan")
+    at = f"/api/sessions/{session['id']}"
+    made = good(await api.post(f"{at}/links", json={"role": "viewer"}), 201)
+    for number in range(32):
+        good(await api.put(f"{at}/members/member-{number}", json={"role": "viewer"}))
+    page = await visit(name("bob"), f"/#join={session['id']}.{made['secret']}")
+    await expect(page.get_by_text("The session may have 32 members.")).to_be_visible()
+    await expect(page.get_by_role("heading", name="Sessions")).to_be_visible()
 
 
 async def test_who_writes_in_a_shared_session_is_named(

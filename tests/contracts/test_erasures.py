@@ -65,10 +65,10 @@ async def test_what_remains_of_a_user_is_found(place: Place) -> None:
 
 
 async def test_a_receipt_is_written_with_the_removal(place: Place) -> None:
-    """Pointers and templates go in its transaction; sessions are not its affair."""
+    """Pointers and templates go in its transaction, and what names copies; sessions do not."""
     repository = place.repository
     await repository.create(creation("s1"))
-    await leave(place, shared="s2", template="t1")
+    await leave(place, shared="s2", template="t1", copy="s3")
     await repository.ask_erasure("alice", b"asked", expected=None)
     revision = (await repository.remains("alice")).revision
     assert not await repository.complete_erasure(
@@ -81,6 +81,7 @@ async def test_a_receipt_is_written_with_the_removal(place: Place) -> None:
     assert await repository.erasure("alice") == b"receipt"
     remains = await repository.remains("alice")
     assert (len(remains.entries), remains.shared, remains.templates) == (1, (), 0)
+    assert remains.copies == ()
 
 
 async def test_a_receipt_is_not_written_over_what_came_meanwhile(place: Place) -> None:

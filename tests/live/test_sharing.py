@@ -9,16 +9,22 @@ from typing import Any
 import grpc
 import pytest
 
+from services.live.request import Request
 from sessiond.errors import (
+    IdempotencyMismatch,
     InvalidArgument,
     PermissionDenied,
     RateLimited,
     SessiondError,
+    SessionFull,
     SessionNotFound,
     TooManySessions,
     TooManyShared,
 )
+from sessiond.session.access import Identity
+from sessiond.session.changes import Change, UpdateSession, fingerprint
 from sessiond.session.limits import DEFAULT_LIMITS
+from sessiond.standing_wire import make_link_from_wire
 from sessiond.status import from_rpc_error
 from sessiond.v1 import live_pb2 as pb
 from sessiond.v1.session_pb2 import (
@@ -26,6 +32,7 @@ from sessiond.v1.session_pb2 import (
     MEMBER_ROLE_EDITOR,
     MEMBER_ROLE_VIEWER,
 )
+from sessiond.wire import append_message_from_wire, submit_output_from_wire
 from tests.live.following import client
 from tests.live.kept import PATIENCE
 from tests.live.replicas import Replica, calling, replicas
@@ -218,6 +225,59 @@ async def test_guesses_look_as_an_absent_session_and_are_counted(
 def join(at: Replica, session_id: str, secret: str, subject: str) -> Any:
     request = pb.JoinSessionRequest(session_id=session_id, secret=secret)
     return at.stub.JoinSession(request, metadata=calling(subject), timeout=PATIENCE)
+
+
+async def test_a_link_into_a_session_without_room_says_so(
+    house: House, ports: Iterator[int]
+) -> None:
+    """Through any Live, however often: who has the secret is no guesser, nor is it a bad link."""
+    await house.kept.make()
+    async with replicas(house, ports, 2) as started:
+        at = started.all[0]
+        made = pb.MakeLinkRequest(session_id="s1", role=MEMBER_ROLE_EDITOR, secret=SECRET)
+        await at.stub.MakeLink(made, metadata=calling(), timeout=PATIENCE)
+        for number in range(DEFAULT_LIMITS.members):
+            await share(at, f"member-{number}", MEMBER_ROLE_VIEWER)
+        for number in range(12):
+            refused = await failure(join(started.all[number % 2], "s1", SECRET, "bob"))
+            assert isinstance(refused, SessionFull)
+            assert refused.detail == "The session may have 32 members."
+        again = await at.stub.JoinSession(
+            pb.JoinSessionRequest(session_id="s1", secret=SECRET),
+            metadata=calling("member-0"),
+            timeout=PATIENCE,
+        )
+        assert again.seq == DEFAULT_LIMITS.members + 3  # who is a member may become an editor
+
+
+async def test_a_record_that_tells_of_another_change_answers_none(
+    house: House, ports: Iterator[int]
+) -> None:
+    """What was imported may say anything: its operation id was used for something else."""
+    await house.kept.make()
+    async with replicas(house, ports, 1) as started:
+        (only,) = started.all
+        append = pb.AppendMessageRequest(session_id="s1", content="x", op_id="append")
+        submit = pb.SubmitOutputRequest(session_id="s1", content="x", op_id="submit")
+        link = pb.MakeLinkRequest(session_id="s1", role=MEMBER_ROLE_VIEWER, op_id="link")
+        told: list[tuple[str, Change]] = [
+            (append.op_id, append_message_from_wire(append)),
+            (submit.op_id, submit_output_from_wire(submit)),
+            (link.op_id, make_link_from_wire(link)),
+        ]
+        held = await only.live.rooms.enter("s1")
+        for number, (op_id, change) in enumerate(told):
+            forged = Request(
+                UpdateSession(title=f"{number}"), Identity("alice"), op_id, hash=fingerprint(change)
+            )
+            await only.live.rooms.submit("s1", held, forged)
+        stub, alice = only.stub, {"metadata": calling(), "timeout": PATIENCE}
+        for call in (
+            stub.AppendMessage(append, **alice),
+            stub.SubmitOutput(submit, **alice),
+            stub.MakeLink(link, **alice),
+        ):
+            assert isinstance(await failure(call), IdempotencyMismatch)
 
 
 async def test_a_stream_shares_and_a_revoked_one_ends(house: House, ports: Iterator[int]) -> None:

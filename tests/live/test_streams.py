@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, NoReturn
 
 import grpc
 import pytest
 
 from services.live.acquisition import RECENT
 from services.live.rates import Rate
+from services.live.request import Request
 from services.live.stream import Stream
 from sessiond.errors import Draining
+from sessiond.session.access import Identity, MemberRole
+from sessiond.session.changes import ShareSession
 from sessiond.store.codec import decode_draft
 from sessiond.v1 import live_pb2 as pb
 from sessiond.v1 import session_pb2
@@ -204,14 +207,24 @@ async def test_a_repeat_that_names_no_since_is_known_after_a_takeover(house: Hou
         assert (await client.until("reply")).seq == first + RECENT + 51
 
 
-async def test_the_past_is_looked_through_for_who_may_make_the_change(house: House) -> None:
-    """Access comes first: an editor who is a viewer by now is refused, whatever they did before."""
+async def share(owner: Client, role: session_pb2.MemberRole.ValueType) -> None:
+    """Make bob a member, or of another role."""
+    request = pb.ShareSessionRequest(session_id="s1", user_id="bob", role=role, op_id=f"{role}")
+    await owner.say(pb.ClientFrame(share=request))
+    assert (await owner.until("reply")).seq
 
-    async def share(owner: Client, role: session_pb2.MemberRole.ValueType) -> None:
-        request = pb.ShareSessionRequest(session_id="s1", user_id="bob", role=role, op_id=f"{role}")
-        await owner.say(pb.ClientFrame(share=request))
-        assert (await owner.until("reply")).seq
 
+async def no_records(*span: Any, **more: Any) -> NoReturn:
+    raise AssertionError("the past was read")
+
+
+async def test_the_past_is_looked_through_for_who_may_make_the_change(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Access comes first: an editor who is a viewer by now is refused, whatever they did before.
+
+    Or every change that a viewer may not make would let us read up to the whole session.
+    """
     await house.kept.make()
     async with serving(house) as live, live.client() as alice:
         await alice.follow()
@@ -224,9 +237,45 @@ async def test_the_past_is_looked_through_for_who_may_make_the_change(house: Hou
         await asyncio.gather(*(live.live.append(f"m{n}") for n in range(RECENT + 50)))
     async with serving(house) as taker, taker.client("bob") as viewer:
         await viewer.follow()
+        monkeypatch.setattr(taker.live.store, "records", no_records)
         request = pb.AppendMessageRequest(session_id="s1", content="first", op_id="b1")
-        await viewer.say(pb.ClientFrame(append=request, since=1))
-        assert (await viewer.until("reply")).error.code == "PERMISSION_DENIED"
+        for since in (1, 0):
+            await viewer.say(pb.ClientFrame(append=request, since=since))
+            assert (await viewer.until("reply")).error.code == "PERMISSION_DENIED"
+
+
+async def test_who_may_do_it_no_more_once_the_past_was_read_is_refused(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reading takes time, in which their role may have become another one."""
+    await house.kept.make()
+    async with serving(house) as live, live.client() as alice:
+        await alice.follow()
+        await share(alice, session_pb2.MEMBER_ROLE_EDITOR)
+        async with live.client("bob") as bob:
+            await bob.follow()
+            await bob.append("first", "b1")
+            await bob.until("reply")
+        await asyncio.gather(*(live.live.append(f"m{n}") for n in range(RECENT + 50)))
+    async with serving(house) as taker, taker.client() as alice, taker.client("bob") as bob:
+        await alice.follow()
+        await bob.follow()
+        records, gate = taker.live.store.records, Gate()
+
+        async def slowly(*span: Any, **more: Any) -> Sequence[bytes]:
+            await gate()
+            return await records(*span, **more)
+
+        monkeypatch.setattr(taker.live.store, "records", slowly)
+        request = pb.AppendMessageRequest(session_id="s1", content="first", op_id="b1")
+        await bob.say(pb.ClientFrame(append=request, since=1))
+        await gate.reached.wait()
+        change = ShareSession("bob", MemberRole.VIEWER)
+        asked = Request(change, Identity("alice"), "demote")
+        held = await taker.live.rooms.enter("s1")
+        await taker.live.rooms.submit("s1", held, asked)
+        gate.opened.set()
+        assert (await bob.until("reply")).error.code == "PERMISSION_DENIED"
 
 
 async def test_a_repeat_is_found_however_much_lies_before_it(house: House) -> None:

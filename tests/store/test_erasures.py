@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from services.store.erasures import Erasures, check_oneself
+from services.store.history import Key
 from services.store.memory import MemoryRepository
-from services.store.repository import CopyPiece
+from services.store.repository import CopyPiece, Refused
 from sessiond.errors import ErasureNotFound, PermissionDenied, Unavailable
 from sessiond.session.access import Actor, Identity, MemberRole, Role
 from sessiond.session.changes import SetHold, ShareSession, UnshareSession
@@ -154,6 +155,42 @@ async def test_a_copy_that_was_given_up_goes_as_well(
     assert repository._kept.range(("record", "of-alice")) == []
     assert await repository.snapshot("of-bob") is not None
     assert not (await repository.remains("alice")).anything
+
+
+async def test_a_stray_key_takes_nobody_elses_copy_along(
+    erasures: Erasures, repository: MemoryRepository, begin: Begin, clock: Clock
+) -> None:
+    """What it names is neither removed nor waited for; the key goes with the receipt."""
+    await begin("session", user="bob")
+    head = encode_building_head(1, Building(Actor("bob", Role.USER), "", b"", clock.ms))
+    await repository.begin_copy("copy", head, maker_id="bob")
+    strays: dict[Key, bytes | None] = {
+        ("copy", "alice", name): b"" for name in ("copy", "session", "gone")
+    }
+    repository._kept.write(strays)
+    await erasures.ask(BY, "alice")
+    assert (await complete(erasures)).HasField("completed_at")
+    for name in ("copy", "session"):
+        assert await repository.snapshot(name) is not None
+    assert await repository.copies("bob") == ("copy",)
+    assert not (await repository.remains("alice")).anything
+
+
+async def test_it_is_not_done_while_a_copy_goes_on(
+    erasures: Erasures, repository: MemoryRepository, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that somebody just wrote to is not removed, and no receipt says that it is."""
+    head = encode_building_head(1, Building(Actor("alice", Role.USER), "", b"", clock.ms))
+    await repository.begin_copy("copy", head, maker_id="alice")
+    await erasures.ask(BY, "alice")
+
+    async def written(session_id: str, head: bytes, *, maker_id: str) -> Refused:
+        return Refused(b"another", registered=True)
+
+    monkeypatch.setattr(repository, "drop_copy", written)
+    with pytest.raises(Unavailable):
+        await complete(erasures)
+    assert await repository.copies("alice") == ("copy",)
 
 
 async def test_it_is_not_done_while_a_session_may_be_entered(

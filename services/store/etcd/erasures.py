@@ -90,12 +90,11 @@ class Erasures:
     async def complete(
         self, user_id: str, receipt: bytes, *, expected: bytes, revision: int
     ) -> bool:
-        """Write the receipt, and remove pointers and templates, where nothing changed meanwhile."""
+        """Write the receipt, and remove the rest, where nothing changed meanwhile."""
         keys, key = self._keys, self._keys.erasure(user_id)
-        left = (keys.shared_with(user_id), keys.templates(user_id))
-        stays = (keys.entries(user_id), keys.copies(user_id))
-        compares = [value_is(key, expected)]
-        compares += [unwritten_since(*span, revision) for span in left + stays]
+        left = (keys.shared_with(user_id), keys.templates(user_id), keys.copies(user_id))
+        compares = [value_is(key, expected), unwritten_since(*keys.entries(user_id), revision)]
+        compares += [unwritten_since(*span, revision) for span in left]
         writes = [put(key, receipt), *(delete(*span) for span in left)]
         found = await self._settled(compares, writes, key)
         return found is None or found == receipt
