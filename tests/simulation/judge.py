@@ -73,12 +73,17 @@ def _states(history: History, logs: dict[str, list[Record]]) -> dict[str, dict[i
         revision, _ = asked.state
         log, known = logs.get(asked.session_id, []), states[asked.session_id]
         if 0 < revision <= len(log) and revision not in known:
-            known[revision] = state_of(_whole(log[:revision]))
+            whole = _whole(log[:revision])
+            known[revision] = "" if whole is None else state_of(whole)
     return states
 
 
-def _whole(log: list[Record]) -> pb.Session:
-    session = fill(fold(None, log), log)
+def _whole(log: list[Record]) -> pb.Session | None:
+    """Return what a log makes; None where its records contradict one another."""
+    try:
+        session = fill(fold(None, log), log)
+    except ValueError:
+        return None
     counts = [record for record in log if session.conversation.holds(record.seq)]
     messages = [message for record in counts if (message := message_of(record)) is not None]
     return session_to_wire(session, messages)
@@ -165,6 +170,9 @@ def _leads_to_the_past(name: str, log: list[Record]) -> Iterator[str]:
     for record in log:
         if isinstance(record.event, Rewound) and record.event.to_seq < record.seq:
             now, then = _whole(log[: record.seq]), _whole(log[: record.event.to_seq])
+            if now is None or then is None:
+                yield f"{name}: the rewind {record.seq} leads nowhere"
+                return
             each: Any
             for each in (now, then):
                 for field in _PRESENT:
