@@ -12,9 +12,9 @@ from services.retention.duties import LOOK_SECONDS, Duties
 from services.retention.erasing import erase
 from services.retention.metrics import RetentionMetrics
 from services.retention.pace import Pace
-from services.retention.policies import Policy
 from services.retention.runs import Runs
 from sessiond.errors import SessionNotFound, Unavailable
+from sessiond.policies import Policy
 from tests.retention.parts import NOW_MS, Parts, erasure, summary
 
 

@@ -14,9 +14,9 @@ from prometheus_client import CollectorRegistry
 from services.retention.exports import Exports
 from services.retention.metrics import OUTCOMES, RetentionMetrics
 from services.retention.pace import Pace
-from services.retention.policies import Policy
 from services.retention.runs import Runs
 from sessiond.errors import LegalHold, SessionNotFound, StaleRevision, Unavailable
+from sessiond.policies import Policy
 from sessiond.session.state import Status
 from tests.retention.parts import NOW_MS, Parts, summary
 
