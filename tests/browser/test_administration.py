@@ -239,6 +239,7 @@ async def test_every_place_of_it_is_accessible(
     visit: Visits, system: System, name: Names, look: str
 ) -> None:
     """To those who listen, in the dark, and where there is little room; by keys alone, too."""
+    visit.expect("404")  # nobody asked for this erasure
     options: dict[str, dict[str, Any]] = {
         "light": {"color_scheme": "light"},
         "dark": {"color_scheme": "dark"},
@@ -267,7 +268,15 @@ async def test_every_place_of_it_is_accessible(
 
     await sound()
     await go("Erase a user")
+    await page.get_by_role("textbox", name="User to erase").fill(user)
     await sound()
+    await page.keyboard.press("Enter")
+    dialog = page.get_by_role("dialog")
+    await expect(dialog.get_by_role("button", name="Erase everything")).to_be_visible()
+    await sound()
+    assert await dialog.evaluate("dialog => dialog.scrollWidth - dialog.clientWidth") == 0
+    await page.keyboard.press("Escape")
+    await expect(dialog).to_have_count(0)
     async with page.expect_response("**/api/changes"):
         await go("Changes")
     await said(system.api(user), session["id"], "Hello")
