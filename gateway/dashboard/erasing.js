@@ -1,4 +1,5 @@
-// Erasing oneself: everything of the person who is signed in goes, and a receipt says so.
+// Erasing a user: everything of theirs goes, and a receipt says so. People erase themselves, and
+// administrators anybody.
 
 import { html, useEffect, useRef, useState } from "./html.js";
 import { IconButton } from "./parts.js";
@@ -10,10 +11,35 @@ export function ErasureButton({ rest, subject }) {
   return html`
     <${IconButton} icon="trash" label="Erase my data" onClick=${() => setOpen(true)} />
     ${isOpen && html`
-      <${Erasure} rest=${rest} subject=${subject} close=${() => setOpen(false)} />`}`;
+      <${Erasure} rest=${rest} subject=${subject} isSelf close=${() => setOpen(false)} />`}`;
 }
 
-function Erasure({ rest, subject, close }) {
+/** For administrators: whom to erase, or whose receipt to see. */
+export function EraseUser({ rest }) {
+  const [typed, setTyped] = useState("");
+  const [subject, setSubject] = useState("");
+  const open = (event) => {
+    event.preventDefault();
+    setSubject(typed);
+  };
+  return html`<section aria-labelledby="erase-user">
+    <h2 id="erase-user" class="unseen">Erase a user</h2>
+    <form class="erase-user" onSubmit=${open}>
+      <label class="group">
+        <span>User <small>to erase, or whose receipt to see</small></span>
+        <input
+          class="field" required maxlength="128" autocomplete="off" dir="auto" value=${typed}
+          onInput=${({ target }) => setTyped(target.value)}
+        />
+      </label>
+      <button class="button">Go on…</button>
+    </form>
+    ${subject && html`
+      <${Erasure} key=${subject} rest=${rest} subject=${subject} close=${() => setSubject("")} />`}
+  </section>`;
+}
+
+function Erasure({ rest, subject, isSelf = false, close }) {
   const dialog = useRef();
   const [erasure, setErasure] = useState(null);
   const [problem, setProblem] = useState(null);
@@ -42,7 +68,7 @@ function Erasure({ rest, subject, close }) {
   return html`<dialog ref=${dialog} class="dialog" aria-labelledby="erasure" onClose=${close}>
     <div class="dialog-body">
       <div class="dialog-head">
-        <h2 id="erasure">Erase my data</h2>
+        <h2 id="erasure">${isSelf ? "Erase my data" : html`Erase <bdi>${subject}</bdi>`}</h2>
         <${IconButton} icon="close" label="Close" onClick=${() => dialog.current.close()} />
       </div>
       ${problem && html`<p class="error" role="alert">${problem.sentence ?? problem.message}</p>`}
@@ -53,8 +79,12 @@ function Erasure({ rest, subject, close }) {
           </div>`
         : html`<form onSubmit=${ask}>
             <p>
-              All your sessions and templates are deleted, and you leave the sessions that others
-              share with you. What you wrote there stays with them. This cannot be undone.
+              ${isSelf
+                ? `All your sessions and templates are deleted, and you leave the sessions that others
+                   share with you. What you wrote there stays with them.`
+                : `All sessions and templates of this user are deleted, and they leave the sessions
+                   that others share with them. What they wrote there stays.`}
+              ${" "}This cannot be undone.
             </p>
             <label>
               <span>Type <bdi>${subject}</bdi> to confirm</span>

@@ -1,7 +1,7 @@
 // A session as a file: which formats there are, and how the browser comes to keep one.
 
-import { html, useRef, useState } from "./html.js";
-import { Icon } from "./parts.js";
+import { html, useState } from "./html.js";
+import { Icon, Menu } from "./parts.js";
 import { told } from "./toasts.js";
 
 const FORMATS = [
@@ -13,15 +13,7 @@ const FORMATS = [
 
 export function ExportMenu({ session }) {
   const [isBusy, setBusy] = useState(false);
-  const menu = useRef();
-  const close = () => menu.current?.removeAttribute("open");
-  const leave = ({ key }) => {
-    if (key !== "Escape") return;
-    close();
-    menu.current.querySelector("summary").focus();
-  };
   const keep = async (format, extension) => {
-    close();
     setBusy(true);
     try {
       save(await session.exported(format), `${session.id}.${extension}`);
@@ -31,20 +23,13 @@ export function ExportMenu({ session }) {
       setBusy(false);
     }
   };
-  return html`<details
-    ref=${menu} class="menu" onKeyDown=${leave}
-    onFocusOut=${({ relatedTarget }) => relatedTarget && !menu.current.contains(relatedTarget) && close()}
-  >
-    <summary class="icon-button" title="Export" aria-label="Export" aria-busy=${isBusy}>
-      <${Icon} name="download" />
-    </summary>
-    <ul>
-      ${FORMATS.map(([format, label, extension]) => html`
-        <li key=${format}>
-          <button type="button" disabled=${isBusy} onClick=${() => keep(format, extension)}>${label}</button>
-        </li>`)}
-    </ul>
-  </details>`;
+  const face = html`<${Icon} name="download" />`;
+  return html`<${Menu} label="Export" face=${face} isBusy=${isBusy} kind="icon-button">
+    ${FORMATS.map(([format, label, extension]) => html`
+      <li key=${format}>
+        <button type="button" disabled=${isBusy} onClick=${() => keep(format, extension)}>${label}</button>
+      </li>`)}
+  <//>`;
 }
 
 function save(blob, name) {

@@ -3,34 +3,33 @@
 import { html, useEffect, useRef, useState } from "./html.js";
 import { IconButton } from "./parts.js";
 
-/** A button, and what it opens. */
-export function HoldButton({ session }) {
+/** A button, and what it opens; `set` is given {held, reason}, and `label` says of what it is. */
+export function HoldButton({ held, label, set }) {
   const [isOpen, setOpen] = useState(false);
-  const { held } = session.conversation.session;
   return html`
     <${IconButton}
       icon=${held ? "unlock" : "lock"}
-      label=${held ? "End the legal hold" : "Put under a legal hold"}
+      label=${label}
       onClick=${() => setOpen(true)}
     />
-    ${isOpen && html`<${Holding} session=${session} close=${() => setOpen(false)} />`}`;
+    ${isOpen && html`<${Holding} held=${!held} set=${set} close=${() => setOpen(false)} />`}`;
 }
 
-function Holding({ session, close }) {
+function Holding({ held: wanted, set, close }) {
   const dialog = useRef();
   const [reason, setReason] = useState("");
   // What was asked stays what it was, also where somebody else does it meanwhile.
-  const [held] = useState(!session.conversation.session.held);
+  const [held] = useState(wanted);
   useEffect(() => dialog.current.showModal(), []);
 
-  const set = (event) => {
+  const submit = (event) => {
     event.preventDefault();
-    session.change("setHold", { held, reason: reason.trim() });
+    set({ held, reason: reason.trim() });
     dialog.current.close();
   };
 
   return html`<dialog ref=${dialog} class="dialog" aria-labelledby="holding" onClose=${close}>
-    <form onSubmit=${set}>
+    <form onSubmit=${submit}>
       <div class="dialog-head">
         <h2 id="holding">${held ? "Legal hold" : "End of the legal hold"}</h2>
         <${IconButton} icon="close" label="Close" onClick=${() => dialog.current.close()} />

@@ -1,5 +1,6 @@
 // The page: who is signed in, and which of its places is shown.
 
+import { ADMINISTRATION, Administration, isAdministration } from "./administration.js";
 import { Chat, NotFound } from "./chat.js";
 import { ErasureButton } from "./erasing.js";
 import { html, render, useEffect, useErrorBoundary, useMemo, useState } from "./html.js";
@@ -7,6 +8,7 @@ import { useModel } from "./model.js";
 import { Link, place } from "./navigation.js";
 import { Avatar, Notice } from "./parts.js";
 import { Rest } from "./rest.js";
+import { has } from "./rights.js";
 import { SessionList } from "./session_list.js";
 import { Sessions } from "./sessions.js";
 import { keepInvitation, takeInvitation } from "./sharing.js";
@@ -31,7 +33,7 @@ function Page({ signIn }) {
 
 function SignedIn({ signIn }) {
   useModel(place);
-  const { subject, token, inDevelopment } = signIn.bearer;
+  const { subject, role, token, inDevelopment } = signIn.bearer;
   const rest = useMemo(() => new Rest(signIn), [signIn]);
   const list = useMemo(() => new SessionList(rest, subject), [rest, subject]);
   const [workflows, setWorkflows] = useState([]);
@@ -51,6 +53,7 @@ function SignedIn({ signIn }) {
   }, [place.path]);
 
   const chat = CHAT.exec(place.path);
+  const isAdministrator = has(role, "administer");
   return html`
     <a class="skip" href="#main">Skip to the content</a>
     <header class="top">
@@ -58,6 +61,8 @@ function SignedIn({ signIn }) {
       <div class="top-user">
         <${Avatar} name=${subject} kind="user" />
         <bdi class="top-name">${subject}</bdi>
+        ${isAdministrator && html`
+          <${Link} class="button is-quiet" href=${ADMINISTRATION}>Administration<//>`}
         <${ErasureButton} rest=${rest} subject=${subject} />
         <button
           class="button is-quiet"
@@ -73,7 +78,9 @@ function SignedIn({ signIn }) {
             list=${list} workflows=${workflows} loadWorkflows=${loadWorkflows}
             token=${token} inDevelopment=${inDevelopment}
           />`
-        : html`<${NotFound} />`}
+        : isAdministrator && isAdministration(place.path)
+          ? html`<${Administration} path=${place.path} rest=${rest} workflows=${workflows} token=${token} />`
+          : html`<${NotFound} />`}
     <${ToastList} />`;
 }
 

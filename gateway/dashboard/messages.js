@@ -71,7 +71,7 @@ class Chunk extends Component {
           ? html`<${Message}
               key=${item.key} message=${item.message} goesOn=${item.goesOn}
               voice=${voiceOf(item.message, subject)}
-              lookBack=${session.isPast ? null : () => session.lookBack(item.seq)}
+              lookBack=${session.isPast ? null : () => session.lookBack({ seq: item.seq })}
             />`
           : html`<${Output}
               key=${item.key} outputId=${item.outputId} output=${item.output} session=${session}

@@ -91,9 +91,9 @@ export class OpenSession extends Model {
     this.changed();
   }
 
-  /** Look at the session as it was after an event. */
-  async lookBack(seq) {
-    const past = new Past(this, seq);
+  /** Look at the session as it was after an event, or at a time: {seq} or {time}. */
+  async lookBack(moment) {
+    const past = new Past(this, moment);
     this.past = past;
     this.changed();
     await past.load(this.rest);

@@ -2,7 +2,7 @@
 
 import { html, useLayoutEffect, useRef, useState } from "./html.js";
 import { Markdown } from "./message.js";
-import { Icon, named } from "./parts.js";
+import { Icon, IconButton, named } from "./parts.js";
 import { exactTime, timeOfDay } from "./relative_time.js";
 
 const WORDS = {
@@ -46,20 +46,34 @@ export function Output({ outputId, output, session }) {
           ${qualityScore !== undefined && html`<span>rated ${qualityScore} by its agent</span>`}
         </p>
       </div>
-      <span class="status is-${status}">${word}</span>
+      <div class="output-stand">
+        <span class="status is-${status}">${word}</span>
+        ${!session.isPast && html`
+          <${IconButton}
+            icon="clock" label="As it was after this output"
+            onClick=${() => session.lookBack({ time: generatedAt })}
+          />`}
+      </div>
     </header>
     ${isPending
       ? html`<${Pending} outputId=${outputId} content=${content} session=${session}>${body}<//>`
       : html`
         <details class="output-content"><summary>Read it</summary>${body}</details>
-        <${Decision} output=${output} />`}
+        <${Decision} output=${output} session=${session} />`}
   </section>`;
 }
 
-function Decision({ output: { userFeedback, approvedBy } }) {
+function Decision({ output: { userFeedback, approvedBy, approvedAt }, session }) {
   if (!userFeedback && !approvedBy) return null;
   return html`<div class="decision">
-    ${approvedBy && html`<p><${Icon} name="check" /> Approved by <bdi>${approvedBy}</bdi></p>`}
+    ${approvedBy && html`<p>
+      <${Icon} name="check" /> Approved by <bdi>${approvedBy}</bdi>
+      ${!session.isPast && html`
+        <${IconButton}
+          icon="clock" label="As it was after the decision"
+          onClick=${() => session.lookBack({ time: approvedAt })}
+        />`}
+    </p>`}
     ${userFeedback && html`<blockquote dir="auto">${userFeedback}</blockquote>`}
   </div>`;
 }

@@ -44,8 +44,27 @@ export function named(id) {
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
+/** "messageAppended" as people write it: "Message appended". */
+export const spelled = (name) => named(name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`));
+
 export function Status({ status }) {
   return html`<span class="status is-${status}">${named(status)}</span>`;
+}
+
+const STATUSES = ["", "active", "paused", "completed"];
+
+/** Which sessions are listed, by their status; "" is all. */
+export function StatusChoice({ chosen, choose }) {
+  return html`<fieldset class="choices">
+    <legend class="unseen">Status</legend>
+    ${STATUSES.map((status) => html`
+      <label class="choice">
+        <input
+          type="radio" name="status" checked=${chosen === status} onChange=${() => choose(status)}
+        />
+        <span>${named(status) || "All"}</span>
+      </label>`)}
+  </fieldset>`;
 }
 
 /** Of a session that a legal hold keeps. */
@@ -63,6 +82,24 @@ export function Avatar({ name, kind, label }) {
     aria-label=${label}
     aria-hidden=${label ? undefined : "true"}
   >${initials.toUpperCase()}</span>`;
+}
+
+/** A button that opens a list beside it; a choice closes it, and so do Escape and leaving it. */
+export function Menu({ label, face, isBusy = false, kind, children }) {
+  const menu = useRef();
+  const close = () => menu.current?.removeAttribute("open");
+  const leave = ({ key }) => {
+    if (key !== "Escape") return;
+    close();
+    menu.current.querySelector("summary").focus();
+  };
+  return html`<details
+    ref=${menu} class="menu is-${kind}" onKeyDown=${leave}
+    onFocusOut=${({ relatedTarget }) => relatedTarget && !menu.current.contains(relatedTarget) && close()}
+  >
+    <summary class=${kind} title=${label} aria-label=${label} aria-busy=${isBusy}>${face}</summary>
+    <ul onClick=${({ target }) => target.closest("button") && close()}>${children}</ul>
+  </details>`;
 }
 
 /** A place with nothing in it, and what to do about that. */

@@ -1,7 +1,7 @@
 // What a person may do in a session. The server decides; what it would refuse is not offered here.
 
 const RIGHTS = {
-  admin: ["write", "edit", "decide", "own", "hold"],
+  admin: ["write", "edit", "decide", "own", "hold", "administer"],
   owner: ["write", "edit", "decide", "own"],
   editor: ["write", "edit"],
   approver: ["decide"],
@@ -9,5 +9,5 @@ const RIGHTS = {
   agent: ["write"],
 };
 
-/** Whether a role has a right: to write messages, to edit, to decide about outputs, to own, to hold. */
+/** Whether a role has a right: to write messages, to edit, to decide about outputs, to own, to hold, to administer. */
 export const has = (role, right) => RIGHTS[role]?.includes(right) ?? false;

@@ -19,13 +19,13 @@ from services.retention.exports import Exports
 from services.retention.installation import Installation, installation
 from services.retention.metrics import RetentionMetrics
 from services.retention.pace import Pace
-from services.retention.policies import Policy, load_policies
 from services.retention.runs import Runs
 from services.retention.settings import RetentionSettings
 from services.retention.turn import Turn
 from services.serving.running import Drain, Running
 from services.serving.sockets import StartFailed
 from sessiond.errors import SessiondError
+from sessiond.policies import BadPolicies, Policy, load_policies
 
 JOB: Final = "retention"
 
@@ -44,7 +44,7 @@ async def retention(running: Running, settings: RetentionSettings) -> AsyncItera
     Raises:
         StartFailed: the policies are bad.
     """
-    policies = load_policies(settings.retention_policies_file)
+    policies = _policies(settings)
     clock = asyncio.get_running_loop().time
     async with installation(settings) as calls, asyncio.TaskGroup() as tasks:
         pace = Pace(settings.retention_sessions_per_second, clock=clock)
@@ -77,7 +77,7 @@ async def retention(running: Running, settings: RetentionSettings) -> AsyncItera
 def listing(settings: RetentionSettings) -> int:
     """Print what would go, one JSON object a line, and the report; return the exit code."""
     try:
-        asyncio.run(_list(settings, load_policies(settings.retention_policies_file)))
+        asyncio.run(_list(settings, _policies(settings)))
     except StartFailed as failure:
         print(f"sessiond retention: {failure}", file=sys.stderr)  # noqa: T201
         return 1
@@ -93,6 +93,15 @@ async def _list(settings: RetentionSettings, policies: tuple[Policy, ...]) -> No
         pace = Pace(settings.retention_sessions_per_second, clock=clock)
         metrics = RetentionMetrics(CollectorRegistry())  # nobody asks for them
         await _runs(calls, policies, settings, pace, metrics).list(_print_line)
+
+
+def _policies(settings: RetentionSettings) -> tuple[Policy, ...]:
+    if settings.retention_policies_file is None:
+        return ()
+    try:
+        return load_policies(settings.retention_policies_file)
+    except BadPolicies as bad:
+        raise StartFailed("\n  ".join(("the policies are not valid:", *bad.wrong))) from None
 
 
 def _runs(

@@ -22,9 +22,8 @@ from services.retention.exports import Exports
 from services.retention.installation import Installation
 from services.retention.metrics import RetentionMetrics
 from services.retention.pace import Pace
-from services.retention.policies import Policy, due
 from sessiond.errors import LegalHold, SessiondError, SessionNotFound, StaleRevision
-from sessiond.mapping.spelling import time_text
+from sessiond.policies import Policy, due, told
 from sessiond.v1.session_pb2 import SessionSummary
 
 AT_ONCE: Final = 8
@@ -118,18 +117,10 @@ class Runs:
             SessiondError: the scan broke; what was seen is told.
         """
 
-        async def told(report: Report, summary: SessionSummary, policy: Policy) -> None:
-            tell(
-                {
-                    "session": summary.id,
-                    "user": summary.user_id,
-                    "policy": policy.name,
-                    "lastActive": time_text(summary.last_active),
-                    "createdAt": time_text(summary.created_at),
-                }
-            )
+        async def named(report: Report, summary: SessionSummary, policy: Policy) -> None:
+            tell(told(summary, policy))
 
-        await self._over_all(Report(), told, tell, {"dryRun": True})
+        await self._over_all(Report(), named, tell, {"dryRun": True})
 
     async def _over_all(
         self,

@@ -22,6 +22,7 @@ from sessiond.cli.fork import fork
 from sessiond.cli.hold import hold
 from sessiond.cli.importing import import_sessions
 from sessiond.cli.options import end
+from sessiond.cli.retention import retention
 from sessiond.cli.rewind import rewind
 from sessiond.cli.scan import scan
 from sessiond.cli.watch import watch
@@ -42,6 +43,7 @@ app.command("rewind")(rewind)
 app.command("watch")(watch)
 app.command("changes")(changes)
 app.command("scan")(scan)
+app.command("retention")(retention)
 app.command("hold")(hold)
 app.command("erase")(erase)
 app.command("erasure")(erasure)

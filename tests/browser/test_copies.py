@@ -31,14 +31,15 @@ async def test_one_forks_from_a_message_and_is_there(
     await two.get_by_role("button", name="As it was after this message").click()
     assert await axe(page) == []
     await page.get_by_role("button", name="Fork from here").click()
-    await expect(page.get_by_role("link", name="forked from another session")).to_be_visible()
+    origin = page.get_by_role("link", name="forked from another session, after its event 3")
+    await expect(origin).to_be_visible()
     await expect(page).not_to_have_url(re.compile(re.escape(session["id"])))
     await expect(page.get_by_role("article").filter(has_text="two")).to_have_count(1)
     await expect(page.get_by_role("article").filter(has_text="three")).to_have_count(0)
     await page.get_by_role("textbox", name="Message").fill("another way")
     await page.keyboard.press("Enter")
     await expect(page.get_by_role("article").filter(has_text="another way")).to_contain_text("Sent")
-    await page.get_by_role("link", name="forked from another session").click()
+    await origin.click()
     await expect(page.get_by_role("article").filter(has_text="three")).to_have_count(1)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 import pytest
@@ -52,6 +53,60 @@ async def test_one_looks_back_and_nothing_is_changed(
     await expect(message(page, "Now the personas.")).to_have_count(1)
     await expect(page.get_by_role("textbox", name="Message")).to_be_visible()
     assert good(await alice.get(f"/api/sessions/{session['id']}")) == before
+
+
+async def test_one_looks_back_at_an_output_and_at_a_decision(
+    visit: Visits, system: System, name: Names
+) -> None:
+    """As it was when either happened; and one may go back to there."""
+    alice = system.api(name("alice"))
+    session = await created(alice, title="Launch plan")
+    chat = f"/api/chat/{session['id']}"
+    good(await alice.post(f"{chat}/outputs", json={"content": "A plan", "outputId": "o"}), 201)
+    good(await alice.put(f"{chat}/approve"))
+    await said(alice, session["id"], "Now the personas.")
+    page = await visit(name("alice"), f"/chat/{session['id']}")
+    output = page.get_by_role("region", name="Go-to-market foundation")
+    for button, word in (("this output", "Waits for you"), ("the decision", "Approved by")):
+        await output.get_by_role("button", name=f"As it was after {button}").click()
+        await expect(page.get_by_text("This is how the session was on ")).to_be_visible()
+        await expect(output).to_contain_text(word)
+        await expect(message(page, "Now the personas.")).to_have_count(0)
+        await expect(output.get_by_role("button", name="As it was")).to_have_count(0)
+        await page.get_by_role("button", name="Back to now").click()
+        await expect(message(page, "Now the personas.")).to_have_count(1)
+    await output.get_by_role("button", name="As it was after this output").click()
+    await page.get_by_role("button", name="Go back to here").click()
+    await expect(message(page, "Now the personas.")).to_have_count(0)
+    stored = good(await alice.get(f"/api/sessions/{session['id']}"))
+    assert [each["status"] for each in stored["agentOutputs"].values()] == ["pending"]
+
+
+async def test_one_looks_at_a_time(visit: Visits, system: System, name: Names) -> None:
+    """To the second, by one's own clock; a time before there was a session says so."""
+    alice = system.api(name("alice"))
+    session = await created(alice, workflowId="chat")
+    await said(alice, session["id"], "one")
+    await asyncio.sleep(1.1)  # the clock of the field has whole seconds
+    await said(alice, session["id"], "two")
+    page = await visit(name("alice"), f"/chat/{session['id']}", timezone_id="Asia/Kolkata")
+    await page.get_by_role("button", name="As it was at a time").click()
+    await expect(page.get_by_text("This is how the session was on ")).to_be_visible()
+    await expect(message(page, "two")).to_have_count(1)
+    stored = good(await alice.get(f"/api/sessions/{session['id']}"))
+    then = stored["conversationHistory"][0]["timestamp"]
+    local = "time => new Date(Date.parse(time) + 5.5 * 3600_000).toISOString().slice(0, 19)"
+    await page.get_by_label("As it was at", exact=True).fill(await page.evaluate(local, then))
+    await page.get_by_role("button", name="Show", exact=True).click()
+    await expect(message(page, "two")).to_have_count(0)
+    await expect(message(page, "one")).to_have_count(1)
+    assert await axe(page) == []
+    early = page.get_by_label("As it was at", exact=True)
+    await early.fill("2001-01-01T00:00:00")
+    await page.get_by_role("button", name="Show", exact=True).click()
+    assert await early.evaluate("field => field.validity.rangeUnderflow")
+    await page.get_by_role("button", name="Back to now").click()
+    await expect(message(page, "two")).to_have_count(1)
 
 
 async def test_one_goes_back_and_undoes_that(visit: Visits, system: System, name: Names) -> None:

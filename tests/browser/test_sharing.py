@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+import pytest
 from playwright.async_api import expect
 
+from tests.browser.accessibility import axe
 from tests.browser.visits import Visits
 from tests.e2e.answers import good
 from tests.e2e.system import System
@@ -139,6 +141,35 @@ async def test_a_link_into_a_session_without_room_says_so(
     page = await visit(name("bob"), f"/#join={session['id']}.{made['secret']}")
     await expect(page.get_by_text("The session may have 32 members.")).to_be_visible()
     await expect(page.get_by_role("heading", name="Sessions")).to_be_visible()
+
+
+@pytest.mark.parametrize("width", [320, 1280])
+async def test_everybody_who_is_here_is_named(
+    visit: Visits, system: System, name: Names, width: int
+) -> None:
+    """Four are seen at once, and all in a list that keys open and close."""
+    alice, others = name("alice"), [name(f"guest{each}") for each in range(6)]
+    api = system.api(alice)
+    session = await created(api, title="Launch plan", workflowId="chat")
+    path = f"/chat/{session['id']}"
+    for other in others:
+        member = f"/api/sessions/{session['id']}/members/{other}"
+        good(await api.put(member, json={"role": "viewer"}))
+        await expect((await visit(other, path)).get_by_role("heading", level=1)).to_be_visible()
+    page = await visit(alice, path, viewport={"width": width, "height": 640})
+    here = page.get_by_label("Others here: 6")
+    await expect(here).to_contain_text("+2")
+    await here.focus()
+    await page.keyboard.press("Enter")
+    for other in others:
+        await expect(page.get_by_role("listitem").filter(has_text=other)).to_be_in_viewport()
+    assert await axe(page) == []
+    wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    assert await page.evaluate(wide) == 0
+    await page.keyboard.press("Escape")
+    await expect(page.get_by_role("listitem").filter(has_text=others[0])).to_be_hidden()
+    await page.get_by_label("Export", exact=True).click()
+    await expect(page.get_by_role("button", name="Markdown")).to_be_in_viewport(ratio=1)
 
 
 async def test_who_writes_in_a_shared_session_is_named(

@@ -1,9 +1,10 @@
-"""`sessiond hold`, `scan`, `erase` and `erasure`, before real parts."""
+"""`sessiond hold`, `scan`, `retention`, `erase` and `erasure`, before real parts."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -70,6 +71,51 @@ async def test_a_scan_tells_of_everybodys_sessions(
     done = await admin.inside("scan", "--inactive-since", "soon")
     assert done.err == "--inactive-since soon must be a time, as 2026-11-29T14:30:00Z\n"
     assert refused(await sessiond.inside("scan"), "PERMISSION_DENIED")
+
+
+async def test_what_retention_would_let_go_is_listed(
+    admin: Command, sessiond: Command, tmp_path: Path
+) -> None:
+    """By the first policy that covers it, nothing that is held, and nothing goes."""
+    policies, workflow = tmp_path / "policies.yaml", ("--workflow", "chat", "--no-demo")
+    ids = [f"{sessiond.user}-{each}" for each in ("due", "held")]
+    for session_id in ids:
+        await sessiond.inside("sessions", "new", "--id", session_id, *workflow)
+    await sessiond.inside("sessions", "new", "--id", f"{sessiond.user}-else", "--no-demo")
+    assert (await admin.inside("hold", ids[1])).code == 0
+    policies.write_text(
+        "policies:\n"
+        "  - {name: old, workflow: chat, age: 365d}\n"
+        "  - {name: chats, workflow: chat, inactive_for: 0s}\n"
+    )
+    asked = ("retention", "--policies", str(policies))
+    done = await admin.inside(*asked, "--json")
+    assert (done.code, done.err) == (0, "")
+    told = [json.loads(line) for line in done.lines]
+    (mine,) = (each for each in told if each["user"] == sessiond.user)
+    assert (mine["session"], mine["policy"]) == (ids[0], "chats")
+    assert mine["lastActive"] == mine["createdAt"]
+    lines = (await admin.inside(*asked)).lines
+    row = lines[lines.index(sessiond.user) + 1].split()
+    assert row[:3] == ["chats", ids[0], "active"]
+    assert lines[-1].startswith(f"{len(told)} of ")
+    assert int(lines[-1].split("hold keeps ")[1].split()[0]) >= 1
+    for session_id in ids:
+        assert (await sessiond.inside("sessions", "show", session_id)).code == 0
+    assert refused(await sessiond.inside(*asked), "PERMISSION_DENIED")
+
+
+async def test_bad_policies_list_nothing(admin: Command, tmp_path: Path) -> None:
+    """All that is wrong is told on one line, before anybody is asked."""
+    policies = tmp_path / "policies.yaml"
+    policies.write_text("policies: [{name: a}, {name: b, age: 1d, state: x}]")
+    done = await admin.inside("retention", "--policies", str(policies))
+    assert (done.code, done.out) == (1, "")
+    assert done.err == (
+        "--policies: policy 1: inactive_for or age: is required; policy 2: state: is not known\n"
+    )
+    done = await admin.inside("retention", "--policies", str(tmp_path / "none"))
+    assert done.err == f"--policies: {tmp_path / 'none'}: cannot be read\n"
 
 
 async def test_a_scan_may_be_called_by_its_name(admin: Command) -> None:

@@ -61,6 +61,7 @@ def broken_laws(copy: Path) -> str:
         ),
         ("sessiond/session/broken.py", "import grpc", "The rules and the errors"),
         ("sessiond/client/broken.py", "import typer", "Only the command needs"),
+        ("sessiond/client/broken.py", "import sessiond.policies", "Only the command needs"),
         ("sessiond/client/broken.py", "import sessiond.cli.paint", "Only the command needs"),
         ("sessiond/export/broken.py", "import sessiond.client.calls", "An export is made of"),
     ],

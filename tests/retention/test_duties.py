@@ -13,9 +13,9 @@ from services.retention.duties import LOOK_SECONDS, Duties
 from services.retention.erasing import MOST_IN_A_ROW, erase
 from services.retention.metrics import RetentionMetrics
 from services.retention.pace import Pace
-from services.retention.policies import Policy
 from services.retention.runs import Runs
 from sessiond.errors import Internal, SessiondError, SessionNotFound, Unavailable
+from sessiond.policies import Policy
 from tests.retention.parts import NOW_MS, Parts, erasure, summary
 
 

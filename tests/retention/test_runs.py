@@ -16,10 +16,10 @@ from services.retention.exports import Exports
 from services.retention.installation import Installation
 from services.retention.metrics import OUTCOMES, RetentionMetrics
 from services.retention.pace import Pace
-from services.retention.policies import Policy
 from services.retention.runs import Runs
 from sessiond.client.calls import Replicas
 from sessiond.errors import LegalHold, SessionNotFound, StaleRevision, Unavailable
+from sessiond.policies import Policy
 from sessiond.session.state import Status
 from sessiond.v1.session_pb2 import SessionSummary
 from sessiond.v1.store_pb2 import ScanSessionsRequest, ScanSessionsResponse

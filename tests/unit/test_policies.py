@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from services.retention.policies import Policy, due, load_policies
-from services.serving.sockets import StartFailed
+from sessiond.policies import BadPolicies, Policy, covering, due, load_policies
 from sessiond.session.state import Status
 from sessiond.v1.session_pb2 import (
     SESSION_STATUS_ACTIVE,
@@ -54,10 +53,15 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_a_file_lists_policies_in_order(path: Path) -> None:
-    """Without a file there are none."""
+    """Each with what it says, and any where it says nothing."""
     path.write_text(FILE)
     assert load_policies(path) == (COMPLETED, OLD_CHATS)
-    assert load_policies(None) == ()
+
+
+def test_a_file_that_is_not_there_is_named(path: Path) -> None:
+    """By its path."""
+    with pytest.raises(BadPolicies, match=r"policies\.yaml: cannot be read"):
+        load_policies(path)
 
 
 def test_a_session_is_due_when_it_stands_like_that_and_is_so_old() -> None:
@@ -86,8 +90,10 @@ def test_the_first_policy_that_covers_a_session_counts() -> None:
 
 
 def test_a_held_session_is_never_due() -> None:
-    """However old."""
-    assert due([COMPLETED], summary(inactive_ms=9999 * DAY_MS, held=True), NOW_MS) is None
+    """However old; what covers it is told apart."""
+    held = summary(inactive_ms=9999 * DAY_MS, held=True)
+    assert covering([COMPLETED], held, NOW_MS) is COMPLETED
+    assert due([COMPLETED], held, NOW_MS) is None
 
 
 @pytest.mark.parametrize(
@@ -112,7 +118,7 @@ def test_a_held_session_is_never_due() -> None:
 def test_a_bad_file_is_refused_with_what_is_wrong(path: Path, text: str, said: str) -> None:
     """A word that is misspelt must not make a policy wider than it was meant."""
     path.write_text(text)
-    with pytest.raises(StartFailed) as refused:
+    with pytest.raises(BadPolicies) as refused:
         load_policies(path)
     assert said in str(refused.value)
 
@@ -120,6 +126,6 @@ def test_a_bad_file_is_refused_with_what_is_wrong(path: Path, text: str, said: s
 def test_all_that_is_wrong_is_told_at_once(path: Path) -> None:
     """One start names every bad line."""
     path.write_text("policies: [{name: 1, age: x}, {inactive_for: 1d, status: 5}]")
-    with pytest.raises(StartFailed) as refused:
+    with pytest.raises(BadPolicies) as refused:
         load_policies(path)
-    assert len(str(refused.value).splitlines()) == 5
+    assert len(refused.value.wrong) == 4

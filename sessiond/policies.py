@@ -1,16 +1,16 @@
-"""Policies: which sessions are due, by their summaries alone."""
+"""Retention policies: which sessions are due, by their summaries alone."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import yaml
 
-from services.serving.sockets import StartFailed
+from sessiond.mapping.spelling import time_text
 from sessiond.numbers import STATUS_WORD
 from sessiond.session.state import Status
 from sessiond.v1.session_pb2 import SessionSummary
@@ -19,6 +19,18 @@ from sessiond.wire import timestamp_from_wire
 _NAME: Final = re.compile(r"[a-z0-9-]{1,64}")
 _DURATION: Final = re.compile(r"([0-9]{1,9})([smhd])")
 _MS: Final = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+
+
+class BadPolicies(Exception):
+    """A file of policies cannot be followed.
+
+    Attributes:
+        wrong: all that is wrong with it, one line each.
+    """
+
+    def __init__(self, wrong: Sequence[str]) -> None:
+        self.wrong = wrong
+        super().__init__("; ".join(wrong))
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,33 +57,45 @@ class Policy:
         )
 
 
-def due(policies: Iterable[Policy], summary: SessionSummary, now_ms: int) -> Policy | None:
-    """Return the first policy by which a session is due; None where a legal hold keeps it."""
-    if summary.held:
-        return None
+def covering(policies: Iterable[Policy], summary: SessionSummary, now_ms: int) -> Policy | None:
+    """Return the first policy that covers a session, held or not."""
     return next((policy for policy in policies if policy.covers(summary, now_ms)), None)
 
 
-def load_policies(path: Path | None) -> tuple[Policy, ...]:
-    """Return the policies that a file lists, in its order; none without a file.
+def due(policies: Iterable[Policy], summary: SessionSummary, now_ms: int) -> Policy | None:
+    """Return the first policy by which a session is due; None where a legal hold keeps it."""
+    return None if summary.held else covering(policies, summary, now_ms)
+
+
+def told(summary: SessionSummary, policy: Policy) -> dict[str, str]:
+    """Return what a dry run says of a session that is due."""
+    return {
+        "session": summary.id,
+        "user": summary.user_id,
+        "policy": policy.name,
+        "lastActive": time_text(summary.last_active),
+        "createdAt": time_text(summary.created_at),
+    }
+
+
+def load_policies(path: Path) -> tuple[Policy, ...]:
+    """Return the policies that a YAML file lists, in its order.
 
     Raises:
-        StartFailed: with all that is wrong with it.
+        BadPolicies: with all that is wrong with it.
     """
-    if path is None:
-        return ()
     try:
         document = yaml.safe_load(path.read_bytes())
     except OSError:
-        raise StartFailed(f"{path}: cannot be read") from None
+        raise BadPolicies([f"{path}: cannot be read"]) from None
     except (yaml.YAMLError, UnicodeError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         where = "" if mark is None else f", line {mark.line + 1}"
-        raise StartFailed(f"{path}: is not YAML{where}") from None
+        raise BadPolicies([f"{path}: is not YAML{where}"]) from None
     wrong: list[str] = []
     policies = _policies(document, wrong)
     if wrong:
-        raise StartFailed("\n  ".join(("the policies are not valid:", *wrong)))
+        raise BadPolicies(wrong)
     return policies
 
 
