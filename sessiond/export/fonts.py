@@ -52,7 +52,6 @@ class Needed:
 
     def __init__(self) -> None:
         self.clusters: set[str] = set()
-        self._unknown: dict[int, str] = {}
 
     def of(self, text: str) -> str:
         """Take note of a text, and return it as it is to be set.
@@ -61,14 +60,17 @@ class Needed:
         """
         if text.isascii():
             return text
-        text = _DROPPED.sub("", _WIDE_SPACE.sub(" ", unicodedata.normalize("NFC", text)))
+        text = unicodedata.normalize("NFC", _many_marks().sub("\\g<0>\u034f", text))
+        text = _DROPPED.sub("", _WIDE_SPACE.sub(" ", text))
         clusters = set(_beyond().findall(text))
-        for cluster in clusters - self.clusters:
-            for char in cluster:
-                if unicodedata.category(char) in ("Cn", "Co", "Cs"):
-                    self._unknown[ord(char)] = "\ufffd"
-        if self._unknown:
-            text = text.translate(self._unknown)
+        unknown = {
+            ord(char): "\ufffd"
+            for cluster in clusters - self.clusters
+            for char in cluster
+            if unicodedata.category(char) in ("Cn", "Co", "Cs")
+        }
+        if unknown:
+            text = text.translate(unknown)
             clusters = set(_beyond().findall(text))
         self.clusters |= clusters
         return text
@@ -129,15 +131,39 @@ def _characters(path: str, index: int) -> frozenset[str]:
 
 
 @lru_cache(maxsize=1)
-def _beyond() -> re.Pattern[str]:
-    """Return what finds characters beyond the basic ones, and any with marks on it."""
-    marks = "".join(
-        re.escape(chr(code))
+def _marks() -> str:
+    """Return the marks that stand on other characters, as the inside of a character class."""
+    codes = {
+        code
         for code in range(0x300, 0x1F000)
         if unicodedata.category(chr(code)) in ("Mn", "Mc", "Me")
         and not re.match(f"[{_UNSEEN}]", chr(code))
+    }
+    # As ranges: each character of a text is compared with all that stands beyond U+FFFF.
+    return "".join(
+        f"{chr(first)}-{chr(last)}"
+        for first, last in zip(
+            sorted(code for code in codes if code - 1 not in codes),
+            sorted(code for code in codes if code + 1 not in codes),
+            strict=True,
+        )
     )
-    return re.compile(f"[^{_UNSEEN}{marks}][{marks}]+|[^{BASIC}{_UNSEEN}]")
+
+
+@lru_cache(maxsize=1)
+def _many_marks() -> re.Pattern[str]:
+    """Return what finds so many marks in a row that no language has them.
+
+    To bring them into their order takes the square of their number.
+    """
+    return re.compile(f"[{_marks()}]{{30}}")
+
+
+@lru_cache(maxsize=1)
+def _beyond() -> re.Pattern[str]:
+    """Return what finds characters beyond the basic ones, and any with marks on it."""
+    marks = _marks()
+    return re.compile(f"[^{_UNSEEN}{marks}][{marks}]{{1,30}}|[^{BASIC}{_UNSEEN}]")
 
 
 def _sentence(left: set[str]) -> str:

@@ -15,7 +15,7 @@ from sessiond.errors import FontMissing, FormatUnavailable
 from sessiond.export import fonts
 from sessiond.export import story as story_module
 from sessiond.export.fonts import BASE, BASIC, Fonts, Needed
-from sessiond.export.pdf import _document
+from sessiond.export.pdf import _document, _Room
 from sessiond.export.rendering import Format, chunks
 from sessiond.session.access import Actor, Role
 from sessiond.session.changes import ApproveOutput, SubmitOutput, UpdateSession
@@ -96,7 +96,7 @@ def test_names_without_a_space_can_be_broken() -> None:
     with story_module.Story(summary_of(story.session)) as told:
         for event in history_of(story.records, story.session.id):
             told.add(event)
-        (shown,) = orjson.loads(b"".join(_document(told, Needed())))["outputs"]
+        (shown,) = orjson.loads(b"".join(_document(told, Needed(), _Room(Needed()))))["outputs"]
     for field in ("agent", "id", "by"):
         assert shown[field].replace("\u200b", "") in (long, output.id)
         assert max(map(len, shown[field].split("\u200b"))) == 16
