@@ -16,7 +16,8 @@ BASE = "Libertinus Serif"
 """The font that typst brings itself; it comes first, so that documents look alike everywhere."""
 
 BASIC = (
-    " -~\u00a0-\u02e4\u0386-\u038a\u038e-\u03a1\u03a3-\u03ce\u0400-\u045f\u0490\u0491\u1ea0-\u1ef9"
+    " -~\u00a0-\u02e4\u0386-\u038a\u038e-\u03a1\u03a3-\u03ce\u0400-\u045f\u0490\u0491"
+    "\u05be\u05d0-\u05ea\u05f0-\u05f4\u1ea0-\u1ef9"
     "\u2010-\u2027\u2030-\u2037\u2039-\u203e\u20ac\u2116\u2122\u2190-\u2195\u2212\u2264\u2265\ufffd"
 )
 """What that font shows, as the inside of a character class: less than it does, and tested."""
