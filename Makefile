@@ -90,7 +90,7 @@ show-idle: ## 5,000 streams on one Live, and what they cost those who work
 show-retention: ## 10,000 sessions, most of them due, and the process that lets them go is killed halfway
 show-authz: ## who may do what: every route, RPC and frame, by everybody
 show-fork: ## a session of 10,000 messages, forked while it is written, and while a Store is killed
-show-roundtrip: ## exports imported elsewhere, byte for byte, and 1,000 old records taken over
+show-roundtrip: $(DEV) ## exports imported elsewhere, byte for byte, a PDF's pages, and 1,000 old records taken over
 $(SHOWS): show-%: $(RUN)
 	@exec $(BIN)/python -m show $* $(if $(DURATION),--duration "$(DURATION)") $(if $(SEED),--seed "$(SEED)")
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import grpc
 import structlog
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -70,26 +71,23 @@ class Exports:
         )
         session_id, form = _read(exchange)
         history = _History(self._stores, session_id, call, seconds=self._upstream_seconds)
-        document = self._document(history.parts(), form)
+        document = chunks(history.parts(), form, most_messages=self._pdf_messages)
         try:
-            first = await anext(document)
+            with self._place(form):
+                first = await _begun(document, exchange.request.receive)
         except SessiondError as error:
             raise in_http_words(error, ReadHistoryRequest.DESCRIPTOR) from None
         return Download(document, first, f"{session_id}.{EXTENSIONS[form]}", MEDIA_TYPES[form])
 
-    async def _document(
-        self, history: AsyncGenerator[ReadHistoryResponse, None], form: Format
-    ) -> Document:
+    @contextmanager
+    def _place(self, form: Format) -> Iterator[None]:
+        """Hold a place among the PDFs that are made; one that is only sent takes none."""
         making = form is Format.PDF
         if making and self._pdfs >= _PDFS:
-            await history.aclose()
             raise RateLimited("Too many PDFs are being made.", retry_after=5.0)
         self._pdfs += making
         try:
-            document = chunks(history, form, most_messages=self._pdf_messages)
-            async with aclosing(document) as pieces:
-                async for piece in pieces:
-                    yield piece
+            yield
         finally:
             self._pdfs -= making
 
@@ -181,6 +179,19 @@ class _History:
     async def _next(self, call: grpc.aio.UnaryStreamCall[Any, ReadHistoryResponse]) -> object:
         async with asyncio.timeout(self._seconds):
             return await call.read()
+
+
+async def _begun(document: Document, receive: Receive) -> bytes:
+    """Return its first piece, for which a PDF is made; who leaves before that ends the making."""
+    begun: list[bytes] = []
+
+    async def begin() -> None:
+        begun.append(await anext(document))
+
+    await until_one_ends(begin(), _disconnected(receive))
+    if not begun:
+        raise ClientDisconnect
+    return begun[0]
 
 
 def _read(exchange: Exchange) -> tuple[str, Format]:

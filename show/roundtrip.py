@@ -26,6 +26,7 @@ from sessiond.v1.store_pb2 import HistoryEvent, ImportHeader
 from show.old_import import done_path, go_on, take_over
 from show.old_records import write
 from show.outcome import Outcome
+from show.pages import write_pages
 from show.stage import DATA, Stage, staged
 from show.stories import Told, tell
 
@@ -86,7 +87,7 @@ async def _export(client: Client, session_id: str, form: Format) -> bytes:
 
 
 async def _readable(stage: Stage, sessions: list[Told], outcome: Outcome, data: Path) -> None:
-    """Export for people, too; the PDF stays, to be looked at."""
+    """Export for people, too; the PDF and pictures of its pages stay, to be looked at."""
     user, session_id = sessions[1]
     client = await stage.client(stage.token(user))
     text = (await _export(client, session_id, Format.MARKDOWN)).decode()
@@ -95,13 +96,13 @@ async def _readable(stage: Stage, sessions: list[Told], outcome: Outcome, data: 
     try:
         pdf = await _export(client, session_id, Format.PDF)
     except (FormatUnavailable, FontMissing) as failure:
-        outcome.tell(pdf=failure.detail)
+        outcome.complain([f"there is no PDF: {failure.detail}"])
         return
-    if not pdf.startswith(b"%PDF-"):
-        outcome.complain(["the PDF is none"])
     where = data / "roundtrip.pdf"
     where.write_bytes(pdf)
-    outcome.tell(pdf=str(where))
+    pages, wrong = write_pages(pdf, where)
+    outcome.complain(wrong)
+    outcome.tell(pdf=str(where), pages=pages)
 
 
 async def _compare(

@@ -62,7 +62,9 @@ async def _worked(client: Client, agent: Client) -> str:
     """Steps of a workflow: rejected, edited, approved; and a pause."""
     inputs = {"market": "EU", "n": 12345678901234567890, "deep": {"a": [1, 2.5, None, True]}}
     made = await client.create(user_inputs=inputs, title="Launch")
-    await client.append(made.id, "Please begin.")
+    for text in ("Please begin.", *TEXTS):
+        await client.append(made.id, text)
+    await agent.append(made.id, "Here is a first try.", sender=Sender.AGENT)
     first = await agent.submit_output(made.id, "A first try.", quality_score=0.25)
     await client.edit_output(made.id, first.output_id, content="A first try, edited.")
     await client.approve(made.id, feedback="Again.", decision=Decision.REJECTED)

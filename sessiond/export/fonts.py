@@ -16,7 +16,8 @@ BASE = "Libertinus Serif"
 """The font that typst brings itself; it comes first, so that documents look alike everywhere."""
 
 BASIC = (
-    " -~\u00a0-\u02e4\u0386-\u038a\u038e-\u03a1\u03a3-\u03ce\u0400-\u045f\u0490\u0491\u1ea0-\u1ef9"
+    " -~\u00a0-\u02e4\u0386-\u038a\u038e-\u03a1\u03a3-\u03ce\u0400-\u045f\u0490\u0491"
+    "\u05be\u05d0-\u05ea\u05f0-\u05f4\u1ea0-\u1ef9"
     "\u2010-\u2027\u2030-\u2037\u2039-\u203e\u20ac\u2116\u2122\u2190-\u2195\u2212\u2264\u2265\ufffd"
 )
 """What that font shows, as the inside of a character class: less than it does, and tested."""
@@ -52,7 +53,6 @@ class Needed:
 
     def __init__(self) -> None:
         self.clusters: set[str] = set()
-        self._unknown: dict[int, str] = {}
 
     def of(self, text: str) -> str:
         """Take note of a text, and return it as it is to be set.
@@ -61,14 +61,17 @@ class Needed:
         """
         if text.isascii():
             return text
-        text = _DROPPED.sub("", _WIDE_SPACE.sub(" ", unicodedata.normalize("NFC", text)))
+        text = unicodedata.normalize("NFC", _many_marks().sub("\\g<0>\u034f", text))
+        text = _DROPPED.sub("", _WIDE_SPACE.sub(" ", text))
         clusters = set(_beyond().findall(text))
-        for cluster in clusters - self.clusters:
-            for char in cluster:
-                if unicodedata.category(char) in ("Cn", "Co", "Cs"):
-                    self._unknown[ord(char)] = "\ufffd"
-        if self._unknown:
-            text = text.translate(self._unknown)
+        unknown = {
+            ord(char): "\ufffd"
+            for cluster in clusters - self.clusters
+            for char in cluster
+            if unicodedata.category(char) in ("Cn", "Co", "Cs")
+        }
+        if unknown:
+            text = text.translate(unknown)
             clusters = set(_beyond().findall(text))
         self.clusters |= clusters
         return text
@@ -129,15 +132,39 @@ def _characters(path: str, index: int) -> frozenset[str]:
 
 
 @lru_cache(maxsize=1)
-def _beyond() -> re.Pattern[str]:
-    """Return what finds characters beyond the basic ones, and any with marks on it."""
-    marks = "".join(
-        re.escape(chr(code))
+def _marks() -> str:
+    """Return the marks that stand on other characters, as the inside of a character class."""
+    codes = {
+        code
         for code in range(0x300, 0x1F000)
         if unicodedata.category(chr(code)) in ("Mn", "Mc", "Me")
         and not re.match(f"[{_UNSEEN}]", chr(code))
+    }
+    # As ranges: each character of a text is compared with all that stands beyond U+FFFF.
+    return "".join(
+        f"{chr(first)}-{chr(last)}"
+        for first, last in zip(
+            sorted(code for code in codes if code - 1 not in codes),
+            sorted(code for code in codes if code + 1 not in codes),
+            strict=True,
+        )
     )
-    return re.compile(f"[^{_UNSEEN}{marks}][{marks}]+|[^{BASIC}{_UNSEEN}]")
+
+
+@lru_cache(maxsize=1)
+def _many_marks() -> re.Pattern[str]:
+    """Return what finds so many marks in a row that no language has them.
+
+    To bring them into their order takes the square of their number.
+    """
+    return re.compile(f"[{_marks()}]{{30}}")
+
+
+@lru_cache(maxsize=1)
+def _beyond() -> re.Pattern[str]:
+    """Return what finds characters beyond the basic ones, and any with marks on it."""
+    marks = _marks()
+    return re.compile(f"[^{_UNSEEN}{marks}][{marks}]{{1,30}}|[^{BASIC}{_UNSEEN}]")
 
 
 def _sentence(left: set[str]) -> str:

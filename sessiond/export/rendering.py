@@ -53,7 +53,7 @@ async def chunks(
     """Yield the document of a session. JSON and NDJSON come as the history does, others at its end.
 
     Raises:
-        FormatUnavailable: a PDF cannot be made here, or not of so many messages.
+        FormatUnavailable: a PDF cannot be made here, or not of so much.
         FontMissing: no font here shows some characters of a PDF.
         SessiondError: what the history ends with.
     """

@@ -6,12 +6,14 @@ import asyncio
 import io
 import json
 from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from gateway import exports
 from sessiond.errors import (
     FontMissing,
     InvalidArgument,
@@ -211,6 +213,49 @@ async def test_more_pdfs_at_once_than_may_be_are_put_off(
     answers = await asyncio.gather(*asked)
     assert {answer.status_code for answer in answers} == {200}
     assert (await http.get(EXPORT, params={"format": "pdf"})).status_code == 200
+
+
+async def test_a_pdf_that_is_sent_keeps_nobody_from_making_one(
+    http: httpx.AsyncClient, store: Part, story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However slowly it is read: only the making takes a place."""
+    rest = asyncio.Event()
+
+    async def long(*_: object, **__: object) -> AsyncIterator[bytes]:
+        yield b"%PDF-"
+        await rest.wait()
+
+    monkeypatch.setattr(exports, "chunks", long)
+    async with AsyncExitStack() as stack:
+        for _ in range(3):
+            answer = await stack.enter_async_context(
+                http.stream("GET", EXPORT, params={"format": "pdf"})
+            )
+            assert answer.status_code == 200
+        rest.set()
+
+
+async def test_who_leaves_while_a_pdf_is_made_ends_the_making(
+    http: httpx.AsyncClient, store: Part, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And others have the place."""
+    making: list[int] = []
+
+    async def endless(*_: object, **__: object) -> AsyncIterator[bytes]:
+        making.append(1)
+        try:
+            await asyncio.Event().wait()
+            yield b""
+        finally:
+            making.pop()
+
+    monkeypatch.setattr(exports, "chunks", endless)
+    for _ in range(3):
+        asked = asyncio.create_task(http.get(EXPORT, params={"format": "pdf"}))
+        await until(lambda: bool(making))
+        asked.cancel()
+        await asyncio.wait([asked])
+        await until(lambda: not making)
 
 
 async def test_an_event_of_the_document_is_that_of_the_contract(

@@ -5,10 +5,12 @@ from __future__ import annotations
 import copy
 import json
 import random
+import struct
 from pathlib import Path
 from typing import Any
 
 import pytest
+import typst
 
 from cluster.etcd_binary import EtcdBinary
 from sessiond.old.converting import Converted
@@ -17,6 +19,7 @@ from show import roundtrip
 from show.old_import import different
 from show.old_records import DAMAGES, write
 from show.outcome import Outcome
+from show.pages import write_pages
 from tests.show.test_shows import files
 from tests.unit.stories import CHAT, MASTER
 
@@ -89,4 +92,20 @@ async def test_the_round_trip_on_real_parts(etcd_binary: EtcdBinary, tmp_path: P
     assert (told["exports"], told["same"]) == (5, 5)
     assert told["records"] == 40 == told["imported"] + told["damaged"]
     assert told["refused"] == told["damaged"]
-    assert files(tmp_path) <= {"roundtrip.pdf"}
+    pages = {f"roundtrip-{number}.png" for number in range(1, told["pages"] + 1)}
+    assert len(pages) > 1
+    assert files(tmp_path) == {"roundtrip.pdf"} | pages
+
+
+def test_a_blank_page_is_seen(tmp_path: Path) -> None:
+    """Whatever its footer says; each page is a picture beside the PDF, and older ones go."""
+    source = b"""
+        #set page(width: 100pt, height: 200pt, margin: (bottom: 18pt), footer: "2 / 3")
+        told #pagebreak() #box() #pagebreak() again
+    """
+    pdf: Any = typst.compile(source)
+    (tmp_path / "a-9.png").touch()
+    assert write_pages(pdf, tmp_path / "a.pdf") == (3, ["page 2 of the PDF is blank"])
+    assert files(tmp_path) == {"a-1.png", "a-2.png", "a-3.png"}
+    head = (tmp_path / "a-1.png").read_bytes()[:24]
+    assert head == b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sII", 13, b"IHDR", 150, 300)

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import ctypes
 import random
 import re
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import orjson
 import pypdfium2
 import pytest
 import typst
+from pypdfium2 import raw
 
 from sessiond.errors import FontMissing, FormatUnavailable
 from sessiond.export import fonts
 from sessiond.export import story as story_module
 from sessiond.export.fonts import BASE, BASIC, Fonts, Needed
-from sessiond.export.pdf import _document
+from sessiond.export.pdf import _document, _Room
 from sessiond.export.rendering import Format, chunks
 from sessiond.session.access import Actor, Role
 from sessiond.session.changes import ApproveOutput, SubmitOutput, UpdateSession
 from sessiond.session.events import OutputDecided, OutputSubmitted
 from sessiond.session.state import Decision, OutputBody
+from tests.unit.lettering import FAMILY, forget_fonts, only_font
 from tests.unit.stories import CONSULTANT, Story
 from tests.unit.telling import (
     HOSTILE,
@@ -96,7 +101,7 @@ def test_names_without_a_space_can_be_broken() -> None:
     with story_module.Story(summary_of(story.session)) as told:
         for event in history_of(story.records, story.session.id):
             told.add(event)
-        (shown,) = orjson.loads(b"".join(_document(told, Needed())))["outputs"]
+        (shown,) = orjson.loads(b"".join(_document(told, Needed(), _Room(Needed()))))["outputs"]
     for field in ("agent", "id", "by"):
         assert shown[field].replace("\u200b", "") in (long, output.id)
         assert max(map(len, shown[field].split("\u200b"))) == 16
@@ -116,20 +121,78 @@ async def test_a_script_without_a_font_is_named(monkeypatch: pytest.MonkeyPatch)
     assert "Hebrew" not in detail
 
 
-async def test_a_script_with_a_font_is_set_in_it() -> None:
-    """As far as this machine has fonts: Hebrew and Arabic, from the right."""
-    shows = fonts._coverage(Fonts().found)
-    if not any(chars.issuperset("שלוםمرحبا") for chars in shows.values()):
-        pytest.skip("no font of this machine shows Hebrew and Arabic")
+@pytest.fixture
+def lettering(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """The one font of the machine."""
+    only_font(monkeypatch, tmp_path)
+    yield
+    forget_fonts()
+
+
+@pytest.mark.usefixtures("lettering")
+@pytest.mark.parametrize(
+    ("word", "family", "from_the_right"),
+    [
+        ("שלום", "LibertinusSerif", True),
+        ("مرحبا", FAMILY, True),
+        ("漢字", FAMILY, False),
+        ("はい", FAMILY, False),
+        ("한글", FAMILY, False),
+    ],
+    ids=["Hebrew", "Arabic", "Han", "Hiragana", "Hangul"],
+)
+async def test_a_script_with_a_font_is_set_in_it(
+    word: str, family: str, from_the_right: bool
+) -> None:
+    """Each letter is of that font, and to be seen, from the side where the script begins."""
     story = Story()
-    said(story, "שלום", "مرحبا")
+    said(story, word)
     with pypdfium2.PdfDocument(await exported(story, Format.PDF)) as document:
         page = document[1]
+        assert fonts_of(page, word) == {family}
         text = page.get_textpage()
-        found = text.get_text_range()
-        assert "שלום" in found or "םולש" in found
-        place = max(found.find("ש"), 0)
-        assert text.get_charbox(place)[0] > page.get_width() / 2
+        chars = text.get_text_range()
+        boxes = [text.get_charbox(chars.index(letter)) for letter in word]
+        assert all(inked(page, box) for box in boxes)
+        lefts = [box[0] for box in boxes]
+        assert all((left > page.get_width() / 2) is from_the_right for left in lefts)
+        assert lefts == sorted(lefts, reverse=from_the_right)
+
+
+@pytest.mark.usefixtures("lettering")
+async def test_what_that_font_lacks_is_named() -> None:
+    """One letter is enough: it would be an empty box."""
+    story = Story()
+    said(story, "漢字 国")
+    with pytest.raises(FontMissing, match=r"Noto Sans CJK SC does\), for example U\+56FD\."):
+        await exported(story, Format.PDF)
+
+
+def fonts_of(page: pypdfium2.PdfPage, letters: str) -> set[str]:
+    """The families of the objects whose text is these letters, in either order."""
+    found: set[str] = set()
+    text = page.get_textpage()
+    for item in page.get_objects(filter=[raw.FPDF_PAGEOBJ_TEXT]):
+        size = raw.FPDFTextObj_GetText(item, text, None, 0)
+        buffer = ctypes.create_string_buffer(size)
+        words = ctypes.cast(buffer, ctypes.POINTER(ctypes.c_ushort))
+        raw.FPDFTextObj_GetText(item, text, words, size)
+        if set(buffer.raw.decode("utf-16-le").rstrip("\0")) & set(letters):
+            name = ctypes.create_string_buffer(200)
+            raw.FPDFFont_GetBaseFontName(raw.FPDFTextObj_GetFont(item), name, 200)
+            found.add(re.sub(r"^[A-Z]{6}\+|-.*$", "", name.value.decode()))
+    return found
+
+
+def inked(page: pypdfium2.PdfPage, box: tuple[float, float, float, float]) -> bool:
+    """Whether something is to be seen there."""
+    left, bottom, right, top = box
+    crop = (left, bottom, page.get_width() - right, page.get_height() - top)
+    bitmap = page.render(scale=4, crop=crop, grayscale=True)
+    try:
+        return min(bytes(bitmap.buffer)) < 128
+    finally:
+        bitmap.close()
 
 
 @pytest.mark.parametrize("weight", [400, 700])
