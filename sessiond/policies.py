@@ -38,7 +38,8 @@ class Policy:
     """What is due: sessions that stand like this and are so old.
 
     `status` and `workflow` None are any. `inactive_for_ms` is since the last change, `age_ms` since
-    the session was made; both count where both are given.
+    the session was made; both count where both are given. `export` says whether a session is
+    exported before it is deleted.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Policy:
     workflow: str | None = None
     inactive_for_ms: int = 0
     age_ms: int = 0
+    export: bool = True
 
     def covers(self, summary: SessionSummary, now_ms: int) -> bool:
         """Return whether the session is due by this policy."""
@@ -140,6 +142,7 @@ def _policy(fields: Mapping[Any, Any], what: str, wrong: list[str]) -> Policy | 
         given.get("workflow"),
         given.get("inactive_for", 0),
         given.get("age", 0),
+        given.get("export", True),
     )
 
 
@@ -162,6 +165,12 @@ def _text(value: object) -> str:
     return value
 
 
+def _choice(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError("must be true or false")
+    return value
+
+
 def _duration(value: object) -> int:
     found = _DURATION.fullmatch(value) if isinstance(value, str) else None
     if found is None:
@@ -175,4 +184,5 @@ _FIELDS: Final[Mapping[str, Callable[[object], Any]]] = {
     "workflow": _text,
     "inactive_for": _duration,
     "age": _duration,
+    "export": _choice,
 }

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, Final
 
 import orjson
@@ -42,9 +43,11 @@ async def retention(running: Running, settings: RetentionSettings) -> AsyncItera
     """Open retention; it is ready while Store says whose turn it is.
 
     Raises:
-        StartFailed: the policies are bad.
+        StartFailed: the policies are bad, or want exports and there is no place for them.
     """
     policies = _policies(settings)
+    if not settings.retention_dry_run:
+        check_exports(policies, settings.retention_export_dir)
     clock = asyncio.get_running_loop().time
     async with installation(settings) as calls, asyncio.TaskGroup() as tasks:
         pace = Pace(settings.retention_sessions_per_second, clock=clock)
@@ -102,6 +105,23 @@ def _policies(settings: RetentionSettings) -> tuple[Policy, ...]:
         return load_policies(settings.retention_policies_file)
     except BadPolicies as bad:
         raise StartFailed("\n  ".join(("the policies are not valid:", *bad.wrong))) from None
+
+
+def check_exports(policies: tuple[Policy, ...], folder: Path | None) -> None:
+    """Return if there is a folder for the exports that policies want.
+
+    What is deleted is gone: that nothing is kept of it is to be said, not forgotten.
+
+    Raises:
+        StartFailed: there is none; it names the policies.
+    """
+    wrong = [
+        f"{policy.name}: give SESSIOND_RETENTION_EXPORT_DIR, or say `export: false`"
+        for policy in policies
+        if policy.export and folder is None
+    ]
+    if wrong:
+        raise StartFailed("\n  ".join(("there is no place for exports:", *wrong)))
 
 
 def _runs(

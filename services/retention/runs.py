@@ -174,17 +174,18 @@ class Runs:
     async def _let_go(self, report: Report, summary: SessionSummary, policy: Policy) -> None:
         """Export and delete a session; whatever fails is counted, and is the next run's."""
         calls = self._installation.acting_for(summary.user_id)
+        exports = self._exports if policy.export else None
         try:
-            if self._exports is not None:
-                await self._exports.write(summary, calls.history(summary.id))
+            if exports is not None:
+                await exports.write(summary, calls.history(summary.id))
                 report.exported += 1
             await calls.delete(
                 summary.id, expected_revision=summary.revision, op_id=f"retention:{policy.name}"
             )
         except (StaleRevision, LegalHold) as stays:
             self._settled(report, "held" if isinstance(stays, LegalHold) else "stale")
-            if self._exports is not None:
-                await asyncio.to_thread(self._exports.remove, summary)
+            if exports is not None:
+                await asyncio.to_thread(exports.remove, summary)
         except SessionNotFound:
             self._settled(report, "gone")
         except Exception as failure:  # the others have their turn all the same

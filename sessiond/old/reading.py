@@ -116,8 +116,14 @@ def _of_folder(folder: Path, wanted: Wanted) -> Iterator[Value | Refused]:
         if path.name.startswith(".") or not path.is_file():
             continue
         key = unquote(path.name.removesuffix(".json"))
-        if wanted(key):
-            yield _value(key, path.read_bytes())
+        if not wanted(key):
+            continue
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            yield Refused(key, f"cannot be read: {error.strerror}")
+        else:
+            yield _value(key, data)
 
 
 def _of_lines(path: Path, wanted: Wanted) -> Iterator[Value | Refused]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -86,6 +88,26 @@ def test_a_folder_has_a_file_a_key(tmp_path: Path) -> None:
         Value("session:b", {"id": "b"}),
         Refused("session:a", "The value is not JSON: line 1, column 11"),
         Value("user:al:ice:sessions", ["a"]),
+    ]
+
+
+def test_a_file_that_cannot_be_read_is_refused_and_the_next_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One bad sector is no reason to leave all else behind."""
+    (tmp_path / "session:a.json").write_text("{}")
+    (tmp_path / "session:b.json").write_text("{}")
+    read_bytes = Path.read_bytes
+
+    def failing(path: Path) -> bytes:
+        if path.name == "session:a.json":
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return read_bytes(path)
+
+    monkeypatch.setattr(Path, "read_bytes", failing)
+    assert list(read(tmp_path)) == [
+        Refused("session:a", "cannot be read: Input/output error"),
+        Value("session:b", {}),
     ]
 
 

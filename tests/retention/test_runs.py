@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,13 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from services.retention import runs
+from services.retention.app import check_exports
 from services.retention.exports import Exports
 from services.retention.installation import Installation
 from services.retention.metrics import OUTCOMES, RetentionMetrics
 from services.retention.pace import Pace
 from services.retention.runs import Runs
+from services.serving.sockets import StartFailed
 from sessiond.client.calls import Replicas
 from sessiond.errors import LegalHold, SessionNotFound, StaleRevision, Unavailable
 from sessiond.policies import Policy
@@ -57,12 +60,16 @@ def read(path: Path) -> Any:
 
 
 def runs_of(
-    parts: Parts, folder: Path | None = None, *, registry: CollectorRegistry | None = None
+    parts: Parts,
+    folder: Path | None = None,
+    *,
+    policy: Policy = COMPLETED,
+    registry: CollectorRegistry | None = None,
 ) -> Runs:
     clock = asyncio.get_running_loop().time
     return Runs(
         parts,
-        [COMPLETED],
+        [policy],
         None if folder is None else Exports(folder),
         Pace(1e9, clock=clock),
         RetentionMetrics(registry or CollectorRegistry()),
@@ -89,11 +96,21 @@ async def test_what_is_due_is_exported_and_then_deleted(told: Told, tmp_path: Pa
     assert [event["seq"] for event in exported["events"]] == [1, 2, 3]
 
 
-async def test_without_a_folder_nothing_is_exported(told: Told) -> None:
+async def test_a_policy_that_wants_no_exports_gets_none(told: Told, tmp_path: Path) -> None:
     """Then it just goes."""
     parts = Parts(summary("s-1"))
-    await runs_of(parts).make(1, told)
+    await runs_of(parts, tmp_path, policy=replace(COMPLETED, export=False)).make(1, told)
     assert told.report == {"term": 1, "scanned": 1, "due": 1, "deleted": 1}
+    assert files(tmp_path) == set()
+
+
+def test_exports_without_a_folder_are_refused_before_anything_goes(tmp_path: Path) -> None:
+    """Whoever wants nothing kept says so."""
+    unkept = replace(COMPLETED, name="unkept", export=False)
+    check_exports((COMPLETED, unkept), tmp_path)
+    check_exports((unkept,), None)
+    with pytest.raises(StartFailed, match="completed: give SESSIOND_RETENTION_EXPORT_DIR"):
+        check_exports((unkept, COMPLETED), None)
 
 
 async def test_what_was_used_meanwhile_stays(told: Told, tmp_path: Path) -> None:

@@ -28,9 +28,13 @@ policies:
     workflow: chat
     inactive_for: 12h
     age: 365d
+  - name: trials
+    age: 1d
+    export: false
 """
 COMPLETED = Policy("completed", Status.COMPLETED, None, 90 * DAY_MS)
 OLD_CHATS = Policy("old-chats", None, "chat", DAY_MS // 2, 365 * DAY_MS)
+TRIALS = Policy("trials", age_ms=DAY_MS, export=False)
 
 
 def summary(
@@ -55,7 +59,7 @@ def path(tmp_path: Path) -> Path:
 def test_a_file_lists_policies_in_order(path: Path) -> None:
     """Each with what it says, and any where it says nothing."""
     path.write_text(FILE)
-    assert load_policies(path) == (COMPLETED, OLD_CHATS)
+    assert load_policies(path) == (COMPLETED, OLD_CHATS, TRIALS)
 
 
 def test_a_file_that_is_not_there_is_named(path: Path) -> None:
@@ -111,6 +115,7 @@ def test_a_held_session_is_never_due() -> None:
         ("policies: [{name: a, age: -1d}]", "policy 1: age: must be a number and s, m, h or d"),
         ("policies: [{name: a, age: 1d, status: done}]", "status: must be one of active, paused"),
         ("policies: [{name: a, age: 1d, workflow: 1}]", "policy 1: workflow: must be a text"),
+        ("policies: [{name: a, age: 1d, export: no thanks}]", "export: must be true or false"),
         ("policies: [{name: a, age: 1d, agee: 2d}]", "policy 1: agee: is not known"),
         ("policies: [{name: a, age: 1d}, {name: a, age: 2d}]", "a: is named twice"),
     ],
