@@ -1,4 +1,5 @@
-# One image for all parts; the command names the part: services.store, services.live or gateway.
+# One image for all parts; the command names the part: services.store, services.live,
+# services.retention or gateway.
 FROM python:3.11-slim-bookworm
 
 WORKDIR /sessiond

@@ -17,17 +17,17 @@ ifneq ($(origin USER),command line)
 override USER := alice
 endif
 
-SHOWS := show-kill show-term show-stop show-turn show-idle
+SHOWS := show-kill show-term show-stop show-turn show-idle show-authz show-fork show-roundtrip show-retention
 
 .PHONY: help setup run test test-browser check protos token bench bench-page clean fuzz simulate bugs lock $(SHOWS) \
 	check-lint check-format check-types check-imports check-stubs
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 setup: $(RUN) ## the virtual environment with what `make run` needs
 
-run: $(RUN) ## a real etcd, Store, Live and the gateway on this machine; Ctrl-C stops them all
+run: $(RUN) ## a real etcd, Store, Live, the gateway and retention on this machine; Ctrl-C stops them all
 	@exec $(BIN)/python -m cluster run
 
 token: export TOKEN_USER := $(value USER)
@@ -81,12 +81,16 @@ bench-peers: | $(BIN)/python ## the same load on what people use today, each in 
 	@sh bench/peers/install-postgres.sh
 	@$(BIN)/python -m bench.peers
 
-# Each takes DURATION= (seconds of load) and SEED=, and ends with one line of JSON.
+# Each takes SEED= and, where there is load for a time, DURATION= in seconds; each ends with one line of JSON.
 show-kill: ## clients in 100 sessions while Lives are killed, one every 5 s
 show-term: ## the same while Lives are asked to leave
 show-stop: ## the same while Lives stand still for twice their time
 show-turn: ## an agent's answer while its owner, and then its worker, is killed
 show-idle: ## 5,000 streams on one Live, and what they cost those who work
+show-retention: ## 10,000 sessions, most of them due, and the process that lets them go is killed halfway
+show-authz: ## who may do what: every route, RPC and frame, by everybody
+show-fork: ## a session of 10,000 messages, forked while it is written, and while a Store is killed
+show-roundtrip: $(DEV) ## exports imported elsewhere, byte for byte, a PDF's pages, and 1,000 old records taken over
 $(SHOWS): show-%: $(RUN)
 	@exec $(BIN)/python -m show $* $(if $(DURATION),--duration "$(DURATION)") $(if $(SEED),--seed "$(SEED)")
 
@@ -106,7 +110,7 @@ bugs: $(DEV) ## each bug that the checker must name, put into the product: make 
 
 lock: $(DEV) ## compile both lock files anew from pyproject.toml
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade \
-		--extra server --extra cli pyproject.toml -o requirements.lock
+		--extra server --extra cli --extra pdf pyproject.toml -o requirements.lock
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 		--constraint requirements.lock --all-extras pyproject.toml -o requirements-dev.lock
 

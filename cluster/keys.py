@@ -22,7 +22,8 @@ KEY_ID_PREFIX = "dev-"
 DAY = 24 * 3600
 # Parts that run under `docker compose` are not given a new token until they are made anew.
 PART_TOKEN_SECONDS = 365 * DAY
-PARTS_WITH_IDENTITY = ("live", "gateway")
+PARTS_WITH_IDENTITY = {"live": "live", "gateway": "gateway", "retention": "service"}
+"""Our own parts that call others in their own name, and the role of each."""
 
 
 def _write_private(path: Path, content: str) -> None:
@@ -70,9 +71,10 @@ class DevelopmentKeys:
         return self._sign(user, claims, seconds)
 
     def part_token_file(self, part: str) -> Path:
-        """Write a fresh token for one of our own parts (`live`, `gateway`); return its file."""
+        """Write a fresh token for one of our own parts (`live`, ...); return its file."""
         path = self.folder / f"{part}.jwt"
-        _write_private(path, self._sign(part, {"role": part}, PART_TOKEN_SECONDS))
+        role = PARTS_WITH_IDENTITY[part]
+        _write_private(path, self._sign(part, {"role": role}, PART_TOKEN_SECONDS))
         return path
 
     def agent_token_file(self, agents: Iterable[str]) -> Path:

@@ -72,7 +72,7 @@ async def _run(settings: RunSettings, binary: EtcdBinary, environ: Mapping[str, 
 
     def told(part: Part) -> None:
         if not part.address:
-            return  # the example agent, which nobody connects to
+            return  # retention and the example agent, which nobody connects to
         version = f"  (etcd {spelled(binary.version)})" if part.kind == "etcd" else ""
         _say(f"{part.name:<10} ready at {part.address}{version}")
 

@@ -17,6 +17,7 @@ PORTS = {
     "SESSIOND_STORE_METRICS_PORT": 9201,
     "SESSIOND_LIVE_PORT": 7301,
     "SESSIOND_LIVE_METRICS_PORT": 9301,
+    "SESSIOND_RETENTION_METRICS_PORT": 9401,
     "SESSIOND_SIGN_IN_PORT": 7401,
     "SESSIOND_ETCD_PORT": 7101,
 }
@@ -89,6 +90,7 @@ class RunSettings:
             gateways=[
                 Place(ports["SESSIOND_GATEWAY_PORT"], ports["SESSIOND_GATEWAY_METRICS_PORT"])
             ],
+            retentions=[ports["SESSIOND_RETENTION_METRICS_PORT"]],
             sign_in_port=ports["SESSIOND_SIGN_IN_PORT"],
             agents=1,
         )

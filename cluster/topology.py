@@ -1,4 +1,4 @@
-"""How many of each part, and where: the picture of DESIGN as a list of parts to run."""
+"""How many of each part, and where: the README's picture as a list of parts to run."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ def agents_of(workflows: Path) -> list[str]:
 class Topology:
     """Where each part of a one-machine cluster serves; a kind without places does not run.
 
+    `retentions` are the ports at which each retention tells its metrics: it serves nowhere.
     `sign_in_port` is where the development sign-in serves; 0: it does not run.
     `agents` is how many example agents run: they serve nowhere.
     `settings` adds `SESSIOND_*` variables to every part of a kind, over the ones given here:
@@ -43,6 +44,7 @@ class Topology:
     stores: Sequence[Place] = ()
     lives: Sequence[Place] = ()
     gateways: Sequence[Place] = ()
+    retentions: Sequence[int] = ()
     sign_in_port: int = 0
     agents: int = 0
     settings: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
@@ -57,6 +59,7 @@ class Topology:
         stores: int = 1,
         lives: int = 1,
         gateways: int = 1,
+        retentions: int = 0,
         sign_in: bool = False,
         agents: int = 0,
         settings: Mapping[str, Mapping[str, str]] | None = None,
@@ -72,6 +75,7 @@ class Topology:
             stores=places(stores),
             lives=places(lives),
             gateways=places(gateways),
+            retentions=[next(ports) for _ in range(retentions)],
             sign_in_port=next(ports) if sign_in else 0,
             agents=agents,
             settings=settings or {},
@@ -88,7 +92,8 @@ class Topology:
     ) -> list[list[Part]]:
         """Return the parts in the order in which they come up: etcd, Store, Live, gateway, agents.
 
-        The sign-in comes up beside the gateway, whose page sends browsers there.
+        The sign-in comes up beside the gateway, whose page sends browsers there, and so does
+        retention, which needs the same parts.
         Parts inherit `environ`; what makes them find one another is set over it.
         """
         stores = ",".join(place.address for place in self.stores)
@@ -118,6 +123,12 @@ class Topology:
             "SESSIOND_STORE_ADDRESSES": stores,
             "SESSIOND_LIVE_ADDRESSES": lives,
         }
+        retention = {
+            **common,
+            **identity["retention"],
+            "SESSIOND_STORE_ADDRESSES": stores,
+            "SESSIOND_LIVE_ADDRESSES": lives,
+        }
         if self.sign_in_port:
             gateway["SESSIOND_SIGN_IN_URL"] = f"http://{HOST}:{self.sign_in_port}/sign-in"
         return [
@@ -126,7 +137,11 @@ class Topology:
             ),
             self._parts("store", self.stores, store),
             self._parts("live", self.lives, live),
-            [*self._parts("gateway", self.gateways, gateway), *self._sign_in(keys, environ)],
+            [
+                *self._parts("gateway", self.gateways, gateway),
+                *self._sign_in(keys, environ),
+                *self._retentions(retention),
+            ],
             self._agents(keys, lives, stores, environ),
         ]
 
@@ -147,6 +162,22 @@ class Topology:
                 env=environ,
                 ready_url=f"http://{address}/readyz",
             )
+        ]
+
+    def _retentions(self, env: Mapping[str, str]) -> list[Part]:
+        return [
+            Part(
+                name=f"retention-{number}",
+                address="",
+                argv=(sys.executable, "-m", "services.retention"),
+                env={
+                    **env,
+                    "SESSIOND_METRICS_LISTEN": f"{HOST}:{port}",
+                    **self.settings.get("retention", {}),
+                },
+                ready_url=f"http://{HOST}:{port}/readyz",
+            )
+            for number, port in enumerate(self.retentions, start=1)
         ]
 
     def _agents(

@@ -1,6 +1,6 @@
 """An agent worker: finds the sessions that await its agents, answers, and submits its work.
 
-    SESSIOND_TOKEN_FILE=agent.jwt SESSIOND_AGENTS=assistant,gtm-consultant python -m examples.agent
+    SESSIOND_TOKEN_FILE=agent.jwt SESSIOND_AGENTS=assistant .venv/bin/python -m examples.agent
 
 `make run` runs one. It acts only in sessions whose metadata has `demo: "true"`. Any number of it
 may run: each awaited message is answered once.

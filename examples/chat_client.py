@@ -1,6 +1,6 @@
 """The shortest useful client: say one thing, and print the answer as it is written.
 
-SESSIOND_TOKEN=$(make -s token USER=alice) python -m examples.chat_client "Where do we start?"
+SESSIOND_TOKEN=$(make -s token USER=alice) .venv/bin/python -m examples.chat_client "Where to?"
 """
 
 from __future__ import annotations

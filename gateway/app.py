@@ -15,10 +15,13 @@ from starlette.responses import Response
 
 from gateway.annotations import Operation, operations
 from gateway.assets import dashboard
+from gateway.changes_feed import ChangesFeed
 from gateway.connections import BoundedHttp
 from gateway.exchange import Endpoint, Exchange, SocketEndpoint
+from gateway.exports import Exports
 from gateway.figures import HttpFigures
 from gateway.front import Front
+from gateway.imports import Imports
 from gateway.lives import Lives
 from gateway.open_streams import OpenStreams
 from gateway.openapi import document
@@ -46,6 +49,9 @@ STORE: ServiceDescriptor = store_pb2.DESCRIPTOR.services_by_name["StoreService"]
 LIVE: ServiceDescriptor = live_pb2.DESCRIPTOR.services_by_name["LiveService"]
 
 
+CHANGES = "/api/changes"
+EXPORT = "/api/sessions/{session_id}/export"
+IMPORT = "/api/import"
 SESSION_EVENTS = "/api/sessions/{session_id}/events"
 USER_EVENTS = "/api/users/{user_id}/events"
 WEBSOCKET = "/api/ws/{session_id}"
@@ -112,6 +118,37 @@ def application(
             streams,
             upstream_seconds=settings.upstream_seconds,
             keep_alive_seconds=settings.keep_alive_seconds,
+        ),
+    )
+    routes.add(
+        "GET",
+        CHANGES,
+        ChangesFeed(
+            upstream.stores,
+            authenticator,
+            streams,
+            upstream_seconds=settings.upstream_seconds,
+            keep_alive_seconds=settings.keep_alive_seconds,
+        ),
+    )
+    routes.add(
+        "GET",
+        EXPORT,
+        Exports(
+            upstream.stores,
+            authenticator,
+            upstream_seconds=settings.upstream_seconds,
+            pdf_messages=settings.pdf_messages,
+        ),
+    )
+    routes.add(
+        "POST",
+        IMPORT,
+        Imports(
+            upstream.stores,
+            authenticator,
+            body_bytes=settings.import_bytes,
+            body_seconds=settings.body_seconds,
         ),
     )
     sockets: RouteTable[SocketEndpoint] = RouteTable()

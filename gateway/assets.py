@@ -20,7 +20,7 @@ from sessiond.errors import Violations
 
 DASHBOARD = Path(__file__).with_name("dashboard")
 PAGE = "index.html"
-PAGE_ROUTES = ("/", "/chat/{session_id}")
+PAGE_ROUTES = ("/", "/chat/{session_id}", "/administration", "/administration/{place}")
 
 _HTML = "text/html; charset=utf-8"
 # What people read in the folder, and no page loads, is not served.

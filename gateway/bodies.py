@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator
 
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
@@ -40,6 +41,32 @@ async def read_body(receive: Receive, headers: Headers, *, limit: int, seconds: 
                     return bytes(body)
     except TimeoutError:
         raise InvalidArgument(detail=f"The body did not arrive within {seconds:g} s.") from None
+
+
+async def body_chunks(
+    receive: Receive, headers: Headers, *, limit: int, seconds: float
+) -> AsyncGenerator[bytes, None]:
+    """Yield a long body as it comes; `seconds` is how long the client may send nothing.
+
+    It may raise as `read_body` does.
+    """
+    if int(headers.get("content-length", "0")) > limit:
+        raise PayloadTooLarge
+    size, more = 0, has_body(headers)
+    while more:
+        try:
+            async with asyncio.timeout(seconds):
+                message = await receive()
+        except TimeoutError:
+            raise InvalidArgument(detail=f"Nothing of the body came for {seconds:g} s.") from None
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size > limit:
+            raise PayloadTooLarge
+        yield chunk
+        more = message.get("more_body", False)
 
 
 def has_body(headers: Headers) -> bool:

@@ -1,6 +1,7 @@
 """The OpenAPI 3.1 document of the REST interface, from the same annotations as the routes.
 
-Streams of events have no annotations, and are described by `openapi_events`.
+What has no annotation is described elsewhere: streams of events by `openapi_events`, the export by
+`openapi_export`, the import by `openapi_import`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from google.protobuf.descriptor import Descriptor
 from gateway import bodies
 from gateway.annotations import Operation
 from gateway.openapi_events import event_paths
+from gateway.openapi_export import export_path
+from gateway.openapi_import import import_path
 from gateway.openapi_shared import (
     PROBLEM,
     RESPONSE_HEADERS,
@@ -65,6 +68,8 @@ def document(operations: Iterable[Operation]) -> dict[str, Any]:
         )
         paths.setdefault(path, {})[operation.verb.lower()] = _operation(operation, schemas)
     paths.update(event_paths(schemas))
+    paths.update(export_path(schemas))
+    paths.update(import_path(schemas))
     return {
         "openapi": "3.1.0",
         "info": {
@@ -165,7 +170,7 @@ def _statuses(operation: Operation) -> list[int]:
     found = {400, 401, 403, 500, 503}
     names = {field.name for field in operation.request.fields}
     headers = {header_of(field) for field in operation.header_fields}
-    if operation.path_fields:
+    if operation.path_fields or "template" in names:
         found.add(404)
     if not operation.reads:
         found |= {409, 413, 429}

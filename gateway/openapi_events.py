@@ -37,8 +37,9 @@ def event_paths(schemas: Schemas) -> dict[str, dict[str, Any]]:
         "/api/users/{userId}/events": _path(
             "userEvents",
             "Follows a user's sessions",
-            "First each `session` that there is, then `listed`, then each change: a `session` as "
-            "it now is, or a `removedId`. A `reset` says that all of it begins anew. The last one "
+            "Their own, and those that others share with them (`sharedAs`). First each `session` "
+            "that there is, then `listed`, then each change: a `session` as it now is, or a "
+            "`removedId`. A `reset` says that all of it begins anew. The last one "
             "is `goaway`, which says why the stream ends and whether to come back.",
             [
                 _in_path(schemas, listed.fields_by_name["user_id"]),
@@ -48,6 +49,32 @@ def event_paths(schemas: Schemas) -> dict[str, dict[str, Any]]:
                     schemas.field(listed.fields_by_name["status"]),
                 ),
                 _in_query("cursor", _CURSOR, {"type": "string", "format": "watch-cursor"}),
+            ],
+        ),
+        "/api/changes": _path(
+            "changes",
+            "Follows all changes of all sessions",
+            "For administrators, and services that act for nobody. First `moved`, which says where "
+            "the feed begins; then each `changed` session with its event, and each `deleted` one, "
+            "at least once, those of one session in order. `moved` says how far the feed has come "
+            "where nothing was told for 10 s. Whoever comes back with the id of the last event "
+            "misses nothing for 24 hours; later, and where a backup was restored, a `reset` says "
+            "that deletions may be missing. The last one is `goaway`, which says why the stream "
+            "ends and whether to come back.",
+            [
+                _in_query(
+                    "userId",
+                    "Only sessions of these owners, and their transfer to others.",
+                    _texts(),
+                ),
+                _in_query("workflowId", "Only sessions of these workflows.", _texts()),
+                _in_query(
+                    "eventType",
+                    "Only these kinds of events, as the fields of Event name them: "
+                    "`message_appended`. Deletions are always told.",
+                    _texts(),
+                ),
+                _in_query("cursor", _CURSOR, {"type": "string", "format": "feed-cursor"}),
             ],
         ),
     }
@@ -89,6 +116,10 @@ def _in_path(schemas: Schemas, field: FieldDescriptor) -> dict[str, Any]:
         "description": description,
         "schema": schema,
     }
+
+
+def _texts() -> Schema:
+    return {"type": "array", "items": {"type": "string"}, "maxItems": 64}
 
 
 def _in_query(name: str, description: str, schema: Schema) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import secrets
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -27,6 +28,7 @@ from sessiond.mapping.parsing import parse
 from sessiond.mapping.reading import ObjectReader, filler
 from sessiond.mapping.showing import shower
 from sessiond.mapping.spelling import header_of
+from sessiond.v1.live_pb2 import MakeLinkRequest
 
 # A free object may have 64 levels, and stands one level down in its request.
 JSON_DEPTH = 65
@@ -136,6 +138,9 @@ class RestOperation:
         own_key = bool(self._key and self._in_path) and not has_key
         if own_key:
             setattr(request, self._key, self._new_id())
+        if isinstance(request, MakeLinkRequest) and not request.HasField("secret"):
+            # As the key: another replica that is asked again makes the link with the same one.
+            request.secret = secrets.token_urlsafe(32)
         repeatable = has_key or own_key or self._operation.reads
         return _Asked(request, known, has_key=has_key, repeatable=repeatable)
 

@@ -7,8 +7,8 @@ Store goes away the watch goes on at another one.
 from __future__ import annotations
 
 import asyncio
-import random
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 
 import grpc
 from starlette.responses import Response
@@ -18,19 +18,16 @@ from gateway.event_stream import EventStream, ServerSent, begun
 from gateway.exchange import Exchange
 from gateway.mapping.texts import QueryReader, TextReader
 from gateway.open_streams import OpenStreams
-from gateway.pauses import pause
 from gateway.problems import in_http_words
 from gateway.rest import NOT_UTF8
 from gateway.session_events import last_event_id
+from gateway.store_stream import StoreStream
 from gateway.tasks import dropped
 from services.serving.auth import Authenticator
 from services.serving.context import Call
-from sessiond.errors import SessiondError, Unavailable, Violations, comes_back
+from sessiond.errors import SessiondError, Unavailable, Violations
 from sessiond.mapping.showing import to_json
-from sessiond.status import from_rpc_error
-from sessiond.v1.store_pb2 import DESCRIPTOR, WatchSessionsRequest, WatchSessionsResponse
-
-WATCH = f"/{DESCRIPTOR.services_by_name['StoreService'].full_name}/WatchSessions"
+from sessiond.v1.store_pb2 import WatchSessionsRequest, WatchSessionsResponse
 
 FIRST_SECONDS = 1.0
 """After how long a watch that says nothing is taken for one that has nothing to say."""
@@ -111,22 +108,16 @@ class _Watch:
     """One watch, over one Store after another."""
 
     def __init__(
-        self,
-        stores: Sequence[grpc.aio.Channel],
-        request: WatchSessionsRequest,
-        call: Call,
-        *,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-        jitter: Callable[[], float] = random.random,
+        self, stores: Sequence[grpc.aio.Channel], request: WatchSessionsRequest, call: Call
     ) -> None:
-        self.failures = 0
-        """In a row, since a Store last said something."""
-        self._stores = stores
         self._request = request
-        self._call = call
-        self._sleep = sleep
-        self._jitter = jitter
+        self._stream = StoreStream(stores, "WatchSessions", request, WatchSessionsResponse, call)
         self._listing = False
+
+    @property
+    def failures(self) -> int:
+        """How many in a row, since a Store last said something."""
+        return self._stream.failures
 
     async def events(self) -> AsyncGenerator[Sequence[ServerSent], None]:
         """Yield what is told, without an end.
@@ -134,33 +125,16 @@ class _Watch:
         Raises:
             SessiondError: the end, and no other Store will help.
         """
-        place = 0
-        while True:
-            call = self._stores[place % len(self._stores)].unary_stream(
-                WATCH,
-                request_serializer=WatchSessionsRequest.SerializeToString,
-                response_deserializer=WatchSessionsResponse.FromString,
-            )(self._request, metadata=self._call.metadata())
-            try:
-                while isinstance(response := await call.read(), WatchSessionsResponse):
-                    self.failures = 0
+        async with aclosing(self._stream.responses()) as responses:
+            async for response in responses:
+                if response is not None:
                     self._note(response)
                     yield [_shown(response)]
-                failure: SessiondError = Unavailable()
-            except grpc.aio.AioRpcError as error:
-                failure = from_rpc_error(error, mutating=False)
-            finally:
-                call.cancel()
-            if not comes_back(failure):
-                raise failure
-            if self._listing:
-                # The next Store begins anew, and its revision is another one.
-                self._listing = False
-                reset = WatchSessionsResponse(reset=WatchSessionsResponse.Reset())
-                yield [_shown(reset)]
-            place += 1
-            self.failures += 1
-            await self._sleep(pause(self.failures - 1, self._jitter()))
+                elif self._listing:
+                    # The next Store begins anew, and its revision is another one.
+                    self._listing = False
+                    reset = WatchSessionsResponse(reset=WatchSessionsResponse.Reset())
+                    yield [_shown(reset)]
 
     def _note(self, response: WatchSessionsResponse) -> None:
         if response.cursor:

@@ -292,6 +292,55 @@ class DeadlineExceeded(SessiondError):
     default_detail = "The request took longer than its deadline."
 
 
+class LegalHold(SessiondError):
+    """A legal hold keeps the session."""
+
+    reason = "LEGAL_HOLD"
+    default_detail = "A legal hold keeps this session."
+
+
+class TemplateNotFound(SessiondError):
+    """The user has no template of that name."""
+
+    reason = "TEMPLATE_NOT_FOUND"
+    default_detail = "There is no such template."
+
+
+class TooManyTemplates(SessiondError):
+    """The user has as many templates as one user may have."""
+
+    reason = "TOO_MANY_TEMPLATES"
+    default_detail = "This user has reached the number of templates allowed."
+
+
+class TooManyShared(SessiondError):
+    """As many sessions are shared with the user as may be; leaving one makes room."""
+
+    reason = "TOO_MANY_SHARED"
+    default_detail = "The number of sessions that may be shared with this user is reached."
+
+
+class ErasureNotFound(SessiondError):
+    """Nobody asked for this user's erasure."""
+
+    reason = "ERASURE_NOT_FOUND"
+    default_detail = "Nobody asked for this erasure."
+
+
+class FontMissing(SessiondError):
+    """No font here shows some characters of the session."""
+
+    reason = "FONT_MISSING"
+    default_detail = "No font of this installation shows some characters of the session."
+
+
+class FormatUnavailable(SessiondError):
+    """This installation does not export to that format."""
+
+    reason = "FORMAT_UNAVAILABLE"
+    default_detail = "This installation does not export to this format."
+
+
 class Internal(SessiondError):
     """A fault of ours; a change may or may not have been stored."""
 
@@ -337,6 +386,13 @@ CARRIED: Mapping[type[SessiondError], Carriage] = {
     TurnNotFound: Carriage("NOT_FOUND", 404, 4522, False, "Turn not found"),
     NotAttached: Carriage("FAILED_PRECONDITION", 409, 4523, False, "Not attached"),
     TooManyAttached: Carriage("RESOURCE_EXHAUSTED", 429, 4524, False, "Too many attached"),
+    LegalHold: Carriage("FAILED_PRECONDITION", 409, 4525, False, "Legal hold"),
+    TemplateNotFound: Carriage("NOT_FOUND", 404, 4526, False, "Template not found"),
+    TooManyTemplates: Carriage("RESOURCE_EXHAUSTED", 429, 4527, False, "Too many templates"),
+    ErasureNotFound: Carriage("NOT_FOUND", 404, 4528, False, "Erasure not found"),
+    FontMissing: Carriage("FAILED_PRECONDITION", 422, 4529, False, "Font missing"),
+    FormatUnavailable: Carriage("FAILED_PRECONDITION", 422, 4530, False, "Format not available"),
+    TooManyShared: Carriage("RESOURCE_EXHAUSTED", 429, 4531, False, "Too many shared"),
     RateLimited: Carriage("RESOURCE_EXHAUSTED", 429, 4001, True, "Too many requests"),
     SessionMoved: Carriage("UNAVAILABLE", 503, 4002, True, "Session moved"),
     Unavailable: Carriage("UNAVAILABLE", 503, 4003, True, "Service unavailable"),

@@ -10,8 +10,6 @@ Out of the rules everything is total. Into the rules a word or an event of a lat
 
 from __future__ import annotations
 
-from typing import assert_never
-
 from sessiond.errors import InvalidArgument
 from sessiond.numbers import (
     OUTPUT_STATUS_NUMBER,
@@ -19,7 +17,7 @@ from sessiond.numbers import (
     TURN_OUTCOME_NUMBER,
     TURN_OUTCOME_WORD,
 )
-from sessiond.session.apply import message_of
+from sessiond.session.apply import author_of, message_of
 from sessiond.session.changes import BeginTurn, CancelTurn, EndTurn
 from sessiond.session.events import (
     Event,
@@ -36,8 +34,8 @@ from sessiond.session.events import (
     TurnEnded,
 )
 from sessiond.session.state import Decision, Output, OutputStatus
+from sessiond.standing_wire import UNKNOWN, set_standing_event, standing_event_of, word_of
 from sessiond.state_wire import (
-    UNKNOWN,
     actor_from_wire,
     agent_id_from_wire,
     body_from_wire,
@@ -45,7 +43,6 @@ from sessiond.state_wire import (
     set_actor,
     state_from_wire,
     state_to_wire,
-    word_of,
     workflow_from_wire,
     workflow_to_wire,
 )
@@ -101,7 +98,10 @@ def _set_event(wire: event_pb2.Event, record: Record, session_id: str) -> None:
     match event:
         case MessageAppended(title=title):
             appended = wire.message_appended
-            set_message(appended.message, event, session_id, record.time_ms, record.seq)
+            author = author_of(event.sender, record.actor)
+            set_message(
+                appended.message, event, session_id, record.time_ms, record.seq, user_id=author
+            )
             if title is not None:
                 appended.title = title
         case SessionCreated():
@@ -134,8 +134,8 @@ def _set_event(wire: event_pb2.Event, record: Record, session_id: str) -> None:
             message = message_of(record)
             if message is not None:
                 wire.turn_ended.message.CopyFrom(message_to_wire(message, session_id))
-        case _:  # pragma: no cover
-            assert_never(event)
+        case _:
+            set_standing_event(wire, event)
 
 
 def event_from_wire(event: event_pb2.Event) -> Record:
@@ -186,8 +186,10 @@ def _event(wire: event_pb2.Event) -> Event:
             return TurnBegun(wire.turn_begun.turn_id, agent_id_from_wire(wire.turn_begun))
         case "turn_ended":
             return _turn_ended(wire.turn_ended)
-        case None:
-            raise InvalidArgument.of("event", UNKNOWN)
+    standing = standing_event_of(wire)
+    if standing is None:
+        raise InvalidArgument.of("event", UNKNOWN)
+    return standing
 
 
 def _appended(wire: event_pb2.MessageAppended) -> MessageAppended:

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from sessiond.session.access import MemberRole
 from sessiond.session.state import (
     Decision,
+    LastWord,
     MessageType,
     OutputStatus,
     Sender,
@@ -35,6 +37,14 @@ DECISION_NUMBER: Mapping[Decision, live_pb2.Decision.ValueType] = {
 TURN_OUTCOME_NUMBER: Mapping[TurnOutcome, event_pb2.TurnOutcome.ValueType] = {
     word: event_pb2.TurnOutcome.Value(f"TURN_OUTCOME_{word.name}") for word in TurnOutcome
 }
+LAST_WORD_NUMBER: Mapping[LastWord, event_pb2.LastWord.ValueType] = {
+    LastWord.NOBODY: event_pb2.LAST_WORD_UNSPECIFIED,
+    LastWord.AGENT: event_pb2.LAST_WORD_AGENT,
+    LastWord.OTHER: event_pb2.LAST_WORD_OTHER,
+}
+MEMBER_ROLE_NUMBER: Mapping[MemberRole, session_pb2.MemberRole.ValueType] = {
+    word: session_pb2.MemberRole.Value(f"MEMBER_ROLE_{word.name}") for word in MemberRole
+}
 
 STATUS_WORD: Mapping[int, Status] = {number: word for word, number in STATUS_NUMBER.items()}
 SENDER_WORD: Mapping[int, Sender] = {number: word for word, number in SENDER_NUMBER.items()}
@@ -48,3 +58,7 @@ DECISION_WORD: Mapping[int, Decision] = {number: word for word, number in DECISI
 TURN_OUTCOME_WORD: Mapping[int, TurnOutcome] = {
     number: word for word, number in TURN_OUTCOME_NUMBER.items()
 }
+MEMBER_ROLE_WORD: Mapping[int, MemberRole] = {
+    number: word for word, number in MEMBER_ROLE_NUMBER.items()
+}
+LAST_WORD_WORD: Mapping[int, LastWord] = {number: word for word, number in LAST_WORD_NUMBER.items()}

@@ -6,19 +6,24 @@ the rules a word of a later version is an `InvalidArgument` that names its field
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TypeVar
-
 from sessiond.errors import InvalidArgument
 from sessiond.numbers import OUTPUT_STATUS_WORD, STATUS_WORD
 from sessiond.session.access import Actor, Role
-from sessiond.session.state import LastWord, Output, OutputBody, Session, Turn
+from sessiond.session.conversation import Conversation
+from sessiond.session.state import LastWord, Lineage, Output, OutputBody, Session, Turn
 from sessiond.session.workflow import Step, Workflow
+from sessiond.standing_wire import (
+    UNKNOWN,
+    links_from_wire,
+    links_to_wire,
+    members_from_wire,
+    members_to_wire,
+    runs_from_wire,
+    runs_to_wire,
+    word_of,
+)
 from sessiond.v1 import event_pb2, live_pb2, session_pb2
 from sessiond.wire import session_to_wire, timestamp_from_wire
-
-Word = TypeVar("Word")
-UNKNOWN = "must be one of the known values"
 
 
 def state_to_wire(session: Session) -> live_pb2.SessionState:
@@ -41,6 +46,10 @@ def state_to_wire(session: Session) -> live_pb2.SessionState:
             actor=actor_to_wire(turn.actor),
             op_id=turn.op_id,
         ),
+        members=members_to_wire(session.members),
+        links=links_to_wire(session.links),
+        runs=runs_to_wire(session.conversation.runs),
+        rewound_seq=session.conversation.rewound_seq,
     )
 
 
@@ -73,6 +82,13 @@ def state_from_wire(state: live_pb2.SessionState) -> Session:
         last_message=state.last_message,
         last_word=LastWord.AGENT if state.agent_had_last_word else last_word,
         turn=_turn(state.turn) if state.HasField("turn") else None,
+        members=members_from_wire(state.members),
+        links=links_from_wire(state.links),
+        held=session.held,
+        lineage=Lineage(session.lineage.session_id, session.lineage.seq)
+        if session.HasField("lineage")
+        else None,
+        conversation=Conversation(state.rewound_seq, runs_from_wire(state.runs)),
     )
 
 
@@ -173,11 +189,3 @@ def actor_from_wire(actor: event_pb2.Actor) -> Actor:
     except ValueError:
         raise InvalidArgument.of("role", UNKNOWN) from None
     return Actor(actor.subject, role, actor.acting_for)
-
-
-def word_of(words: Mapping[int, Word], number: int, field: str) -> Word:
-    """Return the word of a number, or raise that the field holds none that is known."""
-    word = words.get(number)
-    if word is None:
-        raise InvalidArgument.of(field, UNKNOWN)
-    return word

@@ -80,6 +80,10 @@ def session_to_wire(session: Session, messages: Iterable[Message]) -> session_pb
         title=session.title,
         metadata=session.metadata,
         revision=session.seq,
+        lineage=None
+        if session.lineage is None
+        else session_pb2.Lineage(session_id=session.lineage.session_id, seq=session.lineage.seq),
+        held=session.held or None,
     )
 
 
@@ -114,7 +118,7 @@ def output_to_wire(output: Output) -> session_pb2.Output:
 def message_to_wire(message: Message, session_id: str) -> session_pb2.Message:
     """Return a message of this session."""
     wire = session_pb2.Message()
-    set_message(wire, message, session_id, message.time_ms, message.seq)
+    set_message(wire, message, session_id, message.time_ms, message.seq, user_id=message.user_id)
     return wire
 
 
@@ -124,6 +128,8 @@ def set_message(
     session_id: str,
     time_ms: int,
     seq: int,
+    *,
+    user_id: str | None,
 ) -> None:
     """Write a message, or what appended it, into where it stands; that spares a copy of it."""
     wire.id = message.id
@@ -137,6 +143,8 @@ def set_message(
         wire.metadata.text = message.metadata
     set_timestamp(wire.timestamp, time_ms)
     wire.seq = seq
+    if user_id is not None:
+        wire.user_id = user_id
 
 
 def message_from_wire(message: session_pb2.Message) -> Message:
@@ -154,6 +162,7 @@ def message_from_wire(message: session_pb2.Message) -> Message:
         seq=message.seq,
         agent_id=message.agent_id if message.HasField("agent_id") else None,
         metadata=message.metadata.text if message.HasField("metadata") else None,
+        user_id=message.user_id if message.HasField("user_id") else None,
     )
 
 
@@ -190,6 +199,13 @@ def set_summary(wire: session_pb2.SessionSummary, entry: records_pb2.IndexEntry)
     wire.revision = entry.revision
     wire.message_count = entry.message_count
     wire.last_message = entry.last_message
+    if entry.HasField("lineage"):
+        wire.lineage.session_id = entry.lineage.session_id
+        wire.lineage.seq = entry.lineage.seq
+    if entry.held:
+        wire.held = True
+    if entry.shared_as:
+        wire.shared_as = session_pb2.MemberRole.ValueType(entry.shared_as)
 
 
 def create_session_from_wire(request: store_pb2.CreateSessionRequest) -> CreateSession:
@@ -200,6 +216,7 @@ def create_session_from_wire(request: store_pb2.CreateSessionRequest) -> CreateS
         title=request.title if request.HasField("title") else None,
         metadata=dict(request.metadata),
         id=request.id if request.HasField("id") else None,
+        template=request.template if request.HasField("template") else None,
     )
 
 

@@ -1,4 +1,4 @@
-"""`python -m show kill | term | stop | turn | idle`: one scenario, one line of JSON at its end."""
+"""`python -m show SCENARIO`: one of the shows, and one line of JSON at its end."""
 
 import os
 

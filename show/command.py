@@ -16,7 +16,7 @@ from typing import NamedTuple
 import uvloop
 
 from cluster.etcd_binary import EtcdNotFound, find_etcd, in_package
-from show import idle, kill, stop, term, turn, upheaval
+from show import authz, fork, idle, kill, retention, roundtrip, stop, term, turn, upheaval
 from show.outcome import Outcome
 
 
@@ -31,6 +31,10 @@ SCENARIOS: Mapping[str, _Scenario] = {
     "stop": _Scenario(partial(upheaval.run, stop.SHOW), stop.SECONDS),
     "turn": _Scenario(turn.run, turn.SECONDS),
     "idle": _Scenario(idle.run, idle.SECONDS),
+    "retention": _Scenario(retention.run, retention.SECONDS),
+    "authz": _Scenario(authz.run, authz.SECONDS),
+    "fork": _Scenario(fork.run, fork.SECONDS),
+    "roundtrip": _Scenario(roundtrip.run, roundtrip.SECONDS),
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import random
 import shutil
@@ -19,7 +20,6 @@ from typing import Any
 
 import grpc
 import httpx
-import orjson
 
 from cluster.etcd_binary import EtcdBinary
 from cluster.keys import DevelopmentKeys
@@ -81,9 +81,17 @@ class Stage:
         """Return the names of all parts of a kind."""
         return [f"{kind}-{n}" for n in range(1, len(self.cluster.addresses(kind)) + 1)]
 
+    def log(self, name: str) -> str:
+        """Return all that a part has logged so far."""
+        return (self._logs / f"{name}.log").read_text()
+
     def token(self, user: str, *, role: str | None = None, agents: Sequence[str] = ()) -> str:
         """Return a token of this caller's."""
         return self._keys.user_token(user, role=role, agents=agents)
+
+    def expired_token(self, user: str) -> str:
+        """Return a token of a user that was good until a minute ago."""
+        return self._keys.user_token(user, seconds=-60)
 
     async def client(self, token: str, *, lives: Sequence[str] = ()) -> Client:
         """Return an open client of every Live, or of some of them."""
@@ -113,7 +121,7 @@ class Stage:
             headers={"Authorization": f"Bearer {token}"},
         )
         answer.raise_for_status()
-        session: dict[str, Any] = orjson.loads(answer.content)
+        session: dict[str, Any] = json.loads(answer.content)  # integers of any size
         return session
 
     def push(self, close: Callable[[], Any]) -> None:
@@ -184,6 +192,7 @@ async def staged(
     stores: int = 1,
     lives: int = 1,
     gateways: int = 1,
+    retentions: int = 0,
     settings: Mapping[str, Mapping[str, str]] | None = None,
 ) -> AsyncIterator[Stage]:
     """Run so many parts on fresh data while the block runs.
@@ -202,6 +211,7 @@ async def staged(
             stores=stores,
             lives=lives,
             gateways=gateways,
+            retentions=retentions,
             settings=settings,
         )
         stages = topology.stages(binary=binary, keys=keys, data_dir=home, environ=environ)

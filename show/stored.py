@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import grpc
 
 from sessiond.session.events import Record
 from sessiond.store.codec import StoredHead, decode_head, decode_record
-from sessiond.v1.ownership_pb2 import ReadHeadRequest, ReadRecordsRequest
+from sessiond.v1.ownership_pb2 import HandOverRequest, ReadHeadRequest, ReadRecordsRequest
 from sessiond.v1.ownership_pb2_grpc import OwnershipServiceStub
 
 _AT_ONCE = 16
@@ -32,6 +33,23 @@ class Stored:
     async def owner_address(self, session_id: str) -> str:
         """Return where a session's owner is; "" when there is none or it is gone."""
         return str((await self._head(session_id)).owner_address)
+
+    async def hand_over(
+        self, session_id: str, instances: Sequence[bytes], *, commit_id: bytes
+    ) -> None:
+        """Give a session that an instance owns to another one of these, as if its owner did."""
+        head = (await self._head(session_id)).head
+        owner = decode_head(head).meta.owner
+        if owner in instances:
+            target = next(each for each in instances if each != owner)
+            request = HandOverRequest(
+                instance=owner,
+                session_id=session_id,
+                expected_head=head,
+                target=target,
+                commit_id=commit_id,
+            )
+            await self._store.HandOver(request, metadata=self._calling, timeout=_SECONDS)
 
     async def records(self, session_id: str) -> list[Record]:
         """Return all records of a session, in order of seq."""

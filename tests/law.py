@@ -106,3 +106,10 @@ async def every_kind_of_change(law: Law) -> None:
     await law.holds()
     await law.after(agent.submit_output("Part two", output_id="o2", quality_score=0.5))
     await law.after(owner.approve("o2"))
+    revision = owner.state.seq
+    await law.after(owner.rewind(revision - 1))
+    await law.after(owner.approve("o2"))
+    await law.after(owner.rewind(3))
+    await law.after(owner.append("Another way"))
+    await law.after(owner.rewind(revision))
+    await law.after(owner.append("And on"))

@@ -8,6 +8,7 @@ import { useModel } from "./model.js";
 import { Link } from "./navigation.js";
 import { OpenSession } from "./open_session.js";
 import { Notice } from "./parts.js";
+import { PastChat } from "./past.js";
 import { Steps } from "./steps.js";
 
 const SESSION_ID = /^[A-Za-z0-9._~-]{1,128}$/;
@@ -51,6 +52,12 @@ function Whole({ session }) {
   const { conversation, connection } = session;
   const { state } = connection.standing;
   const { completedSteps, totalSteps } = conversation.session.progress;
+  if (session.past) {
+    return html`<main id="main" class="chat" tabindex="-1">
+      <${ChatHead} session=${session} />
+      <${PastChat} past=${session.past} session=${session} />
+    </main>`;
+  }
   return html`<main id="main" class="chat" tabindex="-1">
     <${ChatHead} session=${session} />
     ${state !== "connected" && state !== "ended" && html`
@@ -93,10 +100,10 @@ export function NotFound({ wasHere = false }) {
   }, []);
   return html`<main id="main" class="page" tabindex="-1">
     <${Notice}
-      icon="search" level="1" title=${wasHere ? "This session was deleted" : "There is no such session"}
+      icon="search" level="1" title=${wasHere ? "This session is not here any more" : "There is no such session"}
     >
       <p>${wasHere
-        ? "It is gone with all that was in it."
+        ? "It was deleted, or it is shared with you no longer."
         : "It may have been deleted, or it belongs to somebody else."}</p>
       <${Link} class="button" href="/">To your sessions<//>
     <//>

@@ -1,4 +1,5 @@
-// Where one writes: Enter sends, Shift+Enter begins a line. What is written outlives a reload.
+// Where one writes: Enter sends, Shift+Enter begins a line. What is written outlives a reload. Who
+// only reads is told so instead.
 
 import { html, useEffect, useLayoutEffect, useRef, useState } from "./html.js";
 import { keep, kept } from "./kept.js";
@@ -8,7 +9,26 @@ import { Icon, named } from "./parts.js";
 const MOST_BYTES = 512 * 1024;
 const encoder = new TextEncoder();
 
+const READING = {
+  viewer: "You read this session as a viewer.",
+  approver: "You read this session as an approver, and decide about its outputs.",
+};
+
 export function Composer({ session }) {
+  return session.may("write")
+    ? html`<${Writable} session=${session} />`
+    : html`<${Readable} session=${session} />`;
+}
+
+function Readable({ session }) {
+  return html`<div class="composer">
+    ${session.may("decide") && html`<${Waiting} session=${session} />`}
+    <${Typing} session=${session} />
+    <p class="composer-reading hint">${READING[session.role]}</p>
+  </div>`;
+}
+
+function Writable({ session }) {
   const { conversation } = session;
   const key = `sessiond.writing ${session.subject} ${session.id}`;
   const [text, setText] = useState(() => kept(key));
@@ -33,14 +53,16 @@ export function Composer({ session }) {
   const press = (event) => {
     if (event.key === "Enter" && !event.shiftKey && !event.isComposing) send(event);
   };
+  const mayEdit = session.may("edit");
   return html`<form class="composer" onSubmit=${send}>
-    <${Waiting} session=${session} />
+    ${session.may("decide") && html`<${Waiting} session=${session} />`}
     ${status === "paused" && html`
       <p class="composer-note">
         This session is paused: you can write, and agents wait.
-        <button type="button" class="button is-quiet" onClick=${() => session.change("resume")}>
-          Resume
-        </button>
+        ${mayEdit && html`
+          <button type="button" class="button is-quiet" onClick=${() => session.change("resume")}>
+            Resume
+          </button>`}
       </p>`}
     <${Typing} session=${session} />
     <div class="composer-field">
@@ -50,7 +72,7 @@ export function Composer({ session }) {
         onInput=${({ target }) => write(target.value)} onKeyDown=${press}
         onBlur=${() => session.typing(false)}
       ></textarea>
-      ${draft && html`
+      ${draft && mayEdit && html`
         <button
           type="button" class="round-button" title="Stop the answer" aria-label="Stop the answer"
           onClick=${() => session.change("cancel", { turnId: draft.turnId })}

@@ -12,6 +12,8 @@ import { Draft } from "./draft.js";
 
 const POSITION = ["status", "currentAgent", "currentStep", "progress"];
 
+const SHARING = ["memberGranted", "memberRevoked", "linkMade", "linkRevoked", "ownerTransferred"];
+
 export class Conversation {
   logId = "";
   seq = 0;
@@ -22,6 +24,8 @@ export class Conversation {
   messageCount = 0;
   drafts = new Map();
   present = { members: [], count: 0 };
+  members = new Map(); // the role of each user with whom it is shared
+  sharedAt = 0; // the seq of the last change of who may enter
   #loading = null;
   #positionAt = 0;
   #positionWanted = 0;
@@ -85,12 +89,14 @@ export class Conversation {
     if (part.last) this.#loaded(part, loading);
   }
 
-  #loaded({ logId, seq }, { session, workflow, messageCount, turn, outputs, userInputs, messages }) {
+  #loaded({ logId, seq }, loaded) {
+    const { session, workflow, messageCount, turn, outputs, userInputs, messages } = loaded;
     this.#loading = null;
     this.logId = logId;
     this.seq = this.#positionAt = this.#positionWanted = seq;
     this.session = { ...session, userInputs };
     this.workflow = workflow;
+    this.members = new Map(loaded.members.map(({ userId, role }) => [userId, role]));
     this.outputs = outputs;
     this.messages = messages;
     this.messageCount = messageCount;
@@ -120,10 +126,27 @@ export class Conversation {
       change.status = "paused";
     } else if (event.sessionResumed && event.seq > this.#positionAt) {
       change.status = "active";
+    } else if (SHARING.some((kind) => event[kind])) {
+      this.sharedAt = event.seq;
+      this.#share(event);
+      if (event.ownerTransferred) change.userId = event.ownerTransferred.userId;
+    } else if (event.holdSet) {
+      change.held = event.holdSet.held;
     } else {
       this.#output(event);
     }
     this.session = { ...this.session, ...change };
+  }
+
+  #share({ memberGranted, memberRevoked, ownerTransferred }) {
+    const members = new Map(this.members);
+    if (memberGranted) members.set(memberGranted.userId, memberGranted.role);
+    if (memberRevoked) members.delete(memberRevoked.userId);
+    if (ownerTransferred) {
+      members.delete(ownerTransferred.userId);
+      members.set(ownerTransferred.formerUserId, "editor");
+    }
+    this.members = members;
   }
 
   #output({ outputSubmitted, outputEdited, outputDecided, seq, time, actor }) {

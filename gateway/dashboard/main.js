@@ -1,13 +1,17 @@
 // The page: who is signed in, and which of its places is shown.
 
+import { ADMINISTRATION, Administration, isAdministration } from "./administration.js";
 import { Chat, NotFound } from "./chat.js";
+import { ErasureButton } from "./erasing.js";
 import { html, render, useEffect, useErrorBoundary, useMemo, useState } from "./html.js";
 import { useModel } from "./model.js";
 import { Link, place } from "./navigation.js";
 import { Avatar, Notice } from "./parts.js";
 import { Rest } from "./rest.js";
+import { has } from "./rights.js";
 import { SessionList } from "./session_list.js";
 import { Sessions } from "./sessions.js";
+import { keepInvitation, takeInvitation } from "./sharing.js";
 import { SignIn } from "./sign_in.js";
 import { SignedOut, SignInEnds } from "./signed_out.js";
 import { ToastList, told } from "./toasts.js";
@@ -29,7 +33,7 @@ function Page({ signIn }) {
 
 function SignedIn({ signIn }) {
   useModel(place);
-  const { subject, token, inDevelopment } = signIn.bearer;
+  const { subject, role, token, inDevelopment } = signIn.bearer;
   const rest = useMemo(() => new Rest(signIn), [signIn]);
   const list = useMemo(() => new SessionList(rest, subject), [rest, subject]);
   const [workflows, setWorkflows] = useState([]);
@@ -38,6 +42,10 @@ function SignedIn({ signIn }) {
     rest.get("/api/workflows").then((answer) => setWorkflows(answer.workflows), told);
   useEffect(() => {
     loadWorkflows();
+    const take = () => takeInvitation(rest).catch(told);
+    take();
+    addEventListener("hashchange", take);
+    return () => removeEventListener("hashchange", take);
   }, [rest]);
   useEffect(() => {
     // Who listens hears where they are.
@@ -45,6 +53,7 @@ function SignedIn({ signIn }) {
   }, [place.path]);
 
   const chat = CHAT.exec(place.path);
+  const isAdministrator = has(role, "administer");
   return html`
     <a class="skip" href="#main">Skip to the content</a>
     <header class="top">
@@ -52,6 +61,9 @@ function SignedIn({ signIn }) {
       <div class="top-user">
         <${Avatar} name=${subject} kind="user" />
         <bdi class="top-name">${subject}</bdi>
+        ${isAdministrator && html`
+          <${Link} class="button is-quiet" href=${ADMINISTRATION}>Administration<//>`}
+        <${ErasureButton} rest=${rest} subject=${subject} />
         <button
           class="button is-quiet"
           onClick=${() => (signIn.url ? signIn.go({ asAnother: true }) : signIn.leave())}
@@ -66,7 +78,9 @@ function SignedIn({ signIn }) {
             list=${list} workflows=${workflows} loadWorkflows=${loadWorkflows}
             token=${token} inDevelopment=${inDevelopment}
           />`
-        : html`<${NotFound} />`}
+        : isAdministrator && isAdministration(place.path)
+          ? html`<${Administration} path=${place.path} rest=${rest} workflows=${workflows} token=${token} />`
+          : html`<${NotFound} />`}
     <${ToastList} />`;
 }
 
@@ -80,5 +94,8 @@ function unescaped(text) {
 
 const { content: url } = document.querySelector("meta[name=sessiond-sign-in]");
 const signIn = new SignIn(url);
+keepInvitation();
+// Who follows a link where the page is open already changes nothing but the fragment.
+addEventListener("hashchange", keepInvitation);
 signIn.arrive();
 render(html`<${Page} signIn=${signIn} />`, document.getElementById("app"));

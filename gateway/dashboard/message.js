@@ -2,9 +2,10 @@
 
 import { html, useMemo, useState } from "./html.js";
 import { markdown } from "./markdown.js";
-import { Avatar, Icon, named } from "./parts.js";
+import { Avatar, Icon, IconButton, named } from "./parts.js";
 import { exactTime, timeOfDay } from "./relative_time.js";
 
+export const YOU = "You";
 const LONG = 20_000; // characters
 
 const TYPES = {
@@ -26,13 +27,14 @@ export function Markdown({ text }) {
 }
 
 /** Who said it, as the page writes it. */
-export function voiceOf({ sender, agentId }, owner, subject) {
+export function voiceOf({ sender, agentId, userId }, subject) {
   if (sender === "agent") return named(agentId ?? "agent");
   if (sender === "system") return "System";
-  return owner === subject ? "You" : owner;
+  return userId === subject ? YOU : userId;
 }
 
-export function Message({ message, voice, goesOn }) {
+/** `lookBack` shows the session as it was after this message; null where that is shown already. */
+export function Message({ message, voice, goesOn, lookBack }) {
   const { sender, type, content, timestamp } = message;
   return html`<article
     class="message is-${sender} ${goesOn ? "goes-on" : ""}" data-seq=${message.seq}
@@ -48,6 +50,8 @@ export function Message({ message, voice, goesOn }) {
           <span class="sent" title="Stored"><${Icon} name="check" />Sent</span>`}
       </p>
       <div class="bubble"><${Markdown} text=${content} /></div>
+      ${lookBack && html`
+        <${IconButton} icon="clock" label="As it was after this message" onClick=${lookBack} />`}
     </div>
   </article>`;
 }

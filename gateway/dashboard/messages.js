@@ -2,7 +2,7 @@
 // one reads further up.
 
 import { Component, html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "./html.js";
-import { Message, Outgoing, voiceOf, Writing } from "./message.js";
+import { Message, Outgoing, voiceOf, Writing, YOU } from "./message.js";
 import { Output } from "./outputs.js";
 import { Icon } from "./parts.js";
 import { dayName, dayOf, useNow } from "./relative_time.js";
@@ -15,7 +15,6 @@ const SAID_CHARACTERS = 300;
 export function Messages({ session }) {
   const { conversation, outbox, older, subject } = session;
   const { messages, outputs, hasOlder, drafts } = conversation;
-  const owner = conversation.session.userId;
   const now = useNow();
   const today = dayOf(now);
   const before = useRef([]);
@@ -36,7 +35,7 @@ export function Messages({ session }) {
         ${chunks.map((chunk) => html`
           <${Chunk}
             key=${chunk.id} chunk=${chunk} today=${today}
-            session=${session} owner=${owner} subject=${subject}
+            session=${session} subject=${subject}
           />`)}
         ${outgoing.map((item) => html`
           <${Outgoing} key=${item.opId} item=${item} session=${session} />`)}
@@ -45,12 +44,14 @@ export function Messages({ session }) {
             key=${draft.turnId} draft=${draft} agent=${conversation.session.currentAgent}
           />`)}
         ${isEmpty && html`
-          <p class="beginning">This is the beginning. Say what you want to work on.</p>`}
+          <p class="beginning">
+            This is the beginning.${session.may("write") && " Say what you want to work on."}
+          </p>`}
       </div>
     </div>
     ${isAway && html`
       <button class="to-end" onClick=${toEnd}><${Icon} name="down" /> Newest</button>`}
-    <${Announcer} messages=${messages} owner=${owner} subject=${subject} />
+    <${Announcer} messages=${messages} subject=${subject} />
   </div>`;
 }
 
@@ -61,7 +62,7 @@ class Chunk extends Component {
     return !isSame || chunk.items.some(({ output }) => output?.status === "pending");
   }
 
-  render({ chunk, session, owner, subject }) {
+  render({ chunk, session, subject }) {
     return html`<div class="chunk" style=${{ "--items": chunk.items.length }}>
       ${chunk.items.flatMap((item) => [
         item.opensDay && html`
@@ -69,7 +70,8 @@ class Chunk extends Component {
         item.message
           ? html`<${Message}
               key=${item.key} message=${item.message} goesOn=${item.goesOn}
-              voice=${voiceOf(item.message, owner, subject)}
+              voice=${voiceOf(item.message, subject)}
+              lookBack=${session.isPast ? null : () => session.lookBack({ seq: item.seq })}
             />`
           : html`<${Output}
               key=${item.key} outputId=${item.outputId} output=${item.output} session=${session}
@@ -154,20 +156,20 @@ function topmost(scroller, content) {
 }
 
 /** Tells those who listen of each new message, whole and once. */
-function Announcer({ messages, owner, subject }) {
+function Announcer({ messages, subject }) {
   const seen = useRef(messages.at(-1)?.seq ?? 0);
   const [said, setSaid] = useState("");
   useEffect(() => {
     const fresh = messages.filter(({ seq }) => seq > seen.current);
     seen.current = messages.at(-1)?.seq ?? 0;
-    const others = fresh.filter(({ sender }) => sender !== "user" || owner !== subject);
-    if (others.length) setSaid(others.map((each) => spoken(each, owner, subject)).join(" "));
+    const others = fresh.filter((each) => voiceOf(each, subject) !== YOU);
+    if (others.length) setSaid(others.map((each) => spoken(each, subject)).join(" "));
   }, [messages]);
   return html`<div class="unseen" aria-live="polite">${said}</div>`;
 }
 
-function spoken(message, owner, subject) {
+function spoken(message, subject) {
   const { content } = message;
   const text = content.length > SAID_CHARACTERS ? `${content.slice(0, SAID_CHARACTERS)}…` : content;
-  return `${voiceOf(message, owner, subject)}: ${text}`;
+  return `${voiceOf(message, subject)}: ${text}`;
 }

@@ -2,6 +2,8 @@
 
 import { html } from "./html.js";
 import { Model } from "./model.js";
+import { isLost, LOST } from "./rest.js";
+import { toasts } from "./toasts.js";
 
 class Place extends Model {
   constructor() {
@@ -15,6 +17,10 @@ class Place extends Model {
 
   go(path) {
     if (path === this.path) return;
+    if (isLost(path)) {
+      toasts.show({ text: LOST, isFailure: true });
+      return;
+    }
     history.pushState(null, "", path);
     this.changed();
   }

@@ -1,32 +1,66 @@
-// The dialogue that makes a session: which workflow, which inputs.
+// The dialogue that makes a session: which template, which workflow, which inputs.
 
 import { html, useEffect, useRef, useState } from "./html.js";
 import { chatPath, place } from "./navigation.js";
 import { IconButton } from "./parts.js";
 import { duration } from "./relative_time.js";
+import { told } from "./toasts.js";
 
 const DEMO = { demo: "true" }; // the example agent acts in no other session
+const NO_DEMO = { demo: "false" };
 const FRESH = { name: "", value: "" };
 
 export function NewSession({ list, workflows, loadWorkflows, inDevelopment, close }) {
   const dialog = useRef();
+  const [templates, setTemplates] = useState([]);
+  const [template, setTemplate] = useState(null);
   const [chosenId, setChosenId] = useState(null);
-  const workflowId = chosenId ?? workflows[0]?.id; // the first one is the default
+  const workflowId = chosenId ?? template?.workflowId ?? workflows[0]?.id; // the default one is first
   const [title, setTitle] = useState("");
-  const [inputs, setInputs] = useState([FRESH]);
+  const [changed, setChanged] = useState(null); // the inputs, once they are no more the template's
+  const inputs = changed ?? rowsOf(template);
   const [isDemo, setDemo] = useState(inDevelopment);
   const [problem, setProblem] = useState(null);
   const [isBusy, setBusy] = useState(false);
   useEffect(() => dialog.current.showModal(), []);
+  useEffect(() => {
+    list.templates().then(setTemplates, told);
+  }, [list]);
+
+  const begin = async (name) => {
+    setProblem(null);
+    try {
+      setTemplate(name ? await list.template(name) : null);
+      setChosenId(null);
+      setChanged(null);
+    } catch (failure) {
+      setProblem(failure);
+    }
+  };
+
+  const forget = async () => {
+    setProblem(null);
+    try {
+      await list.deleteTemplate(template.name);
+      setTemplates(templates.filter(({ name }) => name !== template.name));
+      await begin("");
+    } catch (failure) {
+      setProblem(failure);
+    }
+  };
 
   const create = async (event) => {
     event.preventDefault();
     setBusy(true);
     setProblem(null);
-    const filled = inputs.filter(({ name }) => name.trim());
-    const userInputs = Object.fromEntries(filled.map(({ name, value }) => [name.trim(), value]));
     try {
-      const asked = { workflowId, title: title.trim(), userInputs, metadata: isDemo ? DEMO : {} };
+      const asked = {
+        workflowId,
+        title: title.trim() || undefined,
+        userInputs: changed ? inputsOf(changed) : undefined,
+        metadata: isDemo ? DEMO : template?.metadata.demo ? NO_DEMO : {},
+        template: template?.name,
+      };
       place.go(chatPath((await list.create(asked)).id));
     } catch (failure) {
       setProblem(failure);
@@ -40,6 +74,18 @@ export function NewSession({ list, workflows, loadWorkflows, inDevelopment, clos
         <h2 id="new-session">New session</h2>
         <${IconButton} icon="close" label="Close" onClick=${() => dialog.current.close()} />
       </div>
+      ${templates.length > 0 && html`
+        <label class="group">
+          <span>Begin with</span>
+          <select
+            class="field" value=${template?.name ?? ""}
+            onChange=${({ target }) => begin(target.value)}
+          >
+            <option value="">nothing yet</option>
+            ${templates.map(({ name }) => html`<option key=${name} value=${name}>${name}</option>`)}
+          </select>
+        </label>`}
+      ${template && html`<${DeleteTemplate} key=${template.name} forget=${forget} />`}
       <fieldset class="group">
         <legend>Workflow</legend>
         ${workflows.map((workflow) => html`
@@ -61,11 +107,11 @@ export function NewSession({ list, workflows, loadWorkflows, inDevelopment, clos
       <label class="group">
         <span>Title <small>optional; otherwise your first message gives one</small></span>
         <input
-          class="field" maxlength="200" dir="auto" value=${title}
+          class="field" maxlength="200" dir="auto" value=${title} placeholder=${template?.title}
           onInput=${({ target }) => setTitle(target.value)}
         />
       </label>
-      <${Inputs} inputs=${inputs} change=${setInputs} />
+      <${Inputs} inputs=${inputs} change=${setChanged} />
       ${inDevelopment && html`
         <label class="check">
           <input type="checkbox" checked=${isDemo} onChange=${() => setDemo(!isDemo)} />
@@ -82,6 +128,29 @@ export function NewSession({ list, workflows, loadWorkflows, inDevelopment, clos
   </dialog>`;
 }
 
+/** Asks once more, since nothing brings it back. */
+function DeleteTemplate({ forget }) {
+  const [isSure, setSure] = useState(false);
+  return html`<div>
+    <button type="button" class="button is-quiet" onClick=${isSure ? forget : () => setSure(true)}>
+      ${isSure ? "Delete it for good" : "Delete this template"}
+    </button>
+  </div>`;
+}
+
+/** The rows of a template's inputs. What is no text is shown as JSON, and stays what it is. */
+function rowsOf(template) {
+  const rows = Object.entries(template?.userInputs ?? {}).map(([name, value]) =>
+    typeof value === "string" ? { name, value } : { name, value: JSON.stringify(value), whole: value });
+  return rows.length ? rows : [FRESH];
+}
+
+function inputsOf(rows) {
+  const filled = rows.filter(({ name }) => name.trim());
+  const given = ({ value, whole }) => (whole === undefined ? value : whole);
+  return Object.fromEntries(filled.map((row) => [row.name.trim(), given(row)]));
+}
+
 function Inputs({ inputs, change }) {
   const set = (index, part) =>
     change(inputs.map((input, at) => (at === index ? { ...input, ...part } : input)));
@@ -95,7 +164,8 @@ function Inputs({ inputs, change }) {
         />
         <input
           class="field" placeholder="Value" aria-label=${`Value of input ${index + 1}`} dir="auto"
-          value=${input.value} onInput=${({ target }) => set(index, { value: target.value })}
+          value=${input.value}
+          onInput=${({ target }) => set(index, { value: target.value, whole: undefined })}
         />
         <${IconButton}
           icon="close" label=${`Remove input ${index + 1}`} disabled=${inputs.length === 1}

@@ -5,19 +5,25 @@ import { Connection } from "./connection.js";
 import { Conversation } from "./conversation.js";
 import { Model } from "./model.js";
 import { Outbox } from "./outbox.js";
-import { path } from "./rest.js";
+import { Past } from "./past.js";
+import { path, Problem } from "./rest.js";
+import { has } from "./rights.js";
+import { toasts } from "./toasts.js";
 
 const TAIL = 100;
 const OLDER = 200;
 const TYPING_MS = 3000; // others see it for 6 s
+const UNDO_MS = 20_000;
 
 /** Frames that come together are drawn together, once for each frame of the screen. */
 export class OpenSession extends Model {
   conversation = new Conversation();
   older = { state: "idle", problem: null };
   isTyping = false;
-  #rest;
+  /** How the session was, while that is looked at; null for the present. */
+  past = null;
   #signIn;
+  #bearerRole;
   #path;
   #pageToken = "";
   #typedAt = 0;
@@ -30,8 +36,9 @@ export class OpenSession extends Model {
     this.id = sessionId;
     this.subject = signIn.bearer.subject;
     this.outbox = new Outbox(sessionId, this.subject);
-    this.#rest = rest;
+    this.rest = rest;
     this.#signIn = signIn;
+    this.#bearerRole = signIn.bearer.role;
     this.#path = path`/api/sessions/${sessionId}`;
     this.connection = new Connection(sessionId, {
       from: () => this.#hello(),
@@ -50,10 +57,28 @@ export class OpenSession extends Model {
     this.connection.close();
   }
 
+  /** As what the person is here: an administrator, the owner, a member's role, or an agent. */
+  get role() {
+    const { session, members } = this.conversation;
+    if (this.#bearerRole === "admin" || this.#bearerRole === "agent") return this.#bearerRole;
+    return session?.userId === this.subject ? "owner" : members.get(this.subject);
+  }
+
+  /** Whether the person may do this here: "write", "edit", "decide", "own" or "hold". */
+  may(right) {
+    return has(this.role, right);
+  }
+
   /** Make a change: it is sent now, or as soon as there is a connection. */
   change(kind, body = {}) {
     this.connection.say(this.outbox.frame(this.outbox.add(kind, body, this.conversation.seq)));
     this.changed();
+  }
+
+  /** Save what this session began with under a name of the user's; `title` is a pattern. */
+  async saveTemplate(name, title) {
+    const at = path`/api/users/${this.subject}/templates/${name}`;
+    await this.rest.change("PUT", at, { sessionId: this.id, title });
   }
 
   again(item) {
@@ -66,6 +91,27 @@ export class OpenSession extends Model {
     this.changed();
   }
 
+  /** Look at the session as it was after an event, or at a time: {seq} or {time}. */
+  async lookBack(moment) {
+    const past = new Past(this, moment);
+    this.past = past;
+    this.changed();
+    await past.load(this.rest);
+    if (this.past === past) this.changed();
+  }
+
+  /** Look at the present again. */
+  lookAway() {
+    this.past = null;
+    this.changed();
+  }
+
+  /** Take the session back to how it was after an event. */
+  goBack(seq) {
+    this.past = null;
+    this.change("rewind", { toSeq: seq });
+  }
+
   /** Tell others whether this person types. */
   typing(isTyping) {
     const now = Date.now();
@@ -75,6 +121,16 @@ export class OpenSession extends Model {
     this.isTyping = isTyping;
     this.#typedAt = now;
     this.connection.say({ presence: { typing: isTyping } });
+  }
+
+  /** Return the session as a file of this format. */
+  async exported(format) {
+    const answer = await this.rest.open("GET", `${this.#path}/export?format=${format}`);
+    try {
+      return await answer.blob();
+    } catch {
+      throw new Problem({ code: "NETWORK", detail: "The export was cut off; try again." });
+    }
   }
 
   /** Load messages that lie before those that are here. */
@@ -103,7 +159,7 @@ export class OpenSession extends Model {
     const asked = new URLSearchParams({ order: "desc", pageSize: String(OLDER) });
     if (this.#pageToken) asked.set("pageToken", this.#pageToken);
     try {
-      return await this.#rest.get(`${path`/api/chat/${this.id}/messages`}?${asked}`);
+      return await this.rest.get(`${path`/api/chat/${this.id}/messages`}?${asked}`);
     } catch (problem) {
       if (problem.code !== "PAGE_TOKEN_EXPIRED") throw problem;
       this.#pageToken = "";
@@ -123,12 +179,21 @@ export class OpenSession extends Model {
       const { event, reply, snapshot } = frame;
       conversation.take(frame);
       if (event) outbox.happened(event);
+      if (event?.rewound) this.#wentBack(event);
       if (reply) this.#answered(reply);
       if (snapshot?.last) this.#pageToken = "";
     }
     outbox.shown(conversation.seq);
     this.#loadPosition();
     this.#draw();
+  }
+
+  #wentBack({ seq, actor }) {
+    const who = actor.actingFor || actor.subject;
+    const isMine = who === this.subject;
+    const undo = { label: "Undo", run: () => this.goBack(seq - 1) };
+    const text = `${isMine ? "You" : who} took the session back to how it was.`;
+    toasts.show({ text, action: this.may("own") ? undo : undefined, ms: UNDO_MS });
   }
 
   async #answered(reply) {
@@ -155,7 +220,7 @@ export class OpenSession extends Model {
     this.#loadingPosition = true;
     try {
       while (conversation.isPositionOld) {
-        conversation.takePosition(await this.#rest.get(`${this.#path}?tail=0`));
+        conversation.takePosition(await this.rest.get(`${this.#path}?tail=0`));
         this.#draw();
       }
     } catch {

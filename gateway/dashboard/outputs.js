@@ -2,7 +2,7 @@
 
 import { html, useLayoutEffect, useRef, useState } from "./html.js";
 import { Markdown } from "./message.js";
-import { Icon, named } from "./parts.js";
+import { Icon, IconButton, named } from "./parts.js";
 import { exactTime, timeOfDay } from "./relative_time.js";
 
 const WORDS = {
@@ -30,8 +30,9 @@ export async function showOutput(session, outputId) {
 export function Output({ outputId, output, session }) {
   const { agentId, stepId, status, content, qualityScore, generatedAt } = output;
   const step = session.conversation.workflow.steps.find(({ id }) => id === stepId);
-  const isPending = status === "pending";
+  const isPending = status === "pending" && !session.isPast;
   const body = html`<${Markdown} text=${content} />`;
+  const word = isPending && !session.may("decide") ? "Waits for a decision" : WORDS[status];
   const heading = `${elementId(outputId)}-heading`;
   return html`<section
     class="output is-${status}" id=${elementId(outputId)} tabindex="-1" aria-labelledby=${heading}
@@ -45,20 +46,34 @@ export function Output({ outputId, output, session }) {
           ${qualityScore !== undefined && html`<span>rated ${qualityScore} by its agent</span>`}
         </p>
       </div>
-      <span class="status is-${status}">${WORDS[status]}</span>
+      <div class="output-stand">
+        <span class="status is-${status}">${word}</span>
+        ${!session.isPast && html`
+          <${IconButton}
+            icon="clock" label="As it was after this output"
+            onClick=${() => session.lookBack({ time: generatedAt })}
+          />`}
+      </div>
     </header>
     ${isPending
       ? html`<${Pending} outputId=${outputId} content=${content} session=${session}>${body}<//>`
       : html`
         <details class="output-content"><summary>Read it</summary>${body}</details>
-        <${Decision} output=${output} />`}
+        <${Decision} output=${output} session=${session} />`}
   </section>`;
 }
 
-function Decision({ output: { userFeedback, approvedBy } }) {
+function Decision({ output: { userFeedback, approvedBy, approvedAt }, session }) {
   if (!userFeedback && !approvedBy) return null;
   return html`<div class="decision">
-    ${approvedBy && html`<p><${Icon} name="check" /> Approved by <bdi>${approvedBy}</bdi></p>`}
+    ${approvedBy && html`<p>
+      <${Icon} name="check" /> Approved by <bdi>${approvedBy}</bdi>
+      ${!session.isPast && html`
+        <${IconButton}
+          icon="clock" label="As it was after the decision"
+          onClick=${() => session.lookBack({ time: approvedAt })}
+        />`}
+    </p>`}
     ${userFeedback && html`<blockquote dir="auto">${userFeedback}</blockquote>`}
   </div>`;
 }
@@ -71,6 +86,7 @@ function Pending({ outputId, content, session, children }) {
   const isBusy = under.some(({ state }) => state !== "failed");
   const failed = under.find(({ state }) => state === "failed");
   const isPaused = session.conversation.session.status === "paused";
+  const mayDecide = session.may("decide");
   const act = (kind, body) => {
     if (failed) session.discard(failed);
     session.change(kind, { outputId, ...body });
@@ -90,9 +106,9 @@ function Pending({ outputId, content, session, children }) {
     ${mode === "reject" && html`
       <${Field} label="What should be different?" text=${text} change=${setText} rows="3" />`}
     ${failed && html`<p class="error" role="alert">${failed.problem}</p>`}
-    ${isPaused && html`<p class="hint">The session is paused: resume it to decide.</p>`}
+    ${isPaused && mayDecide && html`<p class="hint">The session is paused: resume it to decide.</p>`}
     <div class="output-foot">
-      ${mode === "read" && html`
+      ${mode === "read" && mayDecide && html`
         <button
           class="button is-primary" disabled=${isBusy || isPaused} onClick=${() => decide("approved")}
         >
@@ -100,7 +116,8 @@ function Pending({ outputId, content, session, children }) {
         </button>
         <button class="button" disabled=${isBusy || isPaused} onClick=${() => say("reject")}>
           Send back…
-        </button>
+        </button>`}
+      ${mode === "read" && session.may("edit") && html`
         <button class="button" disabled=${isBusy} onClick=${() => say("edit", content)}>
           <${Icon} name="edit" /> Edit
         </button>`}

@@ -3,6 +3,7 @@
 import { Backoff, newId, sleep } from "./chance.js";
 
 const ATTEMPTS = 5;
+const STEP = /\/\.\.?(?=[/?]|$)/;
 
 /** A failure as the server named it; `NETWORK` where nothing answered. */
 export class Problem extends Error {
@@ -47,6 +48,7 @@ export class Rest {
 
   /** Ask once, and return the answer as it comes: for streams. */
   async open(method, path, options = {}) {
+    if (isLost(path)) throw new Problem({ code: "INVALID_ARGUMENT", detail: LOST });
     const { token } = this.#signIn.bearer;
     const headers = { ...options.headers, Authorization: `Bearer ${token}` };
     let answer;
@@ -84,6 +86,16 @@ async function problemOf(answer) {
     return new Problem({ code: "UNKNOWN", detail, status: answer.status });
   }
 }
+
+/** What to tell of a path that is lost. */
+export const LOST =
+  "A browser cannot ask for what is called “.” or “..”. The command line and other clients can.";
+
+/**
+ * Whether a browser would ask for another path: it takes these names for steps of a way, and no
+ * escape hides them.
+ */
+export const isLost = (path) => STEP.test(path);
 
 /** A path of ids, each escaped. */
 export function path(strings, ...ids) {

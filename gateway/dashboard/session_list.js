@@ -104,9 +104,31 @@ export class SessionList extends Model {
     this.changed();
   }
 
-  async create({ workflowId, title, userInputs, metadata }) {
-    const body = { workflowId, title, userInputs, metadata };
+  /** Make a session; what is undefined comes from the template, if one is named. */
+  async create({ workflowId, title, userInputs, metadata, template }) {
+    const body = { workflowId, title, userInputs, metadata, template };
     return this.#rest.change("POST", "/api/sessions", body, { wanted: true });
+  }
+
+  /** Store a session from the file that an export of it is. */
+  async importFile(file) {
+    const type = file.name.endsWith(".ndjson") ? "application/x-ndjson" : "application/json";
+    const options = { headers: { "Content-Type": type }, body: file };
+    return (await this.#rest.open("POST", "/api/import", options)).json();
+  }
+
+  /** The user's own templates, without their inputs. */
+  async templates() {
+    const { templates } = await this.#rest.get(path`/api/users/${this.#subject}/templates`);
+    return templates.filter(({ builtIn }) => !builtIn);
+  }
+
+  async template(name) {
+    return this.#rest.get(path`/api/users/${this.#subject}/templates/${name}`);
+  }
+
+  async deleteTemplate(name) {
+    await this.#rest.change("DELETE", path`/api/users/${this.#subject}/templates/${name}`);
   }
 
   async rename(id, title) {
@@ -176,6 +198,7 @@ export class SessionList extends Model {
       this.#news?.delete(removedId);
       this.rows = this.rows.filter((row) => row.id !== removedId);
     } else if (session) {
+      this.#gone.delete(session.id); // shared once more
       this.#news?.set(session.id, session);
       this.#place(session);
     }

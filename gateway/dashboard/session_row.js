@@ -2,7 +2,7 @@
 
 import { html } from "./html.js";
 import { chatPath, Link } from "./navigation.js";
-import { IconButton, named, Status, Title, UNTITLED } from "./parts.js";
+import { Fixed, Held, IconButton, named, Status, Title, UNTITLED } from "./parts.js";
 import { Progress } from "./progress.js";
 import { ago, exactTime } from "./relative_time.js";
 import { told, toasts } from "./toasts.js";
@@ -11,10 +11,12 @@ const UNDO_MS = 5000;
 
 export function SessionRow({ session, list, workflow, now }) {
   const { id, title, status, workflowId, currentAgent, lastMessage, lastActive, progress } = session;
+  const { sharedAs, userId, held } = session;
+  const isEditor = !sharedAs || sharedAs === "editor";
   const name = title || UNTITLED;
   return html`<li class="row">
     <div class="row-head">
-      <${Title}
+      <${isEditor ? Title : Fixed}
         title=${title} placeholder=${UNTITLED}
         rename=${(wanted) => list.rename(id, wanted).catch(told)}
       >
@@ -28,14 +30,19 @@ export function SessionRow({ session, list, workflow, now }) {
     </div>
     <p class="row-facts">
       <${Status} status=${status} />
+      ${sharedAs && html`
+        <span class="badge"><bdi>${userId}</bdi> shares it: ${named(sharedAs)}</span>`}
+      ${held && html`<${Held} />`}
       <span>${workflow?.name ?? named(workflowId)}</span>
       ${currentAgent && html`<span>with ${named(currentAgent)}</span>`}
     </p>
     <p class="row-last" dir="auto">${lastMessage || "No message yet."}</p>
     <${Progress} progress=${progress} workflow=${workflow} />
     <div class="row-actions">
-      <${PauseButton} session=${session} list=${list} name=${name} />
-      <${IconButton} icon="trash" label=${`Delete ${name}`} onClick=${() => remove(list, session)} />
+      ${isEditor && html`<${PauseButton} session=${session} list=${list} name=${name} />`}
+      ${!sharedAs && !held && html`<${IconButton}
+        icon="trash" label=${`Delete ${name}`} onClick=${() => remove(list, session)}
+      />`}
       <${Link} href=${chatPath(id)} class="button" aria-label=${`Continue ${name}`}>Continue<//>
     </div>
   </li>`;

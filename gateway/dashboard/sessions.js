@@ -1,19 +1,14 @@
 // The sessions of the person who is signed in.
 
 import { html, useEffect, useRef, useState } from "./html.js";
+import { ImportButton } from "./importing.js";
 import { useModel } from "./model.js";
 import { NewSession } from "./new_session.js";
-import { Failure, Icon, Notice } from "./parts.js";
+import { Failure, Icon, Notice, StatusChoice } from "./parts.js";
 import { useNow } from "./relative_time.js";
 import { SessionRow } from "./session_row.js";
 
 const TYPED_MS = 200;
-const STATUSES = [
-  ["", "All"],
-  ["active", "Active"],
-  ["paused", "Paused"],
-  ["completed", "Completed"],
-];
 
 export function Sessions({ list, workflows, loadWorkflows, token, inDevelopment }) {
   useModel(list);
@@ -32,9 +27,12 @@ export function Sessions({ list, workflows, loadWorkflows, token, inDevelopment 
   return html`<main id="main" class="page" tabindex="-1">
     <div class="page-head">
       <h1>Sessions</h1>
-      <button class="button is-primary" onClick=${() => setMaking(true)}>
-        <${Icon} name="plus" /> New session
-      </button>
+      <div class="page-acts">
+        <${ImportButton} list=${list} />
+        <button class="button is-primary" onClick=${() => setMaking(true)}>
+          <${Icon} name="plus" /> New session
+        </button>
+      </div>
     </div>
     <${Search} list=${list} />
     ${!list.live && list.phase === "ready" && html`
@@ -68,17 +66,7 @@ function Search({ list }) {
         value=${typed} onInput=${search}
       />
     </label>
-    <fieldset class="choices">
-      <legend class="unseen">Status</legend>
-      ${STATUSES.map(([status, label]) => html`
-        <label class="choice">
-          <input
-            type="radio" name="status" checked=${list.query.status === status}
-            onChange=${() => list.ask({ status })}
-          />
-          <span>${label}</span>
-        </label>`)}
-    </fieldset>
+    <${StatusChoice} chosen=${list.query.status} choose=${(status) => list.ask({ status })} />
   </div>`;
 }
 

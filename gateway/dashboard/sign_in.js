@@ -19,6 +19,7 @@ function readToken(token) {
   return {
     token,
     subject: claims.sub,
+    role: claims.role ?? "user",
     expiresAt: claims.exp * 1000,
     // Development keys are named so, and no part takes them in production.
     inDevelopment: String(header.kid ?? "").startsWith("dev-"),

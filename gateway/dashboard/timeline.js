@@ -58,6 +58,7 @@ function isSameVoice({ message: one, at }, { message: other, at: later }) {
   return Boolean(one && other)
     && one.sender === other.sender
     && one.agentId === other.agentId
+    && one.userId === other.userId
     && Date.parse(later) - Date.parse(at) < TOGETHER_MS;
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from urllib.parse import unquote_to_bytes
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
@@ -48,13 +49,19 @@ class TextReader:
 
 
 class QueryReader:
-    """Reads a query string into some fields of a message; each may stand there once."""
+    """Reads a query string into some fields of a message; each may stand there once.
 
-    def __init__(self, message: Descriptor, fields: list[str]) -> None:
+    `lists` are the fields of several texts, by the name that stands there once for each.
+    """
+
+    def __init__(
+        self, message: Descriptor, fields: list[str], *, lists: Mapping[str, str] | None = None
+    ) -> None:
         self._readers = {
             message.fields_by_name[name].json_name: TextReader(message.fields_by_name[name])
             for name in fields
         }
+        self._lists = lists or {}
 
     def fill(self, message: Message, query: bytes, violations: Violations) -> None:
         """Set what the query says, and name unknown, repeated and malformed parameters."""
@@ -64,12 +71,14 @@ class QueryReader:
             name, value = unescape(raw_name), unescape(raw_value)
             if name is None:
                 violations.add("query", "must be percent-encoded UTF-8")
-            elif name not in self._readers:
+            elif name not in self._readers and name not in self._lists:
                 violations.add(name, UNKNOWN)
-            elif name in seen:
+            elif name in seen and name not in self._lists:
                 violations.add(name, "must be given once")
             elif value is None:
                 violations.add(name, "must be percent-encoded UTF-8")
+            elif name in self._lists:
+                getattr(message, self._lists[name]).append(value)
             else:
                 self._readers[name].fill(message, value, name, violations)
             if name is not None:

@@ -134,7 +134,12 @@ class Acquirer:
         records = [read_record(record) for record in acquired.records]
         needed = set(needed_seqs(head, outputs))
         return Room(
-            load(head, outputs, [each.whole() for each in records if each.seq in needed]),
+            load(
+                head,
+                outputs,
+                [each.whole() for each in records if each.seq in needed],
+                acquired.members,
+            ),
             head.meta,
             acquired.head,
             newest(records),

@@ -14,6 +14,7 @@ from services.live.acquisition import Acquirer
 from services.live.changes import Changes, Counts
 from services.live.history import History
 from services.live.hops import Hops
+from services.live.joins import Guesses
 from services.live.leaving import Leaving
 from services.live.places import Whereabouts
 from services.live.rates import Rate, Rates
@@ -139,7 +140,7 @@ async def live(running: Running, settings: LiveSettings) -> AsyncIterator[Drain]
         )
         server = GrpcServer(settings, running.health, interceptor)
         live_pb2_grpc.add_LiveServiceServicer_to_server(
-            LiveServicer(changes, History(store), streams), server.grpc
+            LiveServicer(changes, History(store), streams, _guesses(settings, hops)), server.grpc
         )
         streams.take_calls(server.grpc)
         ownership_pb2_grpc.add_InstanceServiceServicer_to_server(
@@ -177,6 +178,11 @@ def _counts(settings: LiveSettings) -> Counts:
             clock=time.monotonic,
         ),
     )
+
+
+def _guesses(settings: LiveSettings, hops: Hops) -> Guesses:
+    joins = settings.joins_per_minute
+    return Guesses(hops, Rates(Rate(joins / 60, joins), clock=time.monotonic))
 
 
 def _drain(registration: Registration, leaving: Leaving, streams: Streams) -> Drain:

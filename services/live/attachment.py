@@ -1,11 +1,12 @@
 """One stream's subscription to one room: what its reader has been shown, and what comes next.
 
-    catching up --caught_up--> present --end--> ended
-         |                                        ^
-         +-------------------end------------------+
+    catching up <--caught_up, rewound--> present --end--> ended
+         |                                                 ^
+         +------------------------end----------------------+
 
-While it catches up, what happens in the room waits in the backlog, which has a bound; the stream
-then finds `overtaken` and begins again with a snapshot.
+While it catches up, what happens in the room waits in the backlog, which has a bound; beyond it the
+stream finds `overtaken` and begins again with a snapshot. So it does when the session goes back:
+what events tell of that is not enough for a reader, who may never have had what is there again.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from services.live.frames import goaway
 from services.live.outbox import CAPACITY, Outbox
-from sessiond.errors import SessiondError
+from sessiond.errors import SessiondError, SlowReader
 from sessiond.session.access import Identity
 
 if TYPE_CHECKING:
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 BACKLOG = CAPACITY // 2
 """Bytes that may wait for a subscriber that catches up: what fits the outbox when it has."""
+
+REWOUND = "REWOUND"
+"""Why a reader gets a snapshot when the session has gone back."""
 
 
 class Attachment:
@@ -36,16 +40,22 @@ class Attachment:
         *,
         identity: Callable[[], Identity],
         on_end: Callable[[Attachment], None],
+        on_rewound: Callable[[], None],
     ) -> None:
-        """Subscribe; `identity` is the stream's, which a fresh token may change."""
+        """Subscribe; `identity` is the stream's, which a fresh token may change.
+
+        `on_rewound` must bring a reader that was at the present there again.
+        """
         self.room = room
         self.sent_seq = 0
         self.typing = False
         self.ended = False
-        self.overtaken = False
+        self.overtaken = ""
+        """Why a snapshot must take the place of what was to be shown; "" while none must."""
         self._outbox = outbox
         self._identity = identity
         self._on_end = on_end
+        self._on_rewound = on_rewound
         self._backlog: list[tuple[int, bytes]] | None = []
         self._backlog_size = 0
         self._turn_id = ""
@@ -74,11 +84,17 @@ class Attachment:
         if self._backlog is None:
             self._outbox.offer(frame, self, seq)
         elif self._backlog_size + len(frame) > BACKLOG:
-            self.overtaken = True
-            self._backlog.clear()
+            self._overtake(SlowReader.reason)
         elif not self.overtaken:
             self._backlog.append((seq, frame))
             self._backlog_size += len(frame)
+
+    def rewound(self) -> None:
+        """Show a snapshot next: the session has gone back."""
+        present = self._backlog is None
+        self._overtake(REWOUND)
+        if present and not self.ended:
+            self._on_rewound()
 
     def tokens(self) -> None:
         """Show what was written in the running turn, with the next write."""
@@ -111,7 +127,7 @@ class Attachment:
 
     def wait_again(self) -> None:
         """Catch up again, from a snapshot; the running turn's text is shown from its beginning."""
-        self.overtaken = False
+        self.overtaken = ""
         self._turn_id, self._shown = "", 0
         self._backlog, self._backlog_size = [], 0
 
@@ -139,6 +155,10 @@ class Attachment:
             frames.append(self._presence)
             self._presence = None
         return frames
+
+    def _overtake(self, reason: str) -> None:
+        self.overtaken = reason
+        self._backlog, self._backlog_size = [], 0
 
     def _token(self) -> bytes:
         turn = self.room.turn

@@ -10,6 +10,7 @@ from services.live.frames import encoded, event
 from sessiond.errors import SessiondError
 from sessiond.session.access import Actor
 from sessiond.session.events import Record
+from sessiond.session.standing import Rewound
 from sessiond.v1.live_pb2 import Presence, PresentMember, ServerFrame
 
 TOKENS_SECONDS = 0.02
@@ -72,8 +73,11 @@ class Audience:
         """Show an event that is stored to all of them; it is encoded once."""
         if self._subscribers:
             frame = event(record, self._session_id)
+            rewound = isinstance(record.event, Rewound)
             for attachment in self:  # one that cannot take it leaves meanwhile
                 attachment.event(record.seq, frame)
+                if rewound:
+                    attachment.rewound()
 
     def tokens(self) -> None:
         """Show what was written in the running turn, soon."""

@@ -3,6 +3,8 @@
     join at head H --cursor served--> attached, events up to H ---------+
           |                                                             +--> caught up, then live
           +--no cursor, or none that can be served--> attached, snapshot at H --+
+                                                                                |
+          a rewind --> reset, snapshot -----------------------------------------+
 
 Joining is one synchronous step: what lies before H is read and shown at leisure, what comes after
 it waits in the subscriber's backlog. A backlog that overflows makes the cursor worthless, so a
@@ -15,7 +17,7 @@ import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from services.live.attachment import Attachment
+from services.live.attachment import REWOUND, Attachment
 from services.live.frames import encoded, event
 from services.live.outbox import Outbox
 from services.live.room import Room
@@ -69,6 +71,9 @@ def why_not(cursor: Cursor | None, room: Room) -> str:
         return "LOG_CHANGED"
     if cursor.seq > room.session.seq:
         return "CURSOR_INVALID"
+    # Whoever has just the rewind itself may not have had the snapshot that follows it.
+    if cursor.seq <= room.session.conversation.rewound_seq:
+        return REWOUND
     return "CURSOR_TOO_OLD" if room.session.seq - cursor.seq > REPLAYED else ""
 
 
@@ -104,14 +109,26 @@ class CatchUp:
             await self._events(room, wanted.seq + 1, session)
         else:
             await self._snapshot(room, session, tail)
+        await self._reach_present(session, tail)
+
+    async def again(self, tail: int) -> None:
+        """Bring a subscriber back to the present that was there until the session was rewound.
+
+        It may raise as `run` does.
+        """
+        await self._reach_present(self.attachment.room.session, tail)
+
+    async def _reach_present(self, session: Session, tail: int) -> None:
+        """Go on from this state, by snapshots as often as the reader was overtaken."""
         restarts = 0
         while not await self._caught_up(session):
             if restarts == RESTARTS:
                 raise SlowReader
             restarts += 1
+            reason, room = self.attachment.overtaken, self.attachment.room
             self.attachment.wait_again()
             session = room.session
-            await self._reset(SlowReader.reason)
+            await self._reset(reason)
             await self._snapshot(room, session, tail)
 
     async def _caught_up(self, session: Session) -> bool:
@@ -171,18 +188,20 @@ class CatchUp:
         Its parts are made as they are shown: whoever does not read costs no more than a page. It
         ends early, without its last part, when it is overtaken.
         """
-        seq = await self._start_of(room, session, tail)
+        start = await self._start_of(room, session, tail)
         part = Snapshot(state=state_to_wire(session))
         for following in _large_fields(session):
             await self._show_part(room, session, part)
             part = following
-        while seq <= session.seq and not self.attachment.overtaken:
-            page = await self._page(room, seq, session.seq)
-            for group in grouped(_messages(page)):
-                await self._show_part(room, session, part)
-                messages = [wire.message_to_wire(message, session.id) for message in group]
-                part = Snapshot(messages=SnapshotMessages(messages=messages))
-            seq = page[-1].seq + 1
+        for run in session.conversation.between(start, session.seq):
+            seq = run.first
+            while seq <= run.last and not self.attachment.overtaken:
+                page = await self._page(room, seq, run.last)
+                for group in grouped(_messages(page)):
+                    await self._show_part(room, session, part)
+                    messages = [wire.message_to_wire(message, session.id) for message in group]
+                    part = Snapshot(messages=SnapshotMessages(messages=messages))
+                seq = page[-1].seq + 1
         if not self.attachment.overtaken:
             part.last = True
             await self._show_part(room, session, part)
@@ -194,18 +213,20 @@ class CatchUp:
     async def _start_of(self, room: Room, session: Session, tail: int) -> int:
         """Return the seq of the oldest of this state's newest messages; only seqs are kept."""
         wanted = min(tail, session.message_count)
-        here = room.window.messages(newest=wanted, upto=session.seq)
+        here = room.window.messages(session.conversation, newest=wanted, upto=session.seq)
         seqs = [message.seq for message in here]
         # All that the state is of may have left the window meanwhile.
         start = min(room.window.start, session.seq + 1)
-        while len(seqs) < wanted and start > 1 and not self.attachment.overtaken:
-            seq = first = max(1, start - max(PAGE, wanted - len(seqs)))
-            older: list[int] = []
-            while seq < start:
-                page = await self._page(room, seq, start - 1)
-                older.extend(message.seq for message in _messages(page))
-                seq = page[-1].seq + 1
-            seqs, start = [*older, *seqs], first
+        for run in reversed(session.conversation.between(1, start - 1)):
+            last = run.last
+            while len(seqs) < wanted and last >= run.first and not self.attachment.overtaken:
+                seq = first = max(run.first, last + 1 - max(PAGE, wanted - len(seqs)))
+                older: list[int] = []
+                while seq <= last:
+                    page = await self._page(room, seq, last)
+                    older.extend(message.seq for message in _messages(page))
+                    seq = page[-1].seq + 1
+                seqs, last = [*older, *seqs], first - 1
         return seqs[-wanted:][0] if wanted and seqs else session.seq + 1
 
     async def _page(self, room: Room, seq: int, last: int) -> list[Record]:

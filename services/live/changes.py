@@ -7,12 +7,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any, Protocol, TypeVar, cast
 
+from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 
+from services.live.giving import check_takers
 from services.live.hops import Context, Hops, hops_of, name_owner
 from services.live.looking_back import recall
+from services.live.past import past_of
 from services.live.rates import Rates
 from services.live.relay import Lost, NotSent, Relay
 from services.live.request import Answer, Request, RoomClosed, Unsettled
@@ -56,9 +60,9 @@ _BEFORE_LOOKING = (
 class ChangeRequest(Protocol):
     """What all requests of LiveService have in common."""
 
+    DESCRIPTOR: Descriptor
     session_id: str
     op_id: str
-    expected_revision: int
 
     def HasField(self, field_name: Any) -> bool:
         """Return whether an optional field is there."""
@@ -116,11 +120,13 @@ class Changes:
         answer: Callable[[Room, Answer], Awaitable[Response]],
         *,
         once_deleted: Callable[[], Response] | None = None,
+        secret: str = "",
     ) -> Response:
         """Make the change that a call asks for, and return its response.
 
         `answer` makes it of what the room answered; where another Live owns the session, it is
-        that one's response. `once_deleted` makes that of a deletion that was made before.
+        that one's response. `once_deleted` makes that of a deletion that was made before. `secret`
+        is that of a link that is made.
 
         Raises:
             OutcomeUnknown: the time is over, and the change may have been stored.
@@ -130,9 +136,10 @@ class Changes:
             RateLimited: the caller asks too often.
             SessiondError: the rules refuse it.
         """
-        asked = self._ask(request, change)
-        hops = hops_of(context)
-        if not await self._hops.counted(context):
+        asked = self._ask(request, change, secret)
+        counted = await self._hops.counted(context)
+        hops = hops_of(context) if counted else 0
+        if not counted:
             self._counts.take(asked.identity)
         request.op_id = asked.op_id
         search = self._router.search(request.session_id, hops=hops)
@@ -188,8 +195,16 @@ class Changes:
                         if isinstance(place, Peer):
                             return await forward(place, ends_at - loop.time())
                         if place.room.forgotten:
+                            check = partial(place.room.check_asker, asked)
+                            await self._router.rooms.check(place, check)
                             await recall(self._router.store, place.room)
-                        again = replace(asked, reply=loop.create_future())
+                        sent = False  # the room knows what was made, and this was not yet asked
+                        await check_takers(
+                            self._router.store, self._router.rooms, place, asked, self._limits
+                        )
+                        past = await past_of(self._router.store, place.room, asked)
+                        again = replace(asked, reply=loop.create_future(), past=past)
+                        sent = True
                         answer = await self._router.rooms.submit(session_id, place, again)
                         return place.room, answer
                     except RoomClosed:
@@ -216,7 +231,7 @@ class Changes:
                 raise OutcomeUnknown from None
             raise
 
-    def _ask(self, request: ChangeRequest, change: Change) -> Request:
+    def _ask(self, request: ChangeRequest, change: Change, secret: str) -> Request:
         identity = current_identity()
         op_id = request.op_id if request.HasField("op_id") else None
         found = Violations()
@@ -227,5 +242,12 @@ class Changes:
             change,
             identity,
             op_id or self._new_op_id(),
-            request.expected_revision if request.HasField("expected_revision") else None,
+            _expected_revision(request),
+            secret=secret,
         )
+
+
+def _expected_revision(request: Any) -> int | None:
+    if "expected_revision" not in request.DESCRIPTOR.fields_by_name:
+        return None  # who joins has seen no revision
+    return request.expected_revision if request.HasField("expected_revision") else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -10,8 +10,9 @@ from services.live.outcome import Attempt
 from services.live.request import Answer, Asked
 from sessiond.errors import SessiondError
 from sessiond.session.apply import apply
-from sessiond.session.decide import check_room
+from sessiond.session.capacity import check_room, is_urgent
 from sessiond.session.events import (
+    Event,
     OutputDecided,
     OutputEdited,
     OutputSubmitted,
@@ -19,6 +20,15 @@ from sessiond.session.events import (
     TurnEnded,
 )
 from sessiond.session.limits import MIB, Limits
+from sessiond.session.rewinding import filled_from
+from sessiond.session.standing import (
+    LinkMade,
+    LinkRevoked,
+    MemberGranted,
+    MemberRevoked,
+    OwnerTransferred,
+    Rewound,
+)
 from sessiond.session.state import Session
 from sessiond.store.codec import (
     HeadMeta,
@@ -26,6 +36,7 @@ from sessiond.store.codec import (
     encode_draft,
     encode_entry,
     encode_head,
+    encode_members,
     encode_outputs,
     encode_record,
     encode_tombstone_head,
@@ -36,15 +47,18 @@ from sessiond.v1.ownership_pb2 import (
     DeleteRequest,
     DraftWrite,
     ReadHeadRequest,
+    SharedWrite,
 )
 
-COMMIT_RECORDS = 53
-"""Records of one commit: 60 operations less head, outputs, two moves in lists, and a draft."""
+COMMIT_RECORDS = 50
+"""Records of one commit: 60 operations less head, outputs, two moves in lists, and a draft; less
+members, and two users with whom the session is shared or no longer."""
 
 COMMIT_BYTES = MIB
 """Bytes of one commit's records, far under etcd's 1.5 MiB for a transaction."""
 
-_OF_OUTPUTS = (OutputSubmitted, OutputEdited, OutputDecided)
+_OF_OUTPUTS = (OutputSubmitted, OutputEdited, OutputDecided, Rewound)
+_OF_MEMBERS = (MemberGranted, MemberRevoked, LinkMade, LinkRevoked, OwnerTransferred)
 
 INDEX_MOVES_AFTER_MS = 250
 """An index entry moves when lastActive is this far past its place: listings rely on it."""
@@ -69,6 +83,8 @@ class Formed(NamedTuple):
     """One write that is in flight, what the room holds once it is stored, and the answers.
 
     Where nothing is to be written, `write` is a read of the head, which must be as expected.
+    `urgent` is a commit that is not put off when space is short. `turning` are the states after
+    those records that may have changed who may read, by seq.
     """
 
     write: Commit | DeleteRequest | ReadHeadRequest
@@ -79,6 +95,8 @@ class Formed(NamedTuple):
     records: tuple[Record, ...]
     answers: tuple[tuple[Asked, Answer | SessiondError], ...]
     draft: Draft | None = None
+    urgent: bool = False
+    turning: Mapping[int, Session] = {}
 
     def give(self) -> None:
         """Give every answer."""
@@ -102,10 +120,17 @@ class Forming:
         self._meta = meta
         self._head = head
         self._encoded: list[bytes] = []
+        self._owner = session.user_id
         self._outputs_changed = False
+        self._members_changed = False
+        self._urgent = False
+        self._turning: dict[int, Session] = {}
+        self._shared: tuple[SharedWrite, ...] = ()
 
-    def add(self, record: Record, limits: Limits) -> bool:
+    def add(self, record: Record, limits: Limits, past: Session | None = None) -> bool:
         """Take the next record; False when the commit is full, and the record is for the next one.
+
+        `past` is the session as it was where a rewind goes back to: what is large comes from there.
 
         Raises:
             SessionFull: the session has no room for it.
@@ -115,15 +140,25 @@ class Forming:
         size = self.size + len(value)
         if self.records and (len(self.records) == COMMIT_RECORDS or size > COMMIT_BYTES):
             return False
-        if isinstance(event, TurnEnded):  # a full session must not keep its turn running
+        shared = _shared(self.session, event)
+        if shared and self._shared:
+            return False  # two could be of one user, and a commit names each once
+        check_room(self._meta.size, size, event, limits)
+        if isinstance(event, TurnEnded):
             self.ended_turn = self.ended_turn or event.turn_id
-        else:
-            check_room(self._meta.size, size, limits)
         self.session = apply(self.session, record)
+        if isinstance(event, Rewound) and past is not None:
+            self.session = filled_from(self.session, past)
         self.records.append(record)
         self._encoded.append(value)
         self.size = size
-        self._outputs_changed = self._outputs_changed or isinstance(event, _OF_OUTPUTS)
+        outputs, members = isinstance(event, _OF_OUTPUTS), isinstance(event, _OF_MEMBERS)
+        if outputs or members:
+            self._outputs_changed = self._outputs_changed or outputs
+            self._members_changed = self._members_changed or members
+            self._turning[record.seq] = self.session
+        self._urgent = self._urgent or is_urgent(event)
+        self._shared = self._shared or shared
         return True
 
     def commit(
@@ -156,14 +191,22 @@ class Forming:
         index.position_ms = meta.index_ms
         index.previous_position_ms = before.index_ms
         index.entry = encode_entry(session)
+        if session.user_id != self._owner:
+            index.previous_user_id = self._owner
         if self._outputs_changed:
             commit.outputs = encode_outputs(session)
+        if self._members_changed:
+            commit.members = encode_members(session)
+            commit.shared.extend(self._shared)
         commit.ended_turn = self.ended_turn
         _write_draft(commit, draft)
         if meta.awaited_agent != before.awaited_agent:
             commit.awaited.CopyFrom(
                 AwaitedWrite(agent=meta.awaited_agent, previous_agent=before.awaited_agent)
             )
+        elif meta.awaited_agent and session.user_id != self._owner:
+            # The summary that stands there names the former owner: it is put anew.
+            commit.awaited.CopyFrom(AwaitedWrite(agent=meta.awaited_agent))
         return Formed(
             write=commit,
             attempt=Attempt(self._head, self.commit_id, before.epoch, unknown=False),
@@ -173,6 +216,8 @@ class Forming:
             records=tuple(self.records),
             answers=tuple(answers),
             draft=draft,
+            urgent=self._urgent,
+            turning=self._turning,
         )
 
     def draft_alone(self, draft: Draft) -> Formed:
@@ -211,6 +256,7 @@ class Forming:
                 user_id=session.user_id,
                 position_ms=meta.index_ms,
                 awaited_agent=meta.awaited_agent,
+                shared_with=session.members,
             ),
             attempt=Attempt(
                 self._head,
@@ -226,6 +272,22 @@ class Forming:
             records=(),
             answers=((request, Answer(session.seq)),),
         )
+
+
+def _shared(session: Session, event: Event) -> tuple[SharedWrite, ...]:
+    """Return with whom the session is shared, or no longer, by an event that comes next."""
+    match event:
+        case MemberGranted(user_id):
+            return (SharedWrite(user_id=user_id, shared=True),)
+        case MemberRevoked(user_id):
+            return (SharedWrite(user_id=user_id, shared=False),)
+        case OwnerTransferred(user_id):
+            return (
+                SharedWrite(user_id=user_id, shared=False),
+                SharedWrite(user_id=session.user_id, shared=True),
+            )
+        case _:
+            return ()
 
 
 def _write_draft(commit: Commit, draft: Draft | None) -> None:

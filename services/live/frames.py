@@ -11,7 +11,7 @@ from sessiond.errors import SessiondError
 from sessiond.event_wire import event_bytes
 from sessiond.frame_failures import to_error, to_goaway
 from sessiond.session.events import Record
-from sessiond.v1.live_pb2 import Reply, ServerFrame, TurnProgress
+from sessiond.v1.live_pb2 import MakeLinkResponse, Reply, ServerFrame, TurnProgress
 
 _BATCH = field_tag(ServerFrame.BATCH_FIELD_NUMBER)
 _REPLY = field_tag(ServerFrame.REPLY_FIELD_NUMBER)
@@ -33,9 +33,15 @@ def goaway(error: SessiondError, *, session_id: str | None = None, cursor: str =
     return encoded(ServerFrame(goaway=told))
 
 
-def reply(session_id: str, op_id: str, seq: int, turn: TurnProgress | None = None) -> bytes:
+def reply(
+    session_id: str,
+    op_id: str,
+    seq: int,
+    turn: TurnProgress | None = None,
+    link: MakeLinkResponse | None = None,
+) -> bytes:
     """Return the answer to a change that was made."""
-    return _reply(Reply(session_id=session_id, op_id=op_id, seq=seq, turn=turn))
+    return _reply(Reply(session_id=session_id, op_id=op_id, seq=seq, turn=turn, link=link))
 
 
 def refusal(session_id: str, op_id: str, error: SessiondError) -> bytes:

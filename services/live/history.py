@@ -24,11 +24,13 @@ class History:
 
     async def whole(self, room: Room) -> tuple[Session, list[Message]]:
         """Return the session as it now is, with all its messages."""
-        session, newer, start = room.session, room.window.messages(), room.window.start
-        if start == 1:
-            return session, newer
-        older = await self._records(session.id, 1, start - 1)
-        return session, [*(m for record in older if (m := message_of(record)) is not None), *newer]
+        session, start = room.session, room.window.start
+        newer = room.window.messages(session.conversation)
+        older: list[Message] = []
+        for run in session.conversation.between(1, start - 1):
+            records = await self._records(session.id, run.first, run.last)
+            older.extend(m for record in records if (m := message_of(record)) is not None)
+        return session, older + newer
 
     async def record(self, room: Room, seq: int) -> Record:
         """Return one record."""

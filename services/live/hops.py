@@ -1,7 +1,8 @@
 """Calls that one Live passes on to another: in the caller's name, and how often already.
 
 What a caller may do is judged by its own token, which travels with the call. That a call was
-counted against its caller's rate is believed only if a Live says so, by a token of its own.
+passed on, and counted against its caller's rate, is believed only if a Live says so, by a token of
+its own.
 """
 
 from __future__ import annotations
@@ -58,9 +59,10 @@ class Hops:
 
 
 def hops_of(context: Context) -> int:
-    """Return how many Lives passed this call on.
+    """Return how many Lives passed this call on, as it says.
 
-    Anybody may claim some: such a call is not passed on, and that is all.
+    Anybody may claim some, and who owns a session, if there is one, is told to Lives alone: so it
+    is believed where `counted` is true.
     """
     hops = _value(context, HOPS_KEY)
     return int(hops[:3]) if hops is not None and hops.isascii() and hops.isdigit() else 0

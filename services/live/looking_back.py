@@ -27,7 +27,7 @@ PAGE_BYTES = MIB
 
 
 async def recall(store: StoreClient, room: Room) -> None:
-    """Let a room remember the operation ids of its last 1000 changes.
+    """Let a room remember the operation ids of its last 1000 changes, for who may ask for one.
 
     Raises:
         OutcomeUnknown: Store does not answer, so nobody knows whether a change was made before.
@@ -47,7 +47,8 @@ async def recall(store: StoreClient, room: Room) -> None:
 async def look_back(store: StoreClient, room: Room, asked: Asked, since: int) -> Answer | None:
     """Return the answer that a change got after the seq `since`; None when it was not made.
 
-    Only records that the room does not remember are read.
+    Only records that the room does not remember are read. Whether the caller may have the answer,
+    and may make us read at all, is for who asks to see.
 
     Raises:
         IdempotencyMismatch: its operation id was used for another change.

@@ -1,4 +1,4 @@
-"""What a commit's outcome means for the room that sent it: the table of DESIGN §4, pure.
+"""What a commit's outcome means for the room that sent it: a table, pure.
 
 | head found, and the own registration        | verdict                                            |
 |---------------------------------------------|----------------------------------------------------|

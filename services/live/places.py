@@ -11,7 +11,8 @@ asked for --find--> here: confirm that it is, join, catch up, follow
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -64,6 +65,20 @@ class Whereabouts:
     hops: Hops
     store: StoreClient
     advertised: str
+
+
+@contextmanager
+def _ending(attachment: Attachment) -> Iterator[None]:
+    """End an attachment whose reader cannot be brought to the present, and say why."""
+    try:
+        yield
+    except AttachmentEnded:
+        pass
+    except SessiondError as error:
+        attachment.end(error)
+    except Exception:
+        _log.exception("catching up broke")
+        attachment.end(Internal())
 
 
 class Places:
@@ -211,24 +226,32 @@ class Places:
         room = held.room
         room.check_reader(self._identity())
         attachment = Attachment(
-            room, self._outbox, identity=self._identity, on_end=self._attachment_ended
+            room,
+            self._outbox,
+            identity=self._identity,
+            on_end=self._attachment_ended,
+            on_rewound=lambda: self._show_again(catching_up, asked.tail),
         )
+        around = self._around
+        catching_up = CatchUp(attachment, self._outbox, around.store, around.advertised)
         held.users += 1
         self._places[asked.session_id] = Here(held, attachment)
         room.audience.join(attachment)
         self._conversation.granted(asked.session_id)
         patience.reschedule(None)  # from here on it is the reader who sets the pace
-        around = self._around
-        catching_up = CatchUp(attachment, self._outbox, around.store, around.advertised)
-        try:
+        with _ending(attachment):
             await catching_up.run(asked.cursor, asked.tail)
-        except AttachmentEnded:
-            pass
-        except SessiondError as error:
-            attachment.end(error)
-        except Exception:
-            _log.exception("catching up broke")
-            attachment.end(Internal())
+
+    def _show_again(self, catching_up: CatchUp, tail: int) -> None:
+        """Bring a reader back to the present, whose session has gone back."""
+
+        async def show() -> None:
+            with _ending(catching_up.attachment):
+                await catching_up.again(tail)
+
+        task = asyncio.create_task(show(), name=f"again {catching_up.attachment.session_id}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def _forward_to(self, session_id: str, peer: Peer) -> Forward:
         forward = self._forwards.get(peer.address)

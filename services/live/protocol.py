@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from google.protobuf.message import DecodeError
 
 from services.live.frames import encoded, goaway, refusal
-from sessiond import event_wire, wire
+from sessiond import event_wire, standing_wire, wire
 from sessiond.errors import (
     InvalidArgument,
     NotAttached,
@@ -119,6 +119,13 @@ _CHANGES: dict[str, Any] = {
     "begin_turn": event_wire.begin_turn_from_wire,
     "end_turn": event_wire.end_turn_from_wire,
     "cancel": event_wire.cancel_turn_from_wire,
+    "rewind": standing_wire.rewind_from_wire,
+    "set_hold": standing_wire.set_hold_from_wire,
+    "share": standing_wire.share_from_wire,
+    "unshare": standing_wire.unshare_from_wire,
+    "make_link": standing_wire.make_link_from_wire,
+    "revoke_link": standing_wire.revoke_link_from_wire,
+    "transfer": standing_wire.transfer_from_wire,
 }
 
 

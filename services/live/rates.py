@@ -54,3 +54,9 @@ class Rates:
         if bucket.tokens < 1.0:
             raise RateLimited(retry_after=(1.0 - bucket.tokens) / self._rate.per_second)
         bucket.tokens -= 1.0
+
+    def give_back(self, caller: Hashable) -> None:
+        """Count one less: what was taken turned out to be nothing that counts."""
+        bucket = self._buckets.get(caller)
+        if bucket is not None:
+            bucket.tokens = min(float(self._rate.burst), bucket.tokens + 1.0)

@@ -18,15 +18,24 @@ from sessiond.session.changes import (
     DeleteSession,
     EditOutput,
     EndTurn,
+    JoinSession,
+    MakeLink,
     PauseSession,
     ResumeSession,
+    RevokeLink,
+    RewindSession,
+    SetHold,
+    ShareSession,
     SubmitOutput,
+    TransferSession,
+    UnshareSession,
     UpdateSession,
     fingerprint,
 )
 from sessiond.session.events import Record
+from sessiond.session.state import Session
 
-OPERATIONS: dict[type[Change], Operation] = {
+OPERATIONS: dict[type[Change], Operation | None] = {
     AppendMessage: Operation.APPEND_MESSAGE,
     UpdateSession: Operation.UPDATE,
     ApproveOutput: Operation.DECIDE_OUTPUT,
@@ -39,6 +48,14 @@ OPERATIONS: dict[type[Change], Operation] = {
     EndTurn: Operation.TURN,
     CancelTurn: Operation.CANCEL_TURN,
     AbandonTurn: Operation.ABANDON_TURN,
+    RewindSession: Operation.REWIND,
+    SetHold: Operation.HOLD,
+    ShareSession: Operation.SHARE,
+    UnshareSession: Operation.SHARE,
+    MakeLink: Operation.SHARE,
+    RevokeLink: Operation.SHARE,
+    JoinSession: None,  # who joins is a stranger yet: the link's secret decides
+    TransferSession: Operation.TRANSFER,
 }
 
 
@@ -63,13 +80,19 @@ class Answer(NamedTuple):
 
 @dataclass(slots=True)
 class Asked:
-    """A change that is asked for, by whom, and under which operation id."""
+    """A change that is asked for, by whom, and under which operation id.
+
+    `past` is the session as it was where a rewind goes back to; `past.past_of` finds it. `secret`
+    is that of the link that it makes, where it makes one.
+    """
 
     change: Change
     identity: Identity
     op_id: str
     expected_revision: int | None = None
     hash: bytes = field(default=b"", kw_only=True)
+    past: Session | None = field(default=None, kw_only=True)
+    secret: str = field(default="", kw_only=True)
     key: tuple[Actor, str] = field(init=False)
     """What names the change: operation ids belong to their actor."""
 
@@ -88,9 +111,12 @@ class Asked:
         return self.key[0]
 
     @property
-    def operation(self) -> Operation:
-        """The row of the role table that the change stands in."""
-        return OPERATIONS[type(self.change)]
+    def operation(self) -> Operation | None:
+        """The row of the role table that the change stands in; None where there is none."""
+        change = self.change
+        if isinstance(change, UnshareSession) and change.user_id == self.identity.user_id:
+            return Operation.LEAVE
+        return OPERATIONS[type(change)]
 
     def give(self, answer: Answer | SessiondError) -> None:
         """Give the answer."""

@@ -17,8 +17,10 @@ session may have another owner already, whatever the clock says.
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from services.live.attachment import Attachment
 from services.live.audience import Audience, Later
@@ -32,6 +34,7 @@ from services.live.window import Window
 from sessiond.cursor import Cursor
 from sessiond.errors import (
     Internal,
+    PermissionDenied,
     SessiondError,
     SessionFull,
     SessionMoved,
@@ -41,11 +44,13 @@ from sessiond.errors import (
     Unavailable,
 )
 from sessiond.session.access import Identity, Operation, Role, check_access
-from sessiond.session.changes import AbandonTurn, BeginTurn, DeleteSession
+from sessiond.session.changes import AbandonTurn, BeginTurn, DeleteSession, JoinSession
 from sessiond.session.decide import decide
-from sessiond.session.events import Record, TurnBegun
+from sessiond.session.events import Event, Record, TurnBegun
+from sessiond.session.holding import check_deletion
 from sessiond.session.limits import Limits
-from sessiond.session.state import Session, Turn, TurnOutcome
+from sessiond.session.sharing import Gain, gain, join
+from sessiond.session.state import Member, Session, Turn, TurnOutcome
 from sessiond.store.codec import HeadMeta, StoredRecord
 from sessiond.v1.live_pb2 import TurnProgress
 from sessiond.v1.ownership_pb2 import DeleteRequest
@@ -59,6 +64,13 @@ NO_SPACE_SECONDS = 10.0
 
 OURSELVES = Identity("sessiond", Role.LIVE)
 """Who ends the turns of workers that do not come back."""
+
+
+_GIVES_AWAY: Mapping[Operation | None, type[SessiondError]] = {
+    Operation.LEAVE: SessionNotFound,
+    Operation.TRANSFER: PermissionDenied,
+}
+"""What takes its own right from who does it, and how they are refused from then on."""
 
 
 class Room:
@@ -101,6 +113,8 @@ class Room:
         self.audience = Audience(session.id, later)
         self._later = later
         self._running = self._run(session.turn, drafts)
+        self.past = asyncio.Lock()
+        """Held by who reads the session's past: it may be large, and anybody may ask for it."""
 
     # --- what the room holds -----------------------------------------------------------------
 
@@ -161,6 +175,53 @@ class Room:
     def recall(self, records: Sequence[StoredRecord]) -> None:
         """Remember the operation ids of changes that were forgotten."""
         self._operations.remember_older(records)
+
+    def check(self, request: Asked) -> bool:
+        """Return whether the caller may ask for this, and has not been answered before.
+
+        It is looked at again when the change is decided: this spares what only a new one needs.
+
+        Raises:
+            SessionNotFound: the caller has nothing to do with the session.
+            PermissionDenied: the caller may not do this.
+            IdempotencyMismatch: its operation id was used for another change.
+        """
+        if request.operation is not None:
+            self._check_access(request.identity, request.operation, self.session)
+        return self._answered(request) is None
+
+    def gain(self, request: Asked) -> Gain:
+        """Return whose lists would grow, if this were decided now.
+
+        Raises:
+            SessiondError: the rules refuse it.
+        """
+        return gain(self.session, self._events(request, self.session, self._time(self.session)))
+
+    def check_asker(self, request: Asked) -> None:
+        """Return if the caller may do this, or may not any more since they did.
+
+        Raises:
+            SessionNotFound: the caller has nothing to do with the session.
+            PermissionDenied: the caller may not do this.
+        """
+        refusal = self._refusal(request, self.session)
+        if refusal is not None and not _gave_away(request, refusal):
+            raise refusal
+
+    def check_welcome(self, request: Asked) -> None:
+        """Return if the caller may hear that the session is there, and has too much to do.
+
+        Raises:
+            SessiondError: what it hears instead, as it would if nothing else waited.
+        """
+        answered = self._check(request, self.session)
+        change = request.change
+        if answered is None and isinstance(change, JoinSession):  # its secret decides
+            now_ms = self._time(self.session)
+            join(
+                self.session, change, identity=request.identity, now_ms=now_ms, limits=self._limits
+            )
 
     def form(self) -> Formed | None:
         """Decide what waits, and return what is to be written or confirmed; None when nothing is.
@@ -291,12 +352,13 @@ class Room:
                     request.give(Answer(answered.seq, self.window.record(answered.seq)))
                     continue
                 if isinstance(request.change, DeleteSession):
+                    check_deletion(forming.session)
                     if answers:
                         break  # what came before is written first
                     self._waiting.popleft()
                     return forming.deletion(request, self._time(forming.session))
                 record = self._decide(request, forming)
-                if record is not None and not forming.add(record, self._limits):
+                if record is not None and not forming.add(record, self._limits, request.past):
                     break  # the next commit begins with it
                 taken.add(request.key)
                 told: Answer | SessiondError = Answer(forming.session.seq, record)
@@ -314,10 +376,16 @@ class Room:
 
     def _check(self, request: Asked, session: Session) -> Answered | None:
         """Check access, operation id and expected revision, in this order."""
-        self._check_access(request.identity, request.operation, session)
-        answered = self._operations.find(request.actor, request.op_id, request.hash)
-        if answered is not None:
+        refusal = self._refusal(request, session)
+        if refusal is not None and not _gave_away(request, refusal):
+            raise refusal
+        if answered := self._answered(request):
+            if request.operation is None:
+                # The answer to a join shows the session, which its caller may have lost since.
+                self._check_access(request.identity, Operation.READ, session)
             return answered
+        if refusal is not None:
+            raise refusal
         turn = session.turn if isinstance(request.change, BeginTurn) else None
         if turn is not None and turn.belongs_to(*request.key):
             return Answered(turn.seq, request.hash)  # begun more than 1000 changes ago
@@ -325,19 +393,14 @@ class Room:
             raise StaleRevision(session.seq)
         return None
 
+    def _answered(self, request: Asked) -> Answered | None:
+        return self._operations.find(request.actor, request.op_id, request.hash)
+
     def _decide(self, request: Asked, forming: Forming) -> Record | None:
         """Return the record that the change makes; None, and remember that, when it makes none."""
         session = forming.session
         time_ms = self._time(session)
-        events = decide(
-            session,
-            request.change,
-            identity=request.identity,
-            now_ms=time_ms,
-            new_id=self._new_id,
-            limits=self._limits,
-            text=self._text_of(session),
-        )
+        events = self._events(request, session, time_ms)
         if not events:
             unchanged = Answered(session.seq, request.hash)
             self._operations.remember_unchanging(*request.key, unchanged)
@@ -355,9 +418,31 @@ class Room:
             commit_id=forming.commit_id,
         )
 
+    def _events(self, request: Asked, session: Session, time_ms: int) -> tuple[Event, ...]:
+        return decide(
+            session,
+            request.change,
+            identity=request.identity,
+            now_ms=time_ms,
+            new_id=self._new_id,
+            limits=self._limits,
+            text=self._text_of(session),
+            past=request.past,
+            secret_hash=hashlib.sha256(request.secret.encode()).digest() if request.secret else b"",
+        )
+
     def _time(self, session: Session) -> int:
         """Return the time of a change: the wall clock may step back, a session's times never do."""
         return max(self._now_ms(), session.last_active_ms)
+
+    def _refusal(self, request: Asked, session: Session) -> SessiondError | None:
+        """Return why the caller may not do this; None where they may."""
+        try:
+            if request.operation is not None:
+                self._check_access(request.identity, request.operation, session)
+        except (SessionNotFound, PermissionDenied) as refusal:
+            return refusal
+        return None
 
     def _check_access(self, identity: Identity, operation: Operation, session: Session) -> None:
         check_access(
@@ -366,6 +451,7 @@ class Room:
             session_id=session.id,
             owner=session.user_id,
             current_agent=session.current_agent,
+            members=session.roles,
         )
 
     def _committed(self, formed: Formed) -> None:
@@ -383,11 +469,18 @@ class Room:
         self.window.extend(formed.records)
         if self.session.turn != before.turn:
             self._turn_changed()
+        self._show(formed, before)
+        formed.give()
+
+    def _show(self, formed: Formed, before: Session) -> None:
+        """Show what was written; whoever may read no longer sees nothing after the event of it."""
         for record in formed.records:
             self.audience.show(record)
-        if self.session.current_agent != before.current_agent:
-            self._check_readers()
-        formed.give()
+            if record.seq in formed.turning:
+                after = formed.turning[record.seq]
+                if _let_in(after) != _let_in(before):
+                    self._check_readers(after)
+                before = after
 
     def _put_off(self, formed: Formed) -> None:
         """Go on as if it had not been formed; who rests on it hears that nothing was changed."""
@@ -398,13 +491,19 @@ class Room:
             self._operations.forget_unchanging(*request.key)
             request.fail(Unavailable(NO_SPACE, retry_after=NO_SPACE_SECONDS))
 
-    def _check_readers(self) -> None:
-        """Send those away who may no longer read."""
+    def _check_readers(self, session: Session) -> None:
+        """Send those away who may not read in this state; a worker who may not write is away."""
         for attachment in self.audience:
             try:
-                self.check_reader(attachment.identity)
+                self._check_access(attachment.identity, Operation.READ, session)
             except SessionNotFound as gone:
                 attachment.end(gone)
+                continue
+            if self._running is not None and self._running.is_written_by(attachment):
+                try:
+                    self._check_access(attachment.identity, Operation.TURN, session)
+                except PermissionDenied:
+                    self._running.left(attachment)
 
     # --- the running turn, inside -------------------------------------------------------------
 
@@ -478,3 +577,13 @@ class Room:
             request.fail(reason)
         if first:
             self.audience.close(told or SessionMoved(retry_after=None))
+
+
+def _gave_away(request: Asked, refusal: SessiondError) -> bool:
+    """Return whether who made this very change before would be refused like this."""
+    return isinstance(refusal, _GIVES_AWAY.get(request.operation, ()))
+
+
+def _let_in(session: Session) -> tuple[str, str, Mapping[str, Member]]:
+    """Return what decides who may enter."""
+    return session.current_agent, session.user_id, session.members

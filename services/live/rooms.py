@@ -17,9 +17,9 @@ from contextlib import suppress
 from services.live.acquisition import Acquirer, Deleted, InstanceDied
 from services.live.held import Held
 from services.live.registration import Instance, Registration
-from services.live.request import Answer, Request
+from services.live.request import Answer, Request, RoomClosed
 from services.live.writing import Writing
-from sessiond.errors import SessiondError, SessionMoved, SessionNotFound
+from sessiond.errors import SessiondError, SessionMoved, SessionNotFound, Unavailable
 
 
 class Rooms:
@@ -145,6 +145,21 @@ class Rooms:
                 await self._writing.settle(held)
         return self.held(session_id) is held
 
+    async def check(self, held: Held, check: Callable[[], None]) -> None:
+        """Let a check of the room's refuse only once it is sure that the session is held still.
+
+        Raises:
+            RoomClosed: it is not, and what the room would say may be wrong.
+            SessiondError: what the check raises.
+        """
+        try:
+            check()
+        except SessiondError:
+            session_id, now = held.room.session.id, self._clock()
+            if not await self.confirm(session_id, held, since=now):
+                raise RoomClosed from None
+            check()
+
     # --- writing -----------------------------------------------------------------------------
 
     async def submit(self, session_id: str, held: Held, request: Request) -> Answer:
@@ -155,7 +170,12 @@ class Rooms:
             Unsettled: the room closed meanwhile, and nobody knows.
             SessiondError: the rules refuse it.
         """
-        held.room.submit(request)
+        try:
+            held.room.submit(request)
+        except Unavailable:
+            # A stranger would learn from it that there is such a session.
+            await self.check(held, lambda: held.room.check_welcome(request))
+            raise
         held.users += 1
         try:
             self.wake(held)

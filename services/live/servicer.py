@@ -8,26 +8,37 @@ import grpc
 
 from services.live.changes import Changes
 from services.live.history import History
+from services.live.holding import HoldServicer
+from services.live.joins import Guesses
 from services.live.registration import Registration
 from services.live.request import Answer
+from services.live.rewinding import RewindServicer
 from services.live.room import Room
+from services.live.sharing import SharingServicer
 from services.live.streams import Streams
 from sessiond import wire
+from sessiond.errors import IdempotencyMismatch, OutputNotFound
 from sessiond.session.apply import message_of
 from sessiond.session.changes import DeleteSession, PauseSession, ResumeSession
-from sessiond.session.events import OutputSubmitted
+from sessiond.session.events import OutputEdited, OutputSubmitted
+from sessiond.session.state import Output
 from sessiond.v1 import live_pb2, live_pb2_grpc, ownership_pb2, ownership_pb2_grpc, session_pb2
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
-class LiveServicer(live_pb2_grpc.LiveServiceServicer):
+class LiveServicer(
+    SharingServicer, RewindServicer, HoldServicer, live_pb2_grpc.LiveServiceServicer
+):
     """Changes of sessions, one method each."""
 
-    def __init__(self, changes: Changes, history: History, streams: Streams) -> None:
+    def __init__(
+        self, changes: Changes, history: History, streams: Streams, guesses: Guesses
+    ) -> None:
         self._changes = changes
         self._history = history
         self._streams = streams
+        self._guesses = guesses
 
     def Connect(self, request_iterator: Any, context: Context) -> Any:
         """Follow and change sessions; `Streams.take_calls` takes these calls instead, as bytes."""
@@ -41,7 +52,8 @@ class LiveServicer(live_pb2_grpc.LiveServiceServicer):
         async def answered(room: Room, answer: Answer) -> live_pb2.AppendMessageResponse:
             record = answer.record or await self._history.record(room, answer.seq)
             message = message_of(record)
-            assert message is not None  # an append is answered by the record of a message
+            if message is None:  # an imported record tells of another change than its hash
+                raise IdempotencyMismatch
             return live_pb2.AppendMessageResponse(
                 message=wire.message_to_wire(message, request.session_id), seq=answer.seq
             )
@@ -80,11 +92,14 @@ class LiveServicer(live_pb2_grpc.LiveServiceServicer):
 
         async def answered(room: Room, answer: Answer) -> live_pb2.SubmitOutputResponse:
             record = answer.record or await self._history.record(room, answer.seq)
-            assert isinstance(record.event, OutputSubmitted)
-            output_id = record.event.output.id
+            if not isinstance(record.event, OutputSubmitted):  # as for messages
+                raise IdempotencyMismatch
+            body = record.event.output
+            # A rewind since may have undone it: then it is told as it was made.
+            output = room.session.outputs.get(body.id) or Output(body, record.seq)
             return live_pb2.SubmitOutputResponse(
-                output_id=output_id,
-                output=wire.output_to_wire(room.session.outputs[output_id]),
+                output_id=body.id,
+                output=wire.output_to_wire(output),
                 seq=answer.seq,
             )
 
@@ -97,9 +112,15 @@ class LiveServicer(live_pb2_grpc.LiveServiceServicer):
         """Edit a pending output."""
 
         async def answered(room: Room, answer: Answer) -> live_pb2.EditOutputResponse:
+            output = room.session.outputs.get(request.output_id)
+            if output is None:
+                record = answer.record or await self._history.record(room, answer.seq)
+                if not isinstance(record.event, OutputEdited):
+                    raise OutputNotFound
+                output = Output(record.event.output, record.seq)
             return live_pb2.EditOutputResponse(
                 output_id=request.output_id,
-                output=wire.output_to_wire(room.session.outputs[request.output_id]),
+                output=wire.output_to_wire(output),
                 seq=answer.seq,
             )
 

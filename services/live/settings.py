@@ -25,6 +25,7 @@ class LiveSettings(LimitedSettings):
         rebalance_per_second: how many of them move in a second.
         changes_per_second, changes_burst: per user and process, before RATE_LIMITED.
         service_changes_per_second, service_changes_burst: the same for each service.
+        joins_per_minute: joins by links, per caller and process, before RATE_LIMITED.
     """
 
     listen: Address = HostPort("127.0.0.1", 7301)
@@ -41,6 +42,7 @@ class LiveSettings(LimitedSettings):
     changes_burst: int = Field(default=400, gt=0)
     service_changes_per_second: float = Field(default=10_000.0, gt=0, allow_inf_nan=False)
     service_changes_burst: int = Field(default=20_000, gt=0)
+    joins_per_minute: int = Field(default=10, gt=0)
 
     @property
     def advertised(self) -> HostPort:

@@ -218,6 +218,12 @@ class StoreClient:
             raise SessionNotFound
         return found
 
+    async def count(self, user_id: str, *, shared: bool = False) -> int:
+        """Return how many sessions a user owns, or how many others share with them."""
+        request = wire.CountSessionsRequest(user_id=user_id, shared=shared)
+        response = await self._call(lambda stub: stub.CountSessions, request, mutating=False)
+        return response.count
+
     async def _call(
         self,
         method: Callable[[OwnershipServiceAsyncStub], Callable[..., Awaitable[Response]]],

@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import structlog
 
@@ -17,8 +18,11 @@ from services.live.attachment import Attachment
 from services.live.changes import Counts
 from services.live.forwarding import Forward
 from services.live.frames import goaway, refusal, reply
+from services.live.giving import check_takers
+from services.live.joins import new_secret
 from services.live.looking_back import look_back, recall
 from services.live.outbox import PATIENCE_SECONDS, Outbox
+from services.live.past import past_of
 from services.live.places import Places, Whereabouts
 from services.live.protocol import (
     Action,
@@ -33,6 +37,7 @@ from services.live.protocol import (
     Write,
 )
 from services.live.request import Answer, Asked, RoomClosed
+from services.live.sharing import link_answer
 from services.serving.auth import Authenticator
 from services.serving.context import Call
 from sessiond.errors import (
@@ -46,8 +51,9 @@ from sessiond.errors import (
     Unauthenticated,
 )
 from sessiond.session.access import Identity
-from sessiond.session.changes import BeginTurn
+from sessiond.session.changes import BeginTurn, MakeLink
 from sessiond.session.limits import Limits
+from sessiond.session.standing import LinkMade
 from sessiond.v1.live_pb2 import ClientFrame, Hello
 
 TURN_ACTIONS = 32
@@ -98,10 +104,13 @@ class StreamChange(Asked):
         if isinstance(answer, SessiondError):
             self.outbox.offer(refusal(session_id, self.op_id, answer))
             return
-        turn = None
+        turn = link = None
         if isinstance(self.change, BeginTurn):
             turn = self.attachment.room.take_up(answer, self.attachment)
-        self.outbox.offer(reply(session_id, self.op_id, answer.seq, turn))
+        made = answer.record
+        if made is not None and isinstance(made.event, LinkMade):
+            link = link_answer(made.event, made.time_ms, made.seq, self.secret)
+        self.outbox.offer(reply(session_id, self.op_id, answer.seq, turn, link))
 
     def fail(self, reason: Exception) -> None:
         """Say why there is no answer, where no `goaway` says it."""
@@ -249,6 +258,9 @@ class Stream:
         try:
             if not self._counted:  # a rate counts where the caller came in
                 self._around.counts.take(self._identity())
+            link = asked.frame.make_link if isinstance(asked.change, MakeLink) else None
+            if link is not None and not link.HasField("secret"):
+                link.secret = new_secret()
             if isinstance(place, Forward):
                 await place.say(asked.frame)
                 return
@@ -258,18 +270,25 @@ class Stream:
                 identity=self._identity(),
                 op_id=asked.op_id,
                 expected_revision=asked.expected_revision,
+                secret="" if link is None else link.secret,
                 outbox=self._outbox,
                 attachment=place.attachment,
             )
+            around, check = self._around.whereabouts, partial(room.check_asker, change)
             if not asked.since and room.forgotten:
-                await recall(self._around.whereabouts.store, room)
+                await around.rooms.check(place.held, check)
+                await recall(around.store, room)
             if asked.since and not room.remembers_since(asked.since):
-                found = await look_back(self._around.whereabouts.store, room, change, asked.since)
+                await around.rooms.check(place.held, check)
+                found = await look_back(around.store, room, change, asked.since)
                 if found is not None:
+                    await around.rooms.check(place.held, check)  # they may have lost it meanwhile
                     change.give(found)
                     return
+            await check_takers(around.store, around.rooms, place.held, change, self._around.limits)
+            change.past = await past_of(around.store, room, change)
             room.submit(change)
-            self._around.whereabouts.rooms.wake(place.held)
+            around.rooms.wake(place.held)
         except RoomClosed:
             return
         except SessiondError as error:

@@ -61,7 +61,8 @@ class Streams:
         counted = await self._surroundings.whereabouts.hops.counted(context)
         if self._draining:
             raise Draining(retry_after=0.1)
-        stream = Stream(self._surroundings, call, hops=hops_of(context), counted=counted)
+        hops = hops_of(context) if counted else 0
+        stream = Stream(self._surroundings, call, hops=hops, counted=counted)
         if self._leaving:
             stream.leave()
         self._open.add(stream)

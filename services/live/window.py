@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 
 from sessiond.session.apply import message_of
+from sessiond.session.conversation import Conversation
 from sessiond.session.events import (
     MessageAppended,
     OutputEdited,
@@ -50,12 +51,14 @@ class Window:
         ):
             self._bytes -= _weight(self._records.popleft())
 
-    def messages(self, *, newest: int | None = None, upto: int | None = None) -> list[Message]:
-        """Return the messages among the records, oldest first.
+    def messages(
+        self, conversation: Conversation, *, newest: int | None = None, upto: int | None = None
+    ) -> list[Message]:
+        """Return the messages of a conversation that are among the records, oldest first.
 
         Only the `newest` so many, and only those up to a seq, where that is asked for.
         """
-        return [*islice(self._backwards(upto), newest)][::-1]
+        return [*islice(self._backwards(conversation, upto), newest)][::-1]
 
     def record(self, seq: int) -> Record | None:
         """Return a record that is here."""
@@ -65,9 +68,9 @@ class Window:
         record = self._records[place]
         return record.whole() if isinstance(record, StoredRecord) else record
 
-    def _backwards(self, upto: int | None) -> Iterator[Message]:
+    def _backwards(self, conversation: Conversation, upto: int | None) -> Iterator[Message]:
         for record in reversed(self._records):
-            if upto is None or record.seq <= upto:
+            if (upto is None or record.seq <= upto) and conversation.holds(record.seq):
                 whole = record.whole() if isinstance(record, StoredRecord) else record
                 message = message_of(whole)
                 if message is not None:

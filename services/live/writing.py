@@ -87,7 +87,7 @@ class Writing:
         if formed is None:
             self._end(held)
         elif isinstance(formed.write, wire.Commit):
-            formed.write.deferrable = True
+            formed.write.deferrable = not formed.urgent
             self._store.send(held.instance.id, formed.write, partial(self._came, held, formed))
         else:
             self._settle_in_time(held, formed, formed.attempt)
@@ -178,7 +178,7 @@ class Writing:
                     outcome = await self._store.stands(formed.write, formed.head)
                 case commit:
                     # Once a try is unknown, "put off" would say nothing about that one.
-                    commit.deferrable = not attempt.unknown
+                    commit.deferrable = commit.deferrable and not attempt.unknown
                     outcome = await self._store.commit(instance.id, commit)
             verdict = judge(attempt, outcome)
             if verdict is not Verdict.AGAIN or not instance.is_alive():

@@ -10,7 +10,7 @@ import grpc
 
 from services.serving.addresses import HostPort
 from services.serving.certificates import channel_credentials
-from services.serving.settings import Settings
+from services.serving.settings import ProcessSettings
 
 MIB = 1024 * 1024
 
@@ -47,7 +47,7 @@ CHANNEL_OPTIONS: Options = (
 )
 
 
-def open_channel(address: HostPort, settings: Settings) -> grpc.aio.Channel:
+def open_channel(address: HostPort, settings: ProcessSettings) -> grpc.aio.Channel:
     """Return a channel to one of our own parts; it is an async context manager.
 
     It speaks TLS when the settings name an authority for peers. Connecting goes on by itself; a

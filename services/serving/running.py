@@ -29,7 +29,7 @@ from prometheus_client import (
 
 from services.serving import logs
 from services.serving.health import Health
-from services.serving.settings import Settings
+from services.serving.settings import ProcessSettings
 from services.serving.sockets import StartFailed
 from services.serving.web import monitoring, serving_http
 
@@ -68,7 +68,7 @@ async def nothing_to_drain() -> None:
     """Be the drain of a part whose calls all end by themselves."""
 
 
-def run(name: str, settings: Settings, part: Part) -> NoReturn:
+def run(name: str, settings: ProcessSettings, part: Part) -> NoReturn:
     """Run a part until a signal ends it, and leave the process.
 
     Exit codes: 0 after a drain, 1 when the part could not start, broke, or was hurried.
@@ -91,7 +91,7 @@ def run(name: str, settings: Settings, part: Part) -> NoReturn:
     raise SystemExit(0 if waited else 1)
 
 
-async def _run(settings: Settings, part: Part) -> bool:
+async def _run(settings: ProcessSettings, part: Part) -> bool:
     """Return whether all calls under way were waited for, as long as they may take."""
     registry = CollectorRegistry()
     for collector in (ProcessCollector, PlatformCollector, GCCollector):
@@ -111,7 +111,7 @@ async def _run(settings: Settings, part: Part) -> bool:
 
 
 async def _open_and_serve(
-    settings: Settings, part: Part, running: Running, signals: _Signals
+    settings: ProcessSettings, part: Part, running: Running, signals: _Signals
 ) -> None:
     async with AsyncExitStack() as stack:
         if settings.metrics_listen is not None:
@@ -121,7 +121,7 @@ async def _open_and_serve(
             )
         drain = await stack.enter_async_context(part(running))
         signals.serving = True
-        _log.info("serving", listen=str(settings.listen))
+        _log.info("serving", listen=None if settings.serves_at is None else str(settings.serves_at))
         await signals.first.wait()
         _log.info("draining", seconds=settings.drain_seconds)
         running.health.begin_drain(settings.drain_seconds)

@@ -93,23 +93,16 @@ TokenFile = Annotated[ExistingFile, AfterValidator(_token_for_here)]
 """The path of a file that holds a token; in production, not one of development."""
 
 
-class Settings(BaseSettings):
-    """What every part is told by its environment. Parts add a default for `listen` and their own.
+class ProcessSettings(BaseSettings):
+    """What every process of ours is told by its environment.
 
     Attributes:
         env: `production` refuses development keys and JWKS over plain HTTP.
-        listen: where the part serves.
         metrics_listen: where it serves /metrics, /healthz and /readyz over HTTP; None: nowhere.
         log_level: the least level that is logged.
-        jwt_issuer, jwt_audience: what `iss` and `aud` of every token must be.
-        jwt_algorithms: the only signature algorithms that are accepted.
-        jwt_jwks: public keys: a file, or a URL. Exactly one of this and `jwt_secret_file` is set.
-        jwt_secret_file: a shared secret of at least 32 bytes, without its final line break.
-        tls_cert, tls_key: what the part shows its callers (PEM); both or neither.
-        tls_client_ca: when set, callers must show a certificate of this authority.
         peer_ca: when set, our own parts are called over TLS and must show one of this authority.
-        peer_cert, peer_key: what this part shows when it calls our own parts; both or neither.
-        drain_seconds: how long a stopping part waits for its calls, in all.
+        peer_cert, peer_key: what this process shows when it calls our parts; both or neither.
+        drain_seconds: how long a stopping process waits for what is under way, in all.
     """
 
     model_config = SettingsConfigDict(
@@ -117,20 +110,11 @@ class Settings(BaseSettings):
     )
 
     env: Literal["development", "production"] = "development"
-    listen: Address
     metrics_listen: Address | None = None
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"],
         BeforeValidator(lambda value: value.lower() if isinstance(value, str) else value),
     ] = "info"
-    jwt_issuer: str
-    jwt_audience: str
-    jwt_jwks: str | None = None
-    jwt_secret_file: ExistingFile | None = Field(default=None, validate_default=True)
-    jwt_algorithms: Names
-    tls_cert: ExistingFile | None = None
-    tls_key: ExistingFile | None = Field(default=None, validate_default=True)
-    tls_client_ca: ExistingFile | None = None
     peer_ca: ExistingFile | None = None
     peer_cert: ExistingFile | None = None
     peer_key: ExistingFile | None = Field(default=None, validate_default=True)
@@ -140,6 +124,71 @@ class Settings(BaseSettings):
     def production(self) -> bool:
         """Whether development keys are refused."""
         return self.env == "production"
+
+    @property
+    def serves_at(self) -> HostPort | None:
+        """Where it answers calls; None for one that only makes them."""
+        return None
+
+    @field_validator("tls_key", "peer_key", check_fields=False)
+    @classmethod
+    def _key_fits_its_certificate(cls, value: Path | None, info: ValidationInfo) -> Path | None:
+        certificate_field = str(info.field_name).replace("key", "cert")
+        if certificate_field not in info.data:
+            return value
+        certificate: Path | None = info.data[certificate_field]
+        if (value is None) != (certificate is None):
+            raise expected(f"it and {PREFIX}{certificate_field.upper()} must be set together")
+        if value and certificate and not certificates.is_pair(certificate, value):
+            raise expected(f"must be the PEM key of {PREFIX}{certificate_field.upper()}")
+        return value
+
+    @field_validator("tls_client_ca", "peer_ca", check_fields=False)
+    @classmethod
+    def _is_an_authority(cls, value: Path | None, info: ValidationInfo) -> Path | None:
+        if value is None:
+            return None
+        if not certificates.is_authority(value):
+            raise expected("must hold PEM certificates")
+        if info.field_name == "tls_client_ca" and info.data.get("tls_cert", "") is None:
+            raise expected(f"needs {PREFIX}TLS_CERT and {PREFIX}TLS_KEY")
+        return value
+
+    @field_validator("peer_cert")
+    @classmethod
+    def _peers_are_checked_too(cls, value: Path | None, info: ValidationInfo) -> Path | None:
+        if value is not None and info.data.get("peer_ca", "") is None:
+            raise expected(f"needs {PREFIX}PEER_CA")
+        return value
+
+
+class Settings(ProcessSettings):
+    """What every part that serves is told. Parts add a default for `listen` and their own.
+
+    Attributes:
+        listen: where the part serves.
+        jwt_issuer, jwt_audience: what `iss` and `aud` of every token must be.
+        jwt_algorithms: the only signature algorithms that are accepted.
+        jwt_jwks: public keys: a file, or a URL. Exactly one of this and `jwt_secret_file` is set.
+        jwt_secret_file: a shared secret of at least 32 bytes, without its final line break.
+        tls_cert, tls_key: what the part shows its callers (PEM); both or neither.
+        tls_client_ca: when set, callers must show a certificate of this authority.
+    """
+
+    listen: Address
+    jwt_issuer: str
+    jwt_audience: str
+    jwt_jwks: str | None = None
+    jwt_secret_file: ExistingFile | None = Field(default=None, validate_default=True)
+    jwt_algorithms: Names
+    tls_cert: ExistingFile | None = None
+    tls_key: ExistingFile | None = Field(default=None, validate_default=True)
+    tls_client_ca: ExistingFile | None = None
+
+    @property
+    def serves_at(self) -> HostPort:
+        """Where it answers calls."""
+        return self.listen
 
     @field_validator("jwt_jwks")
     @classmethod
@@ -199,37 +248,6 @@ class Settings(BaseSettings):
     def _is_not_blank(cls, value: str) -> str:
         if not value.strip():
             raise expected("must not be blank")
-        return value
-
-    @field_validator("tls_key", "peer_key")
-    @classmethod
-    def _key_fits_its_certificate(cls, value: Path | None, info: ValidationInfo) -> Path | None:
-        certificate_field = str(info.field_name).replace("key", "cert")
-        if certificate_field not in info.data:
-            return value
-        certificate: Path | None = info.data[certificate_field]
-        if (value is None) != (certificate is None):
-            raise expected(f"it and {PREFIX}{certificate_field.upper()} must be set together")
-        if value and certificate and not certificates.is_pair(certificate, value):
-            raise expected(f"must be the PEM key of {PREFIX}{certificate_field.upper()}")
-        return value
-
-    @field_validator("tls_client_ca", "peer_ca")
-    @classmethod
-    def _is_an_authority(cls, value: Path | None, info: ValidationInfo) -> Path | None:
-        if value is None:
-            return None
-        if not certificates.is_authority(value):
-            raise expected("must hold PEM certificates")
-        if info.field_name == "tls_client_ca" and info.data.get("tls_cert", "") is None:
-            raise expected(f"needs {PREFIX}TLS_CERT and {PREFIX}TLS_KEY")
-        return value
-
-    @field_validator("peer_cert")
-    @classmethod
-    def _peers_are_checked_too(cls, value: Path | None, info: ValidationInfo) -> Path | None:
-        if value is not None and info.data.get("peer_ca", "") is None:
-            raise expected(f"needs {PREFIX}PEER_CA")
         return value
 
 

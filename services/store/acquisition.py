@@ -14,7 +14,14 @@ from services.store.repository import (
     Snapshot,
 )
 from sessiond.errors import Internal, SessionNotFound, Unavailable
-from sessiond.store.codec import StoredHead, decode_head, decode_outputs, needed_seqs
+from sessiond.session.state import Link, Member
+from sessiond.store.codec import (
+    StoredHead,
+    decode_head,
+    decode_members,
+    decode_outputs,
+    needed_seqs,
+)
 
 _log = structlog.get_logger(__name__)
 
@@ -26,7 +33,7 @@ _CHUNK_RECORDS = 1000
 
 
 class Acquired:
-    """The caller owns the session: head, outputs table and what it needs to go on.
+    """The caller owns the session: head, tables and what it needs to go on.
 
     `records` are in order of seq, `drafts` those of the running turn, in order.
     """
@@ -34,6 +41,7 @@ class Acquired:
     def __init__(self, snapshot: Snapshot, records: list[bytes], drafts: list[bytes]) -> None:
         self.head = snapshot.head
         self.outputs = snapshot.outputs
+        self.members = snapshot.members
         self.records = records
         self.drafts = drafts
 
@@ -97,6 +105,7 @@ async def read_records(
                 )
                 whole(session_id, records, min(run, last - seq + 1))
                 seq += len(records)
+                compacted = 0  # a reader that is slow, but gets on, is not the one to be sent away
                 for chunk in _chunks(records):
                     yield chunk
             return
@@ -108,7 +117,7 @@ async def read_records(
 
 
 async def living(repository: Repository, session_id: str) -> tuple[Snapshot, StoredHead]:
-    """Read a session that is not deleted.
+    """Read a session that is neither deleted nor a copy that is still being written.
 
     Raises:
         SessionNotFound: there is none.
@@ -117,7 +126,7 @@ async def living(repository: Repository, session_id: str) -> tuple[Snapshot, Sto
     if snapshot is None:
         raise SessionNotFound
     head = decoded_head(session_id, snapshot.head)
-    if head.tombstone is not None:
+    if head.tombstone is not None or head.meta.building is not None:
         raise SessionNotFound
     return snapshot, head
 
@@ -132,6 +141,19 @@ def decoded_head(session_id: str, data: bytes) -> StoredHead:
         return decode_head(data)
     except ValueError:
         _log.exception("head cannot be read", session=session_id)
+        raise Internal from None
+
+
+def decoded_members(session_id: str, data: bytes) -> tuple[dict[str, Member], dict[str, Link]]:
+    """Return the members by user and the links by id that this table holds.
+
+    Raises:
+        Internal: it cannot be read; that is a fault of ours, and logged.
+    """
+    try:
+        return decode_members(data)
+    except ValueError:
+        _log.exception("members cannot be read", session=session_id)
         raise Internal from None
 
 

@@ -18,9 +18,13 @@ from services.serving.running import Drain, Running, nothing_to_drain
 from services.serving.server import GrpcServer
 from services.store.beside import beside
 from services.store.commit import Committer
+from services.store.copying import Copying
+from services.store.erasures import Erasures
 from services.store.etcd.configured import client_of
 from services.store.etcd.repository import EtcdRepository
 from services.store.etcd.upkeep import Upkeep
+from services.store.feeding import Feeding
+from services.store.jobs import JobServicer
 from services.store.metrics import CommitMetrics, SpaceMetrics
 from services.store.ownership import OwnershipServicer
 from services.store.readiness import follow_etcd
@@ -33,22 +37,25 @@ from services.store.unreachable import Dialler, Unreachable
 from services.store.watching import Watching
 from services.store.workflows import load_workflows
 from sessiond.session.access import Role
+from sessiond.v1.job_pb2_grpc import add_JobServiceServicer_to_server
 from sessiond.v1.ownership_pb2_grpc import add_OwnershipServiceServicer_to_server
 from sessiond.v1.store_pb2_grpc import add_StoreServiceServicer_to_server
 
 SESSIONS = "/sessiond.v1.StoreService/"
 OWNERSHIP = "/sessiond.v1.OwnershipService/"
+JOBS = "/sessiond.v1.JobService/"
 
 ROLES = {
     SESSIONS: frozenset({Role.USER, Role.AGENT, Role.SERVICE, Role.ADMIN}),
     SESSIONS + "ListWorkflows": frozenset(Role),
     OWNERSHIP: frozenset({Role.LIVE}),
+    JOBS: frozenset({Role.SERVICE, Role.ADMIN}),
     OWNERSHIP + "WatchInstances": frozenset({Role.LIVE, Role.GATEWAY}),
     OWNERSHIP + "ReportUnreachable": frozenset({Role.LIVE, Role.GATEWAY}),
 }
 
-# Once a second from every Live.
-QUIET = frozenset({OWNERSHIP + "Heartbeat"})
+# Once a second from every Live, and every few seconds from everyone who would do a job.
+QUIET = frozenset({OWNERSHIP + "Heartbeat", JOBS + "HoldJob"})
 
 
 def now_ms() -> int:
@@ -114,9 +121,30 @@ async def serving(
             random_bytes=secrets.token_bytes,
             space=space,
         )
+        copying = Copying(
+            repository,
+            limits,
+            now_ms=now_ms,
+            random_bytes=secrets.token_bytes,
+            committer=committer,
+            space=space,
+        )
         watching = Watching(repository, running.health, clock=loop.time)
+        feeding = Feeding(repository, running.health, clock=loop.time, now_ms=now_ms)
         add_StoreServiceServicer_to_server(
-            StoreServicer(sessions, repository, workflows, watching, limits), server.grpc
+            StoreServicer(
+                sessions,
+                repository,
+                workflows,
+                watching,
+                limits,
+                copying=copying,
+                feeding=feeding,
+            ),
+            server.grpc,
+        )
+        add_JobServiceServicer_to_server(
+            JobServicer(repository, Erasures(repository, now_ms=now_ms), limits), server.grpc
         )
         add_OwnershipServiceServicer_to_server(
             OwnershipServicer(

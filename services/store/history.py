@@ -46,6 +46,13 @@ class History:
         passed = bisect.bisect_right(values, revision, key=lambda value: value[0])
         return values[passed - 1][1] if passed else None
 
+    def written(self, key: Key, revision: int | None = None) -> int:
+        """Return at which revision a key was last written, up to this one or now; 0 for never."""
+        values = self._values.get(key, [])
+        if revision is not None:
+            values = values[: bisect.bisect_right(values, revision, key=lambda value: value[0])]
+        return values[-1][0] if values else 0
+
     def range(
         self, prefix: Key, revision: int | None = None, *, after: Key | None = None
     ) -> list[tuple[Key, bytes]]:

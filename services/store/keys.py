@@ -3,10 +3,20 @@
     session:{sid}                          head
     session:{sid}:event:{seq}              one record; seq has 10 digits
     session:{sid}:outputs                  table of outputs
+    session:{sid}:members                  table of members and links
     session:{sid}:draft:{turn}:{n}         a piece of the running turn's text; n has 10 digits
     user:{uid}:sessions:{~t}:{sid}         index entry; ~t has 13 digits and falls as t rises
+    user:{uid}:shared:{sid}                the session is shared with this user; it holds nothing
+    user:{uid}:template:{name}             a template of the user's
+    user:{uid}:copy:{sid}                  a copy that counts as this user's until it is finished;
+                                           it holds nothing
     agent:{agent}:{sid}                    the session awaits this agent
     live:{instance}                        a registered instance of Live, in hex
+    job:{name}                             who does this work at the moment, on a lease of theirs
+    erasure:{uid}                          an erasure of a user, asked for or done
+    deleted:{sid}                          stands as long as a tombstone does; it holds nothing
+    history                                made anew when a backup is restored: which history the
+                                           revisions of cursors belong to; absent before that
     batch                                  rewritten by each batch of commits; it holds nothing
     compaction                             rewritten by the Store whose turn it is to compact
 
@@ -59,6 +69,12 @@ class OutputsKey(NamedTuple):
     session_id: str
 
 
+class MembersKey(NamedTuple):
+    """A session's table of members and links."""
+
+    session_id: str
+
+
 class DraftKey(NamedTuple):
     """A piece of the text of a session's running turn."""
 
@@ -75,6 +91,27 @@ class EntryKey(NamedTuple):
     session_id: str
 
 
+class SharedKey(NamedTuple):
+    """A session among those that are shared with a user."""
+
+    user_id: str
+    session_id: str
+
+
+class TemplateKey(NamedTuple):
+    """A template of a user's."""
+
+    user_id: str
+    name: str
+
+
+class CopyKey(NamedTuple):
+    """A copy that a user makes."""
+
+    user_id: str
+    session_id: str
+
+
 class AwaitedKey(NamedTuple):
     """A session among those that await an agent."""
 
@@ -88,7 +125,40 @@ class LiveKey(NamedTuple):
     instance: bytes
 
 
-Key = HeadKey | EventKey | OutputsKey | DraftKey | EntryKey | AwaitedKey | LiveKey
+class JobKey(NamedTuple):
+    """Who holds a job."""
+
+    job: str
+
+
+class ErasureKey(NamedTuple):
+    """An erasure of a user."""
+
+    user_id: str
+
+
+class DeletedKey(NamedTuple):
+    """A session of which a tombstone stands."""
+
+    session_id: str
+
+
+Key = (
+    HeadKey
+    | EventKey
+    | OutputsKey
+    | MembersKey
+    | DraftKey
+    | EntryKey
+    | SharedKey
+    | TemplateKey
+    | CopyKey
+    | AwaitedKey
+    | LiveKey
+    | JobKey
+    | ErasureKey
+    | DeletedKey
+)
 
 
 class Span(NamedTuple):
@@ -123,9 +193,34 @@ class Keys:
         return self._namespace + b"compaction"
 
     @property
+    def history(self) -> bytes:
+        """The key that says which history etcd's revisions belong to; it holds 16 hex digits."""
+        return self._namespace + b"history"
+
+    @property
+    def erasures(self) -> Span:
+        """All erasures."""
+        return self._under(b"erasure")
+
+    @property
     def instances(self) -> Span:
         """All registrations."""
         return self._under(b"live")
+
+    @property
+    def sessions(self) -> Span:
+        """All heads, and all that sessions have beside them."""
+        return self._under(b"session")
+
+    @property
+    def users(self) -> Span:
+        """All that users have in lists of their own."""
+        return self._under(b"user")
+
+    @property
+    def deletions(self) -> Span:
+        """All sessions of which a tombstone stands."""
+        return self._under(b"deleted")
 
     def head(self, session_id: str) -> bytes:
         """Return the key of a session's head."""
@@ -147,6 +242,10 @@ class Keys:
         """Return the key of a session's table of outputs."""
         return self._join(b"session", escaped(session_id), b"outputs")
 
+    def members(self, session_id: str) -> bytes:
+        """Return the key of a session's table of members and links."""
+        return self._join(b"session", escaped(session_id), b"members")
+
     def draft(self, session_id: str, turn_id: str, number: int) -> bytes:
         """Return the key of one piece of a turn's text."""
         place = digits(number, _SEQ_DIGITS)
@@ -165,6 +264,30 @@ class Keys:
         """Return a user's list."""
         return self._under(b"user", escaped(user_id), b"sessions")
 
+    def shared(self, user_id: str, session_id: str) -> bytes:
+        """Return the key of a session among those that are shared with a user."""
+        return self._join(b"user", escaped(user_id), b"shared", escaped(session_id))
+
+    def shared_with(self, user_id: str) -> Span:
+        """Return all sessions that are shared with a user."""
+        return self._under(b"user", escaped(user_id), b"shared")
+
+    def template(self, user_id: str, name: str) -> bytes:
+        """Return the key of a user's template."""
+        return self._join(b"user", escaped(user_id), b"template", escaped(name))
+
+    def templates(self, user_id: str) -> Span:
+        """Return all templates of a user."""
+        return self._under(b"user", escaped(user_id), b"template")
+
+    def copy(self, user_id: str, session_id: str) -> bytes:
+        """Return the key of a copy that a user makes."""
+        return self._join(b"user", escaped(user_id), b"copy", escaped(session_id))
+
+    def copies(self, user_id: str) -> Span:
+        """Return all copies that a user makes."""
+        return self._under(b"user", escaped(user_id), b"copy")
+
     def awaited(self, agent: str, session_id: str) -> bytes:
         """Return the key of a session among those that await an agent."""
         return self._join(b"agent", escaped(agent), escaped(session_id))
@@ -178,6 +301,18 @@ class Keys:
         if not instance:
             raise ValueError("an instance has an id")
         return self._join(b"live", instance.hex().encode())
+
+    def job(self, job: str) -> bytes:
+        """Return the key of a job's holder."""
+        return self._join(b"job", escaped(job))
+
+    def erasure(self, user_id: str) -> bytes:
+        """Return the key of a user's erasure."""
+        return self._join(b"erasure", escaped(user_id))
+
+    def deleted(self, session_id: str) -> bytes:
+        """Return the key of a deleted session."""
+        return self._join(b"deleted", escaped(session_id))
 
     def parse(self, key: bytes) -> Key:
         """Return what a key stands for.
@@ -193,17 +328,31 @@ class Keys:
                     return EventKey(unescaped(session_id), number_of(seq, _SEQ_DIGITS))
                 case [b"session", session_id, b"outputs"]:
                     return OutputsKey(unescaped(session_id))
+                case [b"session", session_id, b"members"]:
+                    return MembersKey(unescaped(session_id))
                 case [b"session", session_id, b"draft", turn_id, number]:
                     value = number_of(number, _SEQ_DIGITS)
                     return DraftKey(unescaped(session_id), unescaped(turn_id), value)
                 case [b"user", user_id, b"sessions", inverted, session_id]:
                     position_ms = LAST_POSITION_MS - number_of(inverted, _POSITION_DIGITS)
                     return EntryKey(unescaped(user_id), position_ms, unescaped(session_id))
+                case [b"user", user_id, b"shared", session_id]:
+                    return SharedKey(unescaped(user_id), unescaped(session_id))
+                case [b"user", user_id, b"template", name]:
+                    return TemplateKey(unescaped(user_id), unescaped(name))
+                case [b"user", user_id, b"copy", session_id]:
+                    return CopyKey(unescaped(user_id), unescaped(session_id))
                 case [b"agent", agent, session_id]:
                     return AwaitedKey(unescaped(agent), unescaped(session_id))
                 case [b"live", instance]:
                     return LiveKey(instance_of(instance))
-        raise ValueError(f"{key!r} is not a key of a session, list or instance")
+                case [b"job", job]:
+                    return JobKey(unescaped(job))
+                case [b"erasure", user_id]:
+                    return ErasureKey(unescaped(user_id))
+                case [b"deleted", session_id]:
+                    return DeletedKey(unescaped(session_id))
+        raise ValueError(f"{key!r} is no key of ours")
 
     def place_in(self, entries: Span, key: bytes) -> tuple[int, str]:
         """Return the position and the session that a key in a user's `entries` stands for.
@@ -213,6 +362,21 @@ class Keys:
         """
         inverted, _, session_id = key[len(entries.start) :].partition(b":")
         return LAST_POSITION_MS - number_of(inverted, _POSITION_DIGITS), unescaped(session_id)
+
+    def parse_entry(self, key: bytes) -> EntryKey:
+        """Return what the key of an entry stands for; ValueError if it is no such key."""
+        found = self.parse(key)
+        if not isinstance(found, EntryKey):
+            raise ValueError(f"{key!r} is not the key of an entry")
+        return found
+
+    def shared_in(self, shared: Span, key: bytes) -> str:
+        """Return the session that a key among those `shared_with` a user stands for."""
+        return unescaped(key[len(shared.start) :])
+
+    def copy_in(self, copies: Span, key: bytes) -> str:
+        """Return the session that a key among a user's `copies` stands for."""
+        return unescaped(key[len(copies.start) :])
 
     def parse_live(self, key: bytes) -> LiveKey:
         """Return what the key of a registration stands for; ValueError if it is no such key."""
@@ -224,7 +388,11 @@ class Keys:
     def listed_session(self, key: bytes) -> str:
         """Return the session of a key in some list; ValueError if it is no such key."""
         match self.parse(key):
-            case EntryKey(session_id=session_id) | AwaitedKey(session_id=session_id):
+            case (
+                EntryKey(session_id=session_id)
+                | SharedKey(session_id=session_id)
+                | AwaitedKey(session_id=session_id)
+            ):
                 return session_id
         raise ValueError(f"{key!r} is not a key in a list")
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import structlog
 
 from services.store.listing import Place, Placing
-from services.store.repository import Entry, Repository, RevisionCompacted
+from services.store.repository import Repository, RevisionCompacted
+from services.store.shared import all_shared
 from services.store.tokens import Fact, seal, unseal
 from sessiond.errors import (
     Internal,
@@ -38,18 +39,29 @@ _LAST_MS = 10**13 - 2
 class ListQuery:
     """Whose sessions, and which of them.
 
-    `q` is looked for in title and last message, case aside. None: whatever they are.
+    `own` are the sessions that the user owns, `shared` those that others share with them. `q` is
+    looked for in title and last message, case aside. None: whatever they are.
     """
 
     user_id: str
     status: Status | None = None
     workflow_id: str | None = None
     q: str | None = None
+    own: bool = True
+    shared: bool = True
 
     @property
     def facts(self) -> list[Fact]:
         """What a page token belongs to."""
-        return ["list", self.user_id, self.status, self.workflow_id, self.q]
+        return [
+            "list",
+            self.user_id,
+            self.status,
+            self.workflow_id,
+            self.q,
+            self.own,
+            self.shared,
+        ]
 
     def matcher(self) -> Matcher:
         """Return what tells whether an entry is asked for."""
@@ -77,16 +89,17 @@ class Matcher:
         )
 
 
-def check_own_list(identity: Identity, user_id: str) -> None:
+def check_own_list(identity: Identity, user_id: str, what: str = "list your own sessions") -> None:
     """Return if the caller may see all sessions of this user.
 
     Raises:
-        PermissionDenied: it is another user's list, and the caller no administrator.
+        PermissionDenied: it is another user's list, and the caller no administrator. `what` says
+            what they may do to their own.
     """
     if identity.role is Role.ADMIN:
         return
     if identity.role not in (Role.USER, Role.SERVICE) or identity.user_id != user_id:
-        raise PermissionDenied("You may list your own sessions only.")
+        raise PermissionDenied(f"You may {what} only.")
 
 
 async def list_sessions(
@@ -123,16 +136,34 @@ async def _page(
     matcher = query.matcher()
     placing: Placing[IndexEntry] = Placing(after)
     found: list[tuple[Place, IndexEntry]] = []
+
+    def take(session_id: str, value: bytes) -> None:
+        entry = decoded_entry(session_id, value)
+        if matcher.matches(entry):
+            placing.add(Place.of(entry.last_active_ms, entry.id), entry)
+
+    async def take_shared(at: int | None) -> int:
+        # All of them, whatever the page: they are few, and only together in order.
+        read_at, shared = await all_shared(repository, query.user_id, revision=at)
+        for each in shared:
+            take(*each)
+        return read_at
+
+    if not query.own:
+        revision = await take_shared(revision)
+        found = placing.placed(None)
+    shared_left = query.shared
     key = after.read_after if after else None
     limit, following = page_size + _MARGIN, _NEXT_READ
     # One more than the page tells whether there is a next page.
-    while len(found) <= page_size:
+    while query.own and len(found) <= page_size:
         read = await repository.entries(query.user_id, after=key, limit=limit, revision=revision)
         revision = read.revision
-        for each in read.entries:
-            entry = decoded_entry(each)
-            if matcher.matches(entry):
-                placing.add(Place.of(entry.last_active_ms, entry.id), entry)
+        if shared_left:
+            await take_shared(revision)
+            shared_left = False
+        for own in read.entries:
+            take(own.session_id, own.value)
         more = read.more and bool(read.entries)
         found += placing.placed(read.entries[-1].position_ms if more else None)
         if not more:
@@ -145,16 +176,16 @@ async def _page(
     return [entry for _, entry in page], _sealed(query, revision, page[-1][0])
 
 
-def decoded_entry(entry: Entry) -> IndexEntry:
+def decoded_entry(session_id: str, value: bytes) -> IndexEntry:
     """Return what an entry says.
 
     Raises:
         Internal: it says nothing; that is a fault of ours, and logged.
     """
     try:
-        return decode_entry(entry.value)
+        return decode_entry(value)
     except ValueError:
-        _log.exception("index entry cannot be read", session=entry.session_id)
+        _log.exception("index entry cannot be read", session=session_id)
         raise Internal from None
 
 

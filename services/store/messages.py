@@ -2,19 +2,19 @@
 
 Records never change, so a page need not be read at the revision of the first one: it is enough
 that no page looks beyond the message that was newest then. Such pages never expire, except with
-the session itself.
+the session itself, and where it was rewound since.
 """
 
 from __future__ import annotations
 
 from contextlib import aclosing
 
-from services.store.acquisition import living
+from services.store.entering import entered
 from services.store.repository import Repository, RevisionCompacted
 from services.store.tokens import Fact, seal, unseal
 from services.store.transcript import Transcript, add_message
 from sessiond.errors import InvalidArgument, PageTokenExpired, Unavailable
-from sessiond.session.access import Identity, Operation, check_access
+from sessiond.session.access import Identity
 from sessiond.store.codec import StoredHead
 from sessiond.v1 import store_pb2
 
@@ -43,17 +43,11 @@ async def list_messages(
     Raises:
         SessionNotFound: no such session, or not the caller's.
         InvalidArgument: the page token is not one of this query.
-        PageTokenExpired: the session was deleted, and another one made under its id.
+        PageTokenExpired: the session was rewound since, or deleted and another one made under its
+            id.
     """
     for _ in range(_TRIES):
-        snapshot, head = await living(repository, session_id)
-        check_access(
-            identity,
-            Operation.READ,
-            session_id=session_id,
-            owner=head.user_id,
-            current_agent=head.current_agent,
-        )
+        snapshot, head = await entered(repository, identity, session_id)
         span = _Span.of(session_id, head, page_token, newest_first=newest_first)
         transcript = Transcript(repository, session_id, snapshot, head)
         try:
@@ -67,10 +61,11 @@ class _Span:
     """What is left to page through: the seqs `first` to `last`, from one end or the other."""
 
     def __init__(
-        self, session_id: str, log_id: int, first: int, last: int, *, newest_first: bool
+        self, session_id: str, head: StoredHead, first: int, last: int, *, newest_first: bool
     ) -> None:
         self.session_id = session_id
-        self.log_id = log_id
+        self.log_id = head.meta.log_id
+        self.rewound_seq = head.conversation.rewound_seq
         self.first = first
         self.last = last
         self.newest_first = newest_first
@@ -83,19 +78,19 @@ class _Span:
         first, last = _FIRST_SEQ, head.last_message_seq
         if page_token:
             query = _query(session_id, newest_first=newest_first)
-            kinds = (int, int, int)
-            log_id, first, last = map(_int, unseal(page_token, query, kinds, field="page_token"))
-            if log_id != head.meta.log_id:
+            facts = unseal(page_token, query, (int, int, int, int), field="page_token")
+            log_id, rewound_seq, first, last = map(_int, facts)
+            if (log_id, rewound_seq) != (head.meta.log_id, head.conversation.rewound_seq):
                 raise PageTokenExpired
             if not _FIRST_SEQ <= first <= last <= head.last_message_seq:
                 raise InvalidArgument.of("page_token", "must be one that this query was given")
-        return cls(session_id, head.meta.log_id, first, last, newest_first=newest_first)
+        return cls(session_id, head, first, last, newest_first=newest_first)
 
     def token_from(self, seq: int) -> str:
         """Return the token of the page that begins with this message."""
         first, last = (self.first, seq) if self.newest_first else (seq, self.last)
         query = _query(self.session_id, newest_first=self.newest_first)
-        return seal(query, [self.log_id, first, last])
+        return seal(query, [self.log_id, self.rewound_seq, first, last])
 
 
 async def _page(

@@ -13,6 +13,7 @@ from services.store.repository import (
     Outcome,
     PutOff,
     Refused,
+    SharedWrite,
     Unknown,
     Unstorable,
 )
@@ -49,16 +50,28 @@ def commit_from_wire(instance: bytes, wire: pb.Commit) -> Commit | None:
         tuple(map(_draft_from_wire, drafts)) if drafts else (),
         wire.ended_turn,
         wire.deferrable,
+        wire.members if wire.HasField("members") else None,
+        tuple(map(_shared_from_wire, wire.shared)) if wire.shared else (),
     )
     return commit if _fits(commit) else None
 
 
 def _index_from_wire(wire: pb.IndexWrite) -> IndexWrite:
-    return IndexWrite(wire.user_id, wire.position_ms, wire.previous_position_ms, wire.entry)
+    return IndexWrite(
+        wire.user_id,
+        wire.position_ms,
+        wire.previous_position_ms,
+        wire.entry,
+        wire.previous_user_id,
+    )
 
 
 def _awaited_from_wire(wire: pb.AwaitedWrite) -> AwaitedWrite:
     return AwaitedWrite(wire.agent, wire.previous_agent)
+
+
+def _shared_from_wire(wire: pb.SharedWrite) -> SharedWrite:
+    return SharedWrite(wire.user_id, wire.shared)
 
 
 def _draft_from_wire(wire: pb.DraftWrite) -> DraftWrite:
@@ -82,6 +95,7 @@ def _fits(commit: Commit) -> bool:
                 and 0 <= index.previous_position_ms < _LAST_MS
             )
         )
+        and (not commit.shared or all(each.user_id for each in commit.shared))
         and (
             not commit.drafts
             or all(draft.turn_id and 1 <= draft.number < _LAST_DRAFT for draft in commit.drafts)

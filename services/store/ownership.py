@@ -19,7 +19,7 @@ from services.store.hand_over import give_up, hand_over
 from services.store.outcomes import INSTANCE_BYTES, outcome_to_wire
 from services.store.repository import Deletion, NotRegistered, Owned, Repository
 from services.store.unreachable import Unreachable
-from sessiond.errors import SessionNotFound, Unavailable, Violations
+from sessiond.errors import InvalidArgument, SessionNotFound, Unavailable, Violations
 from sessiond.session.checks import check_session_id
 from sessiond.v1 import ownership_pb2 as pb
 from sessiond.v1.ownership_pb2_grpc import OwnershipServiceServicer
@@ -96,6 +96,7 @@ class OwnershipServicer(OwnershipServiceServicer):
                     outputs=outcome.outputs,
                     records=outcome.records,
                     drafts=outcome.drafts,
+                    members=outcome.members,
                 )
                 return pb.AcquireResponse(acquired=acquired)
             case Deleted():
@@ -127,6 +128,7 @@ class OwnershipServicer(OwnershipServiceServicer):
                 user_id=request.user_id,
                 position_ms=request.position_ms,
                 awaited_agent=request.awaited_agent,
+                shared_with=tuple(request.shared_with),
             )
         )
         return pb.DeleteResponse(outcome=outcome_to_wire(0, outcome))
@@ -196,6 +198,15 @@ class OwnershipServicer(OwnershipServiceServicer):
         async with aclosing(reading) as chunks:
             async for records in chunks:
                 yield pb.ReadRecordsResponse(records=records)
+
+    async def CountSessions(
+        self, request: pb.CountSessionsRequest, context: Context
+    ) -> pb.CountSessionsResponse:
+        """Count a user's sessions, or those that are shared with them."""
+        if not request.user_id:
+            raise InvalidArgument.of("user_id", "is required")
+        count = self._repository.count_shared if request.shared else self._repository.count
+        return pb.CountSessionsResponse(count=await count(request.user_id))
 
     async def WatchInstances(
         self, request: pb.WatchInstancesRequest, context: Context

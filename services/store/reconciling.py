@@ -9,13 +9,22 @@ then, and compared with what was told of it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable, Iterator
-from contextlib import aclosing, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
+from contextlib import aclosing, asynccontextmanager, suppress
 
-from services.store.repository import AgentScope, Repository, Scope, ScopeChange
+from services.store.repository import (
+    AgentScope,
+    Repository,
+    Scope,
+    ScopeChange,
+    SharedScope,
+)
+from services.store.shared import all_shared, follow_shared
 from sessiond.errors import Unavailable
 
 _AT_ONCE = 500
+
+Followed = Scope | SharedScope
 
 
 class Told:
@@ -27,6 +36,10 @@ class Told:
 
     def __init__(self) -> None:
         self._sessions: dict[str, tuple[int, int]] = {}
+
+    def __len__(self) -> int:
+        """Return of how many sessions something was told."""
+        return len(self._sessions)
 
     def note(self, change: ScopeChange) -> None:
         """Remember what is told."""
@@ -56,7 +69,7 @@ class Told:
 
 
 async def pages(
-    repository: Repository, scope: Scope
+    repository: Repository, scope: Followed
 ) -> AsyncGenerator[tuple[int, tuple[tuple[str, bytes], ...]], None]:
     """Yield the revision that a scope is read at, and its entries, in at least one page.
 
@@ -66,6 +79,10 @@ async def pages(
     if isinstance(scope, AgentScope):
         awaited = await repository.awaited(scope.agent)
         yield awaited.revision, awaited.entries
+        return
+    if isinstance(scope, SharedScope):
+        read_at, shared = await all_shared(repository, scope.user_id, revision=None)
+        yield read_at, tuple(shared)
         return
     after: tuple[int, str] | None = None
     revision: int | None = None
@@ -81,32 +98,63 @@ async def pages(
 
 
 async def reconciled(
-    repository: Repository, scope: Scope, told: Told, *, after_revision: int, rest_seconds: float
+    repository: Repository,
+    scope: Followed,
+    told: Told,
+    *,
+    after_revision: int,
+    rest_seconds: float,
 ) -> AsyncGenerator[ScopeChange, None]:
     """Yield what happens to a scope after a revision, and every `rest_seconds` what was left out.
 
     Raises:
         RevisionCompacted: changes are no longer kept.
     """
+    if isinstance(scope, SharedScope) and not told:
+        # Its sessions change in no common order, so a cursor does not say what was told of them.
+        async for change in _left_out(repository, scope, told):
+            yield change
     while True:
         async with aclosing(_followed(repository, scope, after_revision, rest_seconds)) as followed:
             async for change in followed:
                 after_revision = change.revision
                 told.note(change)
                 yield change
-        with suppress(Unavailable):  # a watch goes on without a quorum, and so does this
-            after_revision, entries = await _whole(repository, scope)
-            for change in tuple(told.differences(after_revision, entries)):
-                told.note(change)
-                yield change
+        async for change in _left_out(repository, scope, told):
+            after_revision = max(after_revision, change.revision)
+            yield change
+
+
+async def _left_out(
+    repository: Repository, scope: Followed, told: Told
+) -> AsyncGenerator[ScopeChange, None]:
+    """Yield what was not told of a scope as it now stands; nothing where that cannot be read."""
+    with suppress(Unavailable):  # a watch goes on without a quorum, and so does this
+        revision, entries = await _whole(repository, scope)
+        for change in tuple(told.differences(revision, entries)):
+            told.note(change)
+            yield change
+
+
+@asynccontextmanager
+async def _watch(
+    repository: Repository, scope: Followed, after_revision: int
+) -> AsyncIterator[AsyncIterator[ScopeChange]]:
+    if isinstance(scope, SharedScope):
+        shared = follow_shared(repository, scope.user_id, after_revision=after_revision)
+        async with aclosing(shared):
+            yield shared
+    else:
+        async with repository.watch(scope, after_revision=after_revision) as watch:
+            yield watch
 
 
 async def _followed(
-    repository: Repository, scope: Scope, after_revision: int, seconds: float
+    repository: Repository, scope: Followed, after_revision: int, seconds: float
 ) -> AsyncGenerator[ScopeChange, None]:
     """Yield the changes of so many seconds."""
     ends_at = asyncio.get_running_loop().time() + seconds
-    async with repository.watch(scope, after_revision=after_revision) as watch:
+    async with _watch(repository, scope, after_revision) as watch:
         while True:
             try:
                 async with asyncio.timeout_at(ends_at):
@@ -116,7 +164,7 @@ async def _followed(
             yield change
 
 
-async def _whole(repository: Repository, scope: Scope) -> tuple[int, list[tuple[str, bytes]]]:
+async def _whole(repository: Repository, scope: Followed) -> tuple[int, list[tuple[str, bytes]]]:
     async with aclosing(pages(repository, scope)) as read:
         found = [page async for page in read]
     return found[0][0], [entry for _, entries in found for entry in entries]

@@ -17,9 +17,9 @@ identical, and never by a read. Nothing here repeats a write by itself unless it
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 class RevisionCompacted(Exception):
@@ -58,12 +58,16 @@ class Creation:
 
 @dataclass(slots=True)
 class IndexWrite:
-    """The session's entry in its user's list, and where it stood before."""
+    """The session's entry in its user's list, and where it stood before.
+
+    `previous_user_id` names whose list that was, where it was another user's; "" for the same.
+    """
 
     user_id: str
     position_ms: int
     previous_position_ms: int
     entry: bytes
+    previous_user_id: str = ""
 
 
 @dataclass(slots=True)
@@ -84,13 +88,22 @@ class DraftWrite:
 
 
 @dataclass(slots=True)
+class SharedWrite:
+    """Whether the session is shared with a user from now on."""
+
+    user_id: str
+    shared: bool
+
+
+@dataclass(slots=True)
 class Commit:
     """One session's durable batch, written by the instance that owns it.
 
-    `records` have the seqs from `first_seq` on. `outputs` None leaves the table as it is, `index`
-    None the entry, `awaited` None the place among those that await an agent. `successor` names an
-    instance that must be registered as well; empty for none. `deferrable` is for who sends it here:
-    it makes no difference to what is stored.
+    `records` have the seqs from `first_seq` on. `outputs` None leaves the table as it is, `members`
+    None that of members and links, `index` None the entry, `awaited` None the place among those
+    that await an agent. `shared` names each user once. `successor` names an instance that must be
+    registered as well; empty for none. `deferrable` is for who sends it here: it makes no
+    difference to what is stored.
 
     `drafts` are put, and all drafts of `ended_turn` are removed; empty for none. No draft is of the
     turn that ends, and none is named twice. `head` empty leaves the head as it is: then there are
@@ -110,12 +123,16 @@ class Commit:
     drafts: tuple[DraftWrite, ...] = ()
     ended_turn: str = ""
     deferrable: bool = False
+    members: bytes | None = None
+    shared: tuple[SharedWrite, ...] = ()
 
     @property
     def coherent(self) -> bool:
         """Whether its parts go together, as said above."""
         if self.awaited is not None and self.awaited.agent and self.index is None:
             return False  # there is no entry to show under the agent
+        if self.shared and len({each.user_id for each in self.shared}) < len(self.shared):
+            return False
         if not self.drafts:
             return self.head != b""
         named = {(draft.turn_id, draft.number) for draft in self.drafts}
@@ -126,7 +143,7 @@ class Commit:
         if self.head:
             return True
         beside = self.records or self.index or self.awaited or self.successor or self.ended_turn
-        return not beside and self.outputs is None
+        return not (beside or self.shared) and self.outputs is None and self.members is None
 
     @property
     def operations(self) -> int:
@@ -135,6 +152,8 @@ class Commit:
             (self.head != b"")
             + len(self.records)
             + (self.outputs is not None)
+            + (self.members is not None)
+            + len(self.shared)
             + 2 * (self.index is not None)
             + 2 * (self.awaited is not None)
             + len(self.drafts)
@@ -145,6 +164,9 @@ class Commit:
     def size(self) -> int:
         """About how many bytes it is in a transaction, comparisons included."""
         size = 512 + len(self.expected_head) + len(self.head) + len(self.outputs or b"")
+        if self.members is not None:
+            size += len(self.members) + 256
+        size += 768 * len(self.shared)
         for record in self.records:
             size += len(record) + 128
         if self.index is not None:
@@ -156,7 +178,7 @@ class Commit:
 
 @dataclass(frozen=True, slots=True)
 class Deletion:
-    """The end of a session: `head` holds its tombstone."""
+    """The end of a session: `head` holds its tombstone. It was shared with `shared_with`."""
 
     instance: bytes
     session_id: str
@@ -164,6 +186,42 @@ class Deletion:
     head: bytes
     user_id: str
     position_ms: int
+    awaited_agent: str = ""
+    shared_with: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CopyPiece:
+    """Some records of a copy, from `first_seq` on, and its head with them; still not visible.
+
+    At most 100 records, of at most 1 MiB.
+    """
+
+    session_id: str
+    expected_head: bytes
+    head: bytes
+    first_seq: int
+    records: Sequence[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class CopyEnd:
+    """What makes a copy visible: its final head, and its places in lists.
+
+    `maker_id` is whose copy it was called when it was begun; whose session it is then is `user_id`.
+    `outputs` and `members` empty are no tables; `shared_with` are its members.
+    """
+
+    session_id: str
+    expected_head: bytes
+    head: bytes
+    maker_id: str
+    user_id: str
+    entry: bytes
+    position_ms: int
+    outputs: bytes = b""
+    members: bytes = b""
+    shared_with: Sequence[str] = ()
     awaited_agent: str = ""
 
 
@@ -214,11 +272,15 @@ class Existing:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A session's head and its table of outputs (empty for none) at one revision."""
+    """A session's head and its tables at one revision: of outputs, and of members and links.
+
+    A table is empty for none.
+    """
 
     revision: int
     head: bytes
     outputs: bytes
+    members: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,11 +318,70 @@ class EntryPage:
 
 
 @dataclass(frozen=True, slots=True)
+class SharedPage:
+    """The ids of the sessions that are shared with a user, in their order."""
+
+    revision: int
+    session_ids: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class SharedSession:
+    """A session's head, and its table of members and links (empty for none)."""
+
+    session_id: str
+    head: bytes
+    members: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SharedChange:
+    """Which of the sessions that are shared with a user may have changed, or come or gone."""
+
+    revision: int
+    session_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class AwaitedPage:
     """The sessions that await an agent, each as its entry stood when it came to await it."""
 
     revision: int
     entries: tuple[tuple[str, bytes], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EntryScan:
+    """A piece of the entries of all users, user by user, each user's as in their list.
+
+    `last_key` says where the scan goes on, and means nothing else; `more` says that there may be
+    more. A piece without entries need not be the last.
+    """
+
+    revision: int
+    entries: tuple[Entry, ...]
+    last_key: bytes
+    more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Remains:
+    """What names a user at one revision.
+
+    The own sessions, the ids of those that a pointer calls shared, how many templates there are,
+    and the ids of the copies that the user makes.
+    """
+
+    revision: int
+    entries: tuple[Entry, ...]
+    shared: tuple[str, ...]
+    templates: int
+    copies: tuple[str, ...] = ()
+
+    @property
+    def anything(self) -> bool:
+        """Whether anything is there."""
+        return bool(self.entries or self.shared or self.templates or self.copies)
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,6 +402,13 @@ class UserScope:
 
 
 @dataclass(frozen=True, slots=True)
+class SharedScope:
+    """All sessions that are shared with a user; `watch_shared` follows them."""
+
+    user_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class AgentScope:
     """All sessions that await one agent."""
 
@@ -288,6 +416,7 @@ class AgentScope:
 
 
 Scope = UserScope | AgentScope
+"""What `watch` follows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,6 +431,34 @@ class ScopeChange:
     revision: int
     entries: tuple[tuple[str, bytes], ...]
     removed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AllChanges:
+    """What one revision did to all sessions.
+
+    `heads` are those that were put, tombstones and heads of copies that are being built included;
+    `records` are those that were written, each with its session, and those of one session in order
+    of seq. `erased` are the sessions that went without leaving a tombstone. All may be empty: then
+    nothing is known to have happened up to `revision`.
+    """
+
+    revision: int
+    heads: Mapping[str, bytes] = field(default_factory=dict)
+    records: Sequence[tuple[str, bytes]] = ()
+    erased: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedSince:
+    """What changed after some revision, as it stands at `revision`.
+
+    The ids of the sessions that live, and the tombstones of those that do not.
+    """
+
+    revision: int
+    session_ids: tuple[str, ...]
+    tombstones: tuple[tuple[str, bytes], ...]
 
 
 class Repository(ABC):
@@ -325,7 +482,7 @@ class Repository(ABC):
 
     @abstractmethod
     async def snapshot(self, session_id: str) -> Snapshot | None:
-        """Read head and outputs together, through consensus: no older than the call's beginning.
+        """Read head and tables together, through consensus: no older than the call's beginning.
 
         A deleted session gives its tombstone head; None where no head stands.
         """
@@ -365,6 +522,10 @@ class Repository(ABC):
         """Return how many sessions the user has, no older than the call's beginning."""
 
     @abstractmethod
+    async def count_shared(self, user_id: str) -> int:
+        """Return how many sessions are shared with the user, no older than the call's beginning."""
+
+    @abstractmethod
     async def entries(
         self, user_id: str, *, after: tuple[int, str] | None, limit: int, revision: int | None
     ) -> EntryPage:
@@ -374,6 +535,50 @@ class Repository(ABC):
 
         Raises:
             RevisionCompacted: the revision is no longer kept.
+        """
+
+    @abstractmethod
+    async def shared(self, user_id: str, *, revision: int | None) -> SharedPage:
+        """Return which sessions are shared with a user.
+
+        Without a revision the read goes through consensus and the page says at which it read.
+
+        Raises:
+            RevisionCompacted: the revision is no longer kept.
+        """
+
+    @abstractmethod
+    async def shared_sessions(
+        self, session_ids: Sequence[str], *, revision: int
+    ) -> list[SharedSession]:
+        """Return heads and members of those of these sessions that stand at the revision, in order.
+
+        A deleted session gives its tombstone head.
+
+        Raises:
+            RevisionCompacted: the revision is no longer kept.
+        """
+
+    @abstractmethod
+    async def entries_of(
+        self, places: Sequence[tuple[str, int, str]], *, revision: int
+    ) -> list[bytes]:
+        """Return the entries that stand at these `(user_id, position_ms, session_id)`, in order.
+
+        b"" for each place where none stands at the revision.
+
+        Raises:
+            RevisionCompacted: the revision is no longer kept.
+        """
+
+    @abstractmethod
+    def watch_shared(
+        self, user_id: str, *, after_revision: int
+    ) -> AbstractAsyncContextManager[AsyncIterator[SharedChange]]:
+        """Follow which sessions are shared with a user, and the heads of the first 1,000 of them.
+
+        What happened to one session comes in order; what happened to different ones may not. It is
+        otherwise as `watch`.
         """
 
     @abstractmethod
@@ -388,6 +593,151 @@ class Repository(ABC):
 
         The iterator outlives lost connections. It raises `RevisionCompacted` when changes between
         the last one given and the present are no longer kept.
+        """
+
+    @abstractmethod
+    async def scan(self, after: bytes | None, limit: int, revision: int | None) -> EntryScan:
+        """Return a piece of all entries, of at most `limit`: the first one, or after a `last_key`.
+
+        Without a revision the read goes through consensus and the piece says at which it read.
+
+        Raises:
+            RevisionCompacted: the revision is no longer kept.
+        """
+
+    # --- jobs ------------------------------------------------------------------------------------
+
+    @abstractmethod
+    async def hold_job(self, job: str, holder: bytes, *, ttl_seconds: int) -> int:
+        """Take a job that nobody holds, or prolong the holder's; return the term, 0 if another's.
+
+        A hold ends when it was not prolonged for `ttl_seconds`. The term rises each time that the
+        job is taken, and a term says, through consensus, that the hold stands.
+
+        Raises:
+            Unavailable: there is no answer; the job may be the holder's now.
+        """
+
+    @abstractmethod
+    async def release_job(self, job: str, holder: bytes) -> None:
+        """Let a job go; harmless where another, or nobody, holds it."""
+
+    # --- erasures --------------------------------------------------------------------------------
+
+    @abstractmethod
+    async def erasure(self, user_id: str) -> bytes | None:
+        """Return a user's erasure, read through consensus; None where nobody asked for one."""
+
+    @abstractmethod
+    async def erasures(self) -> tuple[tuple[str, bytes], ...]:
+        """Return all erasures by their users, done ones too, in no particular order."""
+
+    @abstractmethod
+    async def ask_erasure(self, user_id: str, erasure: bytes, *, expected: bytes | None) -> bytes:
+        """Store an erasure where the expected one stands, or none; return what stands then.
+
+        A write of unknown fate is repeated here.
+
+        Raises:
+            OutcomeUnknown: it could not be settled in time.
+        """
+
+    @abstractmethod
+    async def remains(self, user_id: str) -> Remains:
+        """Return what names a user, read through consensus."""
+
+    @abstractmethod
+    async def complete_erasure(
+        self, user_id: str, receipt: bytes, *, expected: bytes, revision: int
+    ) -> bool:
+        """Write the receipt, and remove all pointers and templates of the user, together.
+
+        And what names copies of theirs: the caller has seen that it is stray.
+
+        False, and nothing is changed, where another erasure stands than the expected one, or an
+        entry, pointer or template was written after the revision, or a copy was begun. Settled as
+        `ask_erasure` is.
+
+        Raises:
+            OutcomeUnknown: it could not be settled in time.
+        """
+
+    # --- templates -------------------------------------------------------------------------------
+
+    @abstractmethod
+    async def put_template(self, user_id: str, name: str, template: bytes) -> None:
+        """Store a template of a user's, over whatever stands under this name.
+
+        A try whose fate is unknown is repeated here until it is settled, and never over what
+        another call wrote since: of calls at the same time any may be the last. One limit: what was
+        put under a new name, deleted by another call and then repeated, stands again.
+
+        Raises:
+            OutcomeUnknown: it could not be settled in time.
+            Unavailable: nothing can be read; nothing was stored.
+            InvalidArgument: it can never be stored as it is (too large).
+        """
+
+    @abstractmethod
+    async def template(self, user_id: str, name: str) -> bytes | None:
+        """Return a template, read through consensus; None where there is none."""
+
+    @abstractmethod
+    async def templates(self, user_id: str) -> tuple[tuple[str, bytes], ...]:
+        """Return all templates of a user by name, at one revision, read through consensus."""
+
+    @abstractmethod
+    async def count_templates(self, user_id: str) -> int:
+        """Return how many templates the user has, no older than the call's beginning."""
+
+    @abstractmethod
+    async def delete_template(self, user_id: str, name: str) -> None:
+        """Delete a template; where there is none, nothing happens. Settled as `put_template` is.
+
+        Raises:
+            OutcomeUnknown: it could not be settled in time.
+            Unavailable: nothing can be read; nothing was deleted.
+        """
+
+    # --- all sessions ----------------------------------------------------------------------------
+
+    @abstractmethod
+    def watch_all(
+        self, *, after_revision: int
+    ) -> AbstractAsyncContextManager[AsyncIterator[AllChanges]]:
+        """Follow all sessions as `watch` follows a scope. Expiring tombstones are no change.
+
+        What is compacted before it is given may be left out, in etcd before 3.5.13 without a word.
+        """
+
+    @abstractmethod
+    async def history_id(self) -> str:
+        """Return which history revisions belong to, read through consensus; "" for the first one.
+
+        It is another one once a backup was restored: then the same revision means something else.
+        """
+
+    @abstractmethod
+    async def check_kept(self, revision: int) -> None:
+        """Return if what happened after a revision is still kept, no older than the call.
+
+        Raises:
+            RevisionCompacted: it is not.
+        """
+
+    @abstractmethod
+    async def changed_since(self, after_revision: int) -> ChangedSince:
+        """Return which sessions were written or deleted after a revision, read through consensus.
+
+        The revision need not be kept any more. A session that was deleted more than 24 hours ago
+        may be missing, and so may one that left no tombstone.
+        """
+
+    @abstractmethod
+    async def first_after(self, session_id: str, after_revision: int, *, last_seq: int) -> int:
+        """Return the seq of the first of the records 1..last_seq written after a revision.
+
+        That is last_seq + 1 where all are older. The revision need not be kept any more.
         """
 
     # --- ownership -------------------------------------------------------------------------------
@@ -430,7 +780,8 @@ class Repository(ABC):
         `sessiond.store.codec.take_over` of it. That is done only while the instance is registered
         and the former owner is none, is the instance itself, or is no longer registered;
         otherwise `Owned` or `NotRegistered`, nothing stored. A tombstone is returned as it is,
-        never replaced. None where no head stands. A write of unknown fate is repeated here: a head
+        never replaced. None where no head stands, or that of a copy which is still being
+        written. A write of unknown fate is repeated here: a head
         that carries `commit_id` is this acquisition.
 
         Raises:
@@ -459,6 +810,53 @@ class Repository(ABC):
     async def delete(self, deletion: Deletion) -> Outcome:
         """Replace all of a session by its tombstone, under the conditions of a commit.
 
-        Head becomes `deletion.head` for 24 to 25 hours; records, outputs, drafts, the entry and the
-        awaited place are gone at the same revision.
+        Head becomes `deletion.head` for 24.5 to 25 hours; records, tables, drafts, the entry, the
+        awaited place and that it was shared are gone at the same revision.
+        """
+
+    # --- copies ----------------------------------------------------------------------------------
+
+    @abstractmethod
+    async def copies(self, user_id: str) -> tuple[str, ...]:
+        """Return the ids of the copies that a user makes, no older than the call's beginning."""
+
+    @abstractmethod
+    async def begin_copy(
+        self, session_id: str, head: bytes, *, maker_id: str
+    ) -> Committed | Existing:
+        """Put the head of a copy where none stands; a tombstone and another copy's are heads too.
+
+        From then on it is among the copies of `maker_id`, until it is finished or dropped.
+        Settled here, as a creation is: a head of these very bytes is this one.
+
+        Raises:
+            Unavailable: it could not be settled in time; to begin again is safe.
+        """
+
+    @abstractmethod
+    async def write_copy(self, piece: CopyPiece) -> Committed | Refused:
+        """Store a piece if the head is, to the bit, the expected one; settled here.
+
+        Raises:
+            Unavailable: it could not be settled in time; the head tells how far it came.
+            SessionFull: it can never be stored as it is (too large).
+        """
+
+    @abstractmethod
+    async def finish_copy(self, end: CopyEnd) -> Committed | Refused:
+        """Make a copy visible, all of it together, under the same comparison; settled here.
+
+        Raises:
+            OutcomeUnknown: it could not be settled in time.
+            SessionFull: it can never be stored as it is (too large).
+        """
+
+    @abstractmethod
+    async def drop_copy(
+        self, session_id: str, head: bytes, *, maker_id: str
+    ) -> Committed | Refused:
+        """Remove a copy whose head is, to the bit, this one, and all of its records; settled here.
+
+        Raises:
+            Unavailable: it could not be settled in time.
         """

@@ -10,10 +10,22 @@ from typing import Any
 import grpc
 
 from services.serving.context import current_call, current_identity
+from services.store.copies import CopiesServicer
+from services.store.copying import Copying
+from services.store.erasures import Erasures, ErasuresServicer
+from services.store.event_log import EventLogServicer
+from services.store.feed import FeedServicer
+from services.store.feeding import Feeding
+from services.store.forking import Forks
+from services.store.importing import Imports
 from services.store.lists import ListQuery, check_own_list, list_sessions
+from services.store.members import MembersServicer
 from services.store.messages import list_messages
+from services.store.moments import moment_from_wire
 from services.store.repository import Repository
+from services.store.scanning import ScanServicer
 from services.store.sessions import Sessions
+from services.store.templates import TemplatesServicer
 from services.store.watching import Watching, WatchQuery, check_watch
 from services.store.workflows import Workflows
 from sessiond.errors import InvalidArgument, Violations
@@ -36,7 +48,16 @@ _MOST_AGENTS = 64
 _MOST_QUERY_CHARACTERS = 200
 
 
-class StoreServicer(StoreServiceServicer):
+class StoreServicer(
+    MembersServicer,
+    EventLogServicer,
+    CopiesServicer,
+    TemplatesServicer,
+    ScanServicer,
+    FeedServicer,
+    ErasuresServicer,
+    StoreServiceServicer,
+):
     """Answers for the sessions; see the proto for what each method promises.
 
     `wall_clock` gives seconds since 1970, as tokens count them.
@@ -50,6 +71,8 @@ class StoreServicer(StoreServiceServicer):
         watching: Watching,
         limits: Limits,
         *,
+        copying: Copying,
+        feeding: Feeding,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._sessions = sessions
@@ -57,6 +80,10 @@ class StoreServicer(StoreServiceServicer):
         self._workflows = workflows
         self._watching = watching
         self._limits = limits
+        self._forks = Forks(copying, sessions)
+        self._imports = Imports(copying)
+        self._erasures = Erasures(repository, now_ms=lambda: int(wall_clock() * 1000))
+        self._feeding = feeding
         self._wall_clock = wall_clock
 
     async def CreateSession(
@@ -77,8 +104,11 @@ class StoreServicer(StoreServiceServicer):
         found = Violations()
         check_session_id(request.session_id, "session_id", found)
         check_tail(tail, "tail", found)
+        moment = moment_from_wire(request, found)
         found.check()
-        return await self._sessions.get(current_identity(), request.session_id, tail=tail)
+        return await self._sessions.get(
+            current_identity(), request.session_id, tail=tail, moment=moment
+        )
 
     async def ListSessions(
         self, request: pb.ListSessionsRequest, context: Context
@@ -90,6 +120,8 @@ class StoreServicer(StoreServiceServicer):
             request.page_size if request.HasField("page_size") else None, "page_size", found
         )
         status = status_from_wire(request.status, "status", found)
+        if request.scope not in pb.ListScope.values():
+            found.add("scope", "must be one of the known values")
         if len(request.q) > _MOST_QUERY_CHARACTERS:
             found.add("q", f"must be at most {_MOST_QUERY_CHARACTERS} characters")
         found.check()
@@ -99,6 +131,8 @@ class StoreServicer(StoreServiceServicer):
             status=status,
             workflow_id=request.workflow_id or None,
             q=request.q or None,
+            own=request.scope != pb.LIST_SCOPE_SHARED,
+            shared=request.scope != pb.LIST_SCOPE_OWN,
         )
         entries, token = await list_sessions(
             self._repository, query, page_size=page_size, page_token=request.page_token

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
 from collections.abc import Callable
-from contextlib import aclosing
+from typing import Final
 
 import structlog
 
-from services.store.acquisition import decoded_head, living
+from services.store.acquisition import decoded_head
+from services.store.entering import entered
+from services.store.moments import Moment
+from services.store.new_ids import new_session_id
+from services.store.places import Places
+from services.store.reading import read_session
 from services.store.repository import (
     Committed,
     Creation,
     Existing,
     Repository,
     RevisionCompacted,
-    Snapshot,
 )
 from services.store.space import Space
-from services.store.transcript import Transcript, add_message
+from services.store.templates import Templates
 from services.store.workflows import Workflows
 from sessiond.errors import (
     IdempotencyMismatch,
@@ -30,25 +32,22 @@ from sessiond.errors import (
     Unavailable,
     Violations,
 )
-from sessiond.session.access import Actor, Identity, Operation, check_access
+from sessiond.session.access import Identity
 from sessiond.session.apply import apply
+from sessiond.session.capacity import check_room
 from sessiond.session.changes import CreateSession, fingerprint
 from sessiond.session.checks import check_op_id
-from sessiond.session.decide import check_room, create
+from sessiond.session.decide import create
 from sessiond.session.events import Record
-from sessiond.session.identifiers import uuid7, uuid8
 from sessiond.session.limits import Limits
 from sessiond.session.state import Session
+from sessiond.session.templates import overridden
 from sessiond.store.codec import (
     HeadMeta,
-    StoredHead,
-    decode_outputs,
     decode_record,
     encode_entry,
     encode_head,
     encode_record,
-    load,
-    needed_seqs,
 )
 from sessiond.v1 import session_pb2, store_pb2
 from sessiond.wire import session_to_wire
@@ -57,9 +56,19 @@ _log = structlog.get_logger(__name__)
 
 _TRIES = 3
 
+PAST_AT_ONCE: Final = 4
+"""Reads of a session's past at the same time: each folds up to 32 MiB of records."""
+
+PAST_WAITING: Final = 64
+"""How many more of these wait; beyond it a caller is told to come back."""
+
 
 class Sessions:
-    """The sessions of a repository, for callers who are checked here."""
+    """The sessions of a repository, for callers who are checked here.
+
+    Attributes:
+        templates: what they may begin with.
+    """
 
     def __init__(
         self,
@@ -78,6 +87,8 @@ class Sessions:
         self._now_ms = now_ms
         self._random_bytes = random_bytes
         self._space = space or Space()
+        self._past = Places(PAST_AT_ONCE, waiting=PAST_WAITING)
+        self.templates = Templates(repository, workflows, limits, now_ms=now_ms, space=self._space)
 
     async def create(
         self, identity: Identity, change: CreateSession, op_id: str | None
@@ -89,11 +100,24 @@ class Sessions:
             PermissionDenied: the caller owns no sessions.
             IdTaken: the id is in use, or was deleted within a day.
             IdempotencyMismatch: the operation id made another session.
+            TemplateNotFound: the user has no such template.
             TooManySessions: the user has as many as one may have.
             Unavailable: there is little space left; nothing was made.
         """
-        session_id = self._id_of(identity.actor, change, op_id)
+        session_id = change.id
+        if session_id is None:
+            session_id = new_session_id(
+                identity.actor, op_id, now_ms=self._now_ms(), random_bytes=self._random_bytes
+            )
         record = self._first_record(identity, change, op_id, session_id)
+        if change.template is not None:
+            # What this operation made stands, whatever has become of the template since.
+            if op_id is not None and await self._made_before(record, session_id):
+                return await self.load(identity, session_id)
+            filled = await self._filled(identity, change, change.template)
+            filled_record = self._first_record(identity, filled, op_id, session_id)
+            # A repetition asks for the same, and so has the same hash.
+            record = filled_record._replace(hash=record.hash)
         count = await self._repository.count(identity.user_id)
         full = count >= self._limits.sessions_per_user
         if full or self._space.is_short:
@@ -117,36 +141,47 @@ class Sessions:
         return (await self.get(identity, session_id, tail=tail)).session
 
     async def get(
-        self, identity: Identity, session_id: str, *, tail: int | None = None
+        self,
+        identity: Identity,
+        session_id: str,
+        *,
+        tail: int | None = None,
+        moment: Moment | None = None,
     ) -> store_pb2.GetSessionResponse:
         """Return the answer with a session and its newest `tail` messages, or all of them.
 
+        At a `moment` of its past it is as it was then. Who may see it, is who may see it now.
+
         Raises:
             SessionNotFound: no such session, or not the caller's.
+            InvalidArgument: it has no such moment.
+            Unavailable: too many read the past of sessions at the same time.
         """
+        if moment is None:
+            return await self._read(identity, session_id, tail, None)
+        async with self._past.place():
+            return await self._read(identity, session_id, tail, moment)
+
+    async def _read(
+        self, identity: Identity, session_id: str, tail: int | None, moment: Moment | None
+    ) -> store_pb2.GetSessionResponse:
         for _ in range(_TRIES):
-            snapshot, head = await living(self._repository, session_id)
-            check_access(
-                identity,
-                Operation.READ,
-                session_id=session_id,
-                owner=head.user_id,
-                current_agent=head.current_agent,
-            )
+            snapshot, head = await entered(self._repository, identity, session_id)
             try:
-                return await self._read(session_id, snapshot, head, tail)
+                return await read_session(
+                    self._repository, session_id, snapshot, head, tail=tail, moment=moment
+                )
             except RevisionCompacted:
                 continue
         raise Unavailable
 
-    def _id_of(self, actor: Actor, change: CreateSession, op_id: str | None) -> str:
-        if change.id is not None:
-            return change.id
-        if op_id is None:
-            return uuid7(self._now_ms(), self._random_bytes(10))
-        # The same caller and operation id find the same session, through whichever replica.
-        scope = "\0".join((actor.subject, actor.role, actor.acting_for, op_id))
-        return uuid8(hashlib.sha256(scope.encode("utf-8", "surrogatepass")).digest())
+    async def _filled(
+        self, identity: Identity, change: CreateSession, template: str
+    ) -> CreateSession:
+        found = await self.templates.find(identity.user_id, template)
+        workflow_id = found.workflow_id if change.workflow_id is None else change.workflow_id
+        workflow = self._workflows.find(workflow_id)
+        return overridden(change, found, workflow, now_ms=self._now_ms(), limits=self._limits)
 
     def _first_record(
         self, identity: Identity, change: CreateSession, op_id: str | None, session_id: str
@@ -177,7 +212,7 @@ class Sessions:
 
     def _creation(self, session: Session, record: Record) -> Creation:
         data = encode_record(record)
-        check_room(0, len(data), self._limits)
+        check_room(0, len(data), record.event, self._limits)
         meta = HeadMeta(
             log_id=int.from_bytes(self._random_bytes(8), "big"),
             commit_id=record.commit_id,
@@ -209,7 +244,8 @@ class Sessions:
 
     def _check_same(self, session_id: str, existing: Existing, record: Record) -> None:
         """Return if what stands there was made by the same operation."""
-        if decoded_head(session_id, existing.head).tombstone is not None:
+        head = decoded_head(session_id, existing.head)
+        if head.tombstone is not None or head.meta.building is not None:
             raise IdTaken
         try:
             first = decode_record(existing.record)
@@ -220,52 +256,3 @@ class Sessions:
             raise IdTaken
         if first.hash != record.hash:
             raise IdempotencyMismatch
-
-    async def _read(
-        self, session_id: str, snapshot: Snapshot, head: StoredHead, tail: int | None
-    ) -> store_pb2.GetSessionResponse:
-        wanted = head.message_count if tail is None else min(tail, head.message_count)
-        # Filled where it travels: a session made beside its answer would be copied into it whole.
-        response = store_pb2.GetSessionResponse()
-        session = response.session
-        state, _ = await asyncio.gather(
-            self._state(session_id, snapshot, head),
-            self._add_newest(session, session_id, snapshot, head, wanted),
-        )
-        session.MergeFrom(session_to_wire(state, ()))
-        return response
-
-    async def _state(self, session_id: str, snapshot: Snapshot, head: StoredHead) -> Session:
-        try:
-            outputs = decode_outputs(snapshot.outputs)
-            needed = await self._repository.records_at(
-                session_id, needed_seqs(head, outputs), revision=snapshot.revision
-            )
-            return load(head, outputs, map(decode_record, needed))
-        except ValueError:
-            _log.exception("session cannot be loaded", session=session_id)
-            raise Internal from None
-
-    async def _add_newest(
-        self,
-        session: session_pb2.Session,
-        session_id: str,
-        snapshot: Snapshot,
-        head: StoredHead,
-        wanted: int,
-    ) -> None:
-        """Add the `wanted` newest messages, oldest first."""
-        messages = session.conversation_history
-        last = head.last_message_seq if wanted else 0
-        transcript = Transcript(self._repository, session_id, snapshot, head)
-        async with aclosing(transcript.backward(1, last, messages=wanted)) as runs:
-            async for run in runs:
-                for record in run:
-                    add_message(messages, record, session_id)
-                if len(messages) >= wanted:
-                    break
-        if len(messages) < wanted:
-            _log.error("messages are missing", session=session_id, found=len(messages))
-            raise Internal
-        del messages[wanted:]
-        messages.reverse()

@@ -5,7 +5,8 @@
 At 100 % etcd itself refuses every put and every lease, until an operator says otherwise; then no
 Live can register and nothing begins again. So Store stops long before: reads, deletions,
 heartbeats, takeovers and hand-overs go on, and so do turns that run, which end and take their
-drafts with them. It is over as soon as the fill is seen to be below the limit again.
+drafts with them; so do revocations and legal holds, which are few and small, and which Live sends
+as commits that do not wait. It is over as soon as the fill is seen to be below the limit again.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ import structlog
 from services.store.acquisition import run_length, whole
 from services.store.repository import Repository, Snapshot
 from sessiond.errors import Internal
+from sessiond.session.conversation import Conversation
 from sessiond.store import codec
 from sessiond.store.codec import StoredHead
 from sessiond.store.messages import Messages
@@ -20,15 +21,24 @@ _MARGIN = 8
 
 
 class Transcript:
-    """The log of one session as it stood at the revision of a snapshot."""
+    """The log of one session as it stood at the revision of a snapshot.
+
+    Only what belongs to a conversation is read of it, by default the present one.
+    """
 
     def __init__(
-        self, repository: Repository, session_id: str, snapshot: Snapshot, head: StoredHead
+        self,
+        repository: Repository,
+        session_id: str,
+        snapshot: Snapshot,
+        head: StoredHead,
+        conversation: Conversation | None = None,
     ) -> None:
         self._repository = repository
         self._session_id = session_id
         self._revision = snapshot.revision
         self._head = head
+        self._conversation = conversation or head.conversation
 
     async def forward(
         self, first_seq: int, last_seq: int, *, messages: int
@@ -38,23 +48,21 @@ class Transcript:
         Raises:
             RevisionCompacted: the revision is gone.
         """
-        run = self._run(messages)
-        while first_seq <= last_seq:
-            last = min(first_seq + run - 1, last_seq)
-            yield await self._read(first_seq, last)
-            first_seq = last + 1
+        length = self._length(messages)
+        for run in self._conversation.between(first_seq, last_seq):
+            for first in range(run.first, run.last + 1, length):
+                yield await self._read(first, min(first + length - 1, run.last))
 
     async def backward(
         self, first_seq: int, last_seq: int, *, messages: int
     ) -> AsyncGenerator[list[bytes], None]:
         """Yield the records of a range in runs, each newest first, as `forward` does."""
-        run = self._run(messages)
-        while first_seq <= last_seq:
-            first = max(last_seq - run + 1, first_seq)
-            yield (await self._read(first, last_seq))[::-1]
-            last_seq = first - 1
+        length = self._length(messages)
+        for run in reversed(self._conversation.between(first_seq, last_seq)):
+            for last in range(run.last, run.first - 1, -length):
+                yield (await self._read(max(last - length + 1, run.first), last))[::-1]
 
-    def _run(self, messages: int) -> int:
+    def _length(self, messages: int) -> int:
         return max(1, min(messages + messages // 8 + _MARGIN, 4 * run_length(self._head)))
 
     async def _read(self, first_seq: int, last_seq: int) -> list[bytes]:

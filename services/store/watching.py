@@ -19,13 +19,13 @@ from services.serving.health import Health
 from services.store.beside import beside
 from services.store.lists import check_own_list
 from services.store.pending import Change, Pending
-from services.store.reconciling import Told, pages, reconciled
+from services.store.reconciling import Followed, Told, pages, reconciled
 from services.store.repository import (
     AgentScope,
     Repository,
     RevisionCompacted,
-    Scope,
     ScopeChange,
+    SharedScope,
     UserScope,
 )
 from services.store.showing import Showing
@@ -38,6 +38,9 @@ from sessiond.v1 import store_pb2 as pb
 RECONCILE_SECONDS = 300.0
 """What a watch may have left out is told after so long at the latest."""
 
+RECONCILE_SHARED_SECONDS = 60.0
+"""The same for what is shared: little may happen there, and each look renews the cursor."""
+
 _LONGEST_REST = 3600.0
 _LISTED = pb.WatchSessionsResponse.Listed()
 _RESET = pb.WatchSessionsResponse.Reset()
@@ -45,15 +48,18 @@ _RESET = pb.WatchSessionsResponse.Reset()
 
 @dataclass(frozen=True, slots=True)
 class WatchQuery:
-    """Which sessions are followed: all of a user, or all that await one of some agents."""
+    """Which sessions are followed: all of a user, or all that await one of some agents.
 
-    scopes: tuple[Scope, ...]
+    A user's are their own and those that are shared with them.
+    """
+
+    scopes: tuple[Followed, ...]
     status: Status | None = None
 
     @classmethod
     def of_user(cls, user_id: str, status: Status | None) -> WatchQuery:
         """Follow a user's sessions."""
-        return cls((UserScope(user_id),), status)
+        return cls((UserScope(user_id), SharedScope(user_id)), status)
 
     @classmethod
     def of_agents(cls, names: Sequence[str], status: Status | None) -> WatchQuery:
@@ -64,7 +70,9 @@ class WatchQuery:
     def facts(self) -> list[Fact | list[Fact]]:
         """What a cursor belongs to."""
         names: list[Fact] = [
-            scope.user_id if isinstance(scope, UserScope) else scope.agent for scope in self.scopes
+            scope.user_id if isinstance(scope, UserScope) else scope.agent
+            for scope in self.scopes
+            if not isinstance(scope, SharedScope)
         ]
         return ["watch", type(self.scopes[0]).__name__, names, self.status]
 
@@ -77,7 +85,7 @@ def check_watch(identity: Identity, query: WatchQuery) -> None:
     """
     for scope in query.scopes:
         match scope:
-            case UserScope(user_id):
+            case UserScope(user_id) | SharedScope(user_id):
                 check_own_list(identity, user_id)
             case AgentScope(agent):
                 if identity.role is not Role.ADMIN and agent not in identity.agents:
@@ -97,6 +105,8 @@ def opened_cursor(query: WatchQuery, cursor: str) -> list[int]:
     """
     facts = unseal(cursor, query.facts, (int,), field="cursor")
     revisions = [fact for fact in facts if isinstance(fact, int) and fact > 0]
+    if len(facts) == 1:  # of a version that followed a user's own sessions alone
+        revisions *= len(query.scopes)
     if len(revisions) != len(query.scopes):
         raise InvalidArgument.of("cursor", "must be one that this query was given")
     return revisions
@@ -221,12 +231,14 @@ class _Watch:
                 await self._rest()
 
     async def _feed(self, place: int, told: Told, revision: int) -> None:
+        scope = self._query.scopes[place]
+        is_shared = isinstance(scope, SharedScope)
         feed = reconciled(
             self._repository,
-            self._query.scopes[place],
+            scope,
             told,
             after_revision=revision,
-            rest_seconds=RECONCILE_SECONDS,
+            rest_seconds=RECONCILE_SHARED_SECONDS if is_shared else RECONCILE_SECONDS,
         )
         async with aclosing(feed):
             async for change in feed:

@@ -25,8 +25,14 @@ from sessiond.v1 import live_pb2, store_pb2
 
 _STORE = store_pb2.DESCRIPTOR.services_by_name["StoreService"]
 _LIVE = live_pb2.DESCRIPTOR.services_by_name["LiveService"]
-_READS = ("Get", "List")
-_STREAMS = {"Connect": "sessiond chat", "WatchSessions": "sessiond watch"}
+_READS = ("Get", "List", "Scan")
+_STREAMS = {
+    "Connect": "sessiond chat",
+    "ImportSession": "sessiond import",
+    "ReadHistory": "sessiond export",
+    "WatchChanges": "sessiond changes",
+    "WatchSessions": "sessiond watch",
+}
 
 
 @connected
@@ -64,7 +70,8 @@ def method_named(name: str) -> MethodDescriptor:
 
 def _answer(connection: Connection, method: MethodDescriptor, request: Any) -> Any:
     is_read = method.name.startswith(_READS)
-    if not is_read and not request.HasField("op_id"):
+    takes_op_id = "op_id" in method.input_type.fields_by_name
+    if takes_op_id and not request.HasField("op_id"):
         request.op_id = uuid.uuid4().hex
     service = method.containing_service
     at = connection.store if service is _STORE else connection.live

@@ -9,13 +9,22 @@ from typing import Annotated
 
 import typer
 
-from sessiond.cli import sessions
+from sessiond.cli import sessions, sharing, templates
 from sessiond.cli.call import call
+from sessiond.cli.changes import changes
 from sessiond.cli.chat import chat
 from sessiond.cli.connection import DEFAULT_USER
 from sessiond.cli.development import development_token, keys_folder
+from sessiond.cli.erase import erase, erasure
+from sessiond.cli.export import export
 from sessiond.cli.failures import CommandFailure
+from sessiond.cli.fork import fork
+from sessiond.cli.hold import hold
+from sessiond.cli.importing import import_sessions
 from sessiond.cli.options import end
+from sessiond.cli.retention import retention
+from sessiond.cli.rewind import rewind
+from sessiond.cli.scan import scan
 from sessiond.cli.watch import watch
 from sessiond.cli.workflows import workflows
 
@@ -27,10 +36,28 @@ app = typer.Typer(
     "machine, you are the user alice, by a development token.",
 )
 app.add_typer(sessions.app, name="sessions")
+app.add_typer(templates.app, name="templates")
 app.command("workflows")(workflows)
 app.command("chat")(chat)
+app.command("rewind")(rewind)
 app.command("watch")(watch)
+app.command("changes")(changes)
+app.command("scan")(scan)
+app.command("retention")(retention)
+app.command("hold")(hold)
+app.command("erase")(erase)
+app.command("erasure")(erasure)
 app.command("call")(call)
+app.command("share")(sharing.share)
+app.command("unshare")(sharing.unshare)
+app.command("members")(sharing.members)
+app.command("link")(sharing.link)
+app.command("unlink")(sharing.unlink)
+app.command("join")(sharing.join)
+app.command("transfer")(sharing.transfer)
+app.command("export")(export)
+app.command("fork")(fork)
+app.command("import")(import_sessions)
 
 
 @app.command("token")

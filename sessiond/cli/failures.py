@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from sessiond.cli.paint import plain
 from sessiond.errors import (
+    CARRIED,
     DeadlineExceeded,
     InvalidArgument,
     OutcomeUnknown,
     SessiondError,
+    Unauthenticated,
     Unavailable,
 )
 
@@ -25,4 +28,10 @@ def told(failure: SessiondError, asked: str = "") -> str:
         detail = "; ".join(f"{each.field} {each.message}" for each in failure.violations)
     if asked and isinstance(failure, Unavailable | DeadlineExceeded | OutcomeUnknown):
         detail = f"{detail} (asked {asked})"
-    return f"{failure.reason}: {' '.join(detail.split())}"
+    # A bad field is named as somebody else's file names it.
+    return f"{failure.reason}: {' '.join(plain(detail).split())}"
+
+
+def is_general(failure: SessiondError) -> bool:
+    """Return whether a failure says nothing about what was asked: the next call fails as well."""
+    return CARRIED[type(failure)].retryable or isinstance(failure, Unauthenticated)

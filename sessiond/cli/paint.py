@@ -8,8 +8,9 @@ from typing import TextIO
 
 BOLD, DIM, RED, GREEN, YELLOW, BLUE, CYAN = "1", "2", "31", "32", "33", "34", "36"
 
-# What others wrote may hold escape sequences: only line ends and tabs are let through.
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+# What others wrote may hold escape sequences: only line ends and tabs are let through. Half a pair
+# of surrogates, of a file's name that is no UTF-8 or out of JSON, cannot be printed at all.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 def plain(text: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from datetime import UTC, datetime
 from enum import StrEnum
 from itertools import islice
 from typing import Annotated
@@ -16,8 +17,9 @@ from sessiond.cli.connection import Connection
 from sessiond.cli.failures import CommandFailure
 from sessiond.cli.options import AsJson, connected
 from sessiond.cli.paint import BOLD, CYAN, DIM, GREEN, YELLOW, Brush, is_coloured, one_line, plain
+from sessiond.client.sharing_requests import Scope
 from sessiond.mapping.spelling import time_text
-from sessiond.numbers import OUTPUT_STATUS_WORD, SENDER_WORD, STATUS_WORD
+from sessiond.numbers import MEMBER_ROLE_WORD, OUTPUT_STATUS_WORD, SENDER_WORD, STATUS_WORD
 from sessiond.session.state import OutputStatus, Sender, Status
 from sessiond.v1.session_pb2 import Message, Session, SessionSummary
 
@@ -43,6 +45,21 @@ class StatusOption(StrEnum):
     COMPLETED = "completed"
 
 
+class ScopeOption(StrEnum):
+    """Which sessions are listed, as an option."""
+
+    ALL = "all"
+    OWN = "own"
+    SHARED = "shared"
+
+
+_SCOPES: dict[ScopeOption, Scope] = {
+    ScopeOption.ALL: "all",
+    ScopeOption.OWN: "own",
+    ScopeOption.SHARED: "shared",
+}
+
+
 @app.command("list")
 @connected
 def list_sessions(
@@ -53,19 +70,26 @@ def list_sessions(
     q: Annotated[
         str | None, typer.Option("-q", help="Only those with this in title or last message.")
     ] = None,
+    scope: Annotated[
+        ScopeOption, typer.Option(help="Yours, those that others share with you, or both.")
+    ] = ScopeOption.ALL,
     limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 50,
     of: Annotated[
         str | None, typer.Option(help="Another user's, for administrators.", metavar="USER")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """List your sessions, newest activity first. With --json, one object a line."""
+    """List your sessions, and those that others share with you, newest activity first.
+
+    With --json, one object a line.
+    """
     with connection.sync_client() as client:
         found = client.list(
             of,
             status=None if status is None else Status(status.value),
             workflow_id=workflow,
             q=q,
+            scope=_SCOPES[scope],
             page_size=min(limit, 1000),
         )
         if as_json:
@@ -80,14 +104,20 @@ def list_sessions(
 def show_session(
     connection: Connection,
     session_id: Annotated[str, typer.Argument(metavar="ID")],
+    *,
     tail: Annotated[
         int | None, typer.Option(min=0, help="So many of the newest messages. Default: all.")
     ] = None,
+    at_seq: Annotated[int | None, typer.Option(min=1, help="As it was after this event.")] = None,
+    at_time: Annotated[
+        str | None, typer.Option(help="As it was at this time, as in 2026-11-29T14:30:00Z.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show one session, with its outputs and messages."""
+    """Show one session, with its outputs and messages; as it is, or as it once was."""
+    moment = None if at_time is None else time_of(at_time, "--at-time")
     with connection.sync_client() as client:
-        session = client.get(session_id, tail=tail)
+        session = client.get(session_id, tail=tail, at_seq=at_seq, at_time=moment)
     if as_json:
         sys.stdout.write(json_form.line(session) + "\n")
     else:
@@ -108,6 +138,9 @@ def new_session(
     metadata: Annotated[
         list[str] | None, typer.Option(help="A note to keep; may be repeated.", metavar="KEY=VALUE")
     ] = None,
+    template: Annotated[
+        str | None, typer.Option(help="Begin with this template, where nothing else is given.")
+    ] = None,
     demo: Demo = None,
     as_json: AsJson = False,
 ) -> None:
@@ -121,7 +154,8 @@ def new_session(
             user_inputs=None
             if inputs is None
             else json_form.object_of(inputs, "value of --inputs"),
-            metadata={**notes, **dict(map(_note, metadata or ()))},
+            metadata={**notes, **dict(map(note, metadata or ()))},
+            template=template,
         )
     sys.stdout.write((json_form.line(session) if as_json else session.id) + "\n")
 
@@ -160,6 +194,9 @@ def row(summary: SessionSummary, brush: Brush, id_width: int, width: int) -> str
         step = "-"
     fixed = f"{summary.id:<{id_width}}  {status:<9}  {step:>5}  {when}  "
     said = one_line(summary.title or summary.last_message, max(10, width - len(fixed)))
+    if summary.HasField("shared_as"):
+        role = MEMBER_ROLE_WORD[summary.shared_as]
+        said += brush(f"  ({role} of {one_line(summary.user_id, 40)}'s)", DIM)
     return (
         brush(f"{summary.id:<{id_width}}", CYAN)
         + "  "
@@ -188,6 +225,8 @@ def _show(session: Session) -> None:
     else:
         say(f"  workflow  {session.workflow_id}, with {session.current_agent}\n")
     say(f"  active    {time_text(session.last_active)}\n")
+    if session.HasField("lineage"):
+        say(f"  forked    from {session.lineage.session_id} after {session.lineage.seq}\n")
     if session.user_inputs.text not in ("", "{}"):
         say(f"  inputs    {plain(session.user_inputs.text)}\n")
     if session.metadata:
@@ -203,20 +242,39 @@ def _show(session: Session) -> None:
     if session.conversation_history:
         say("\n")
     for message in session.conversation_history:
-        name, style = speaker(message, session.user_id)
+        name, style = speaker(message)
         when = brush(time_text(message.timestamp)[11:16], DIM)
         say(f"{when} {brush(name, BOLD, style)}: {plain(message.content)}\n")
 
 
-def speaker(message: Message, user_id: str) -> tuple[str, str]:
+_VOICES = {Sender.USER: GREEN, Sender.AGENT: CYAN, Sender.SYSTEM: YELLOW}
+
+
+def speaker(message: Message) -> tuple[str, str]:
     """Return who wrote a message, and the colour of those."""
     sender = SENDER_WORD[message.sender]
-    if sender is Sender.USER:
-        return plain(user_id), GREEN
-    return plain(message.agent_id or sender.value), CYAN if sender is Sender.AGENT else YELLOW
+    return plain(message.user_id or message.agent_id or sender.value), _VOICES[sender]
 
 
-def _note(text: str) -> tuple[str, str]:
+def time_of(text: str, option: str) -> datetime:
+    """Return the time that an option names.
+
+    Raises:
+        CommandFailure: it is none.
+    """
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise CommandFailure(f"{option} {text} must be a time, as 2026-11-29T14:30:00Z") from None
+    return time.astimezone(UTC)
+
+
+def note(text: str) -> tuple[str, str]:
+    """Return the key and the value of a note to keep.
+
+    Raises:
+        CommandFailure: it is not KEY=VALUE.
+    """
     key, equals, value = text.partition("=")
     if not equals:
         raise CommandFailure(f"--metadata {text} must be KEY=VALUE")

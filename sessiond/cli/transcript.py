@@ -18,6 +18,7 @@ from sessiond.session.events import (
     TurnBegun,
     TurnEnded,
 )
+from sessiond.session.standing import Rewound
 from sessiond.session.state import (
     Decision,
     Message,
@@ -71,7 +72,7 @@ class Transcript:
         if record.seq <= self._seq:
             return
         self._seq = record.seq
-        who = plain(record.actor.acting_for or record.actor.subject)
+        who = plain(record.actor.name)
         match record.event:
             case TurnBegun(turn_id):
                 await self._write_on(turn_id)
@@ -87,16 +88,17 @@ class Transcript:
                 await self._note(f"{who} paused the session")
             case SessionResumed():
                 await self._note(f"{who} resumed the session")
+            case Rewound(to_seq):
+                await self._note(f"{who} took the session back to {to_seq}")
             case SessionUpdated(title) if title is not None:
                 await self._note(f"the title is now: {one_line(title, 200)}")
             case _:
                 message = message_of(record)
                 if message is not None:
-                    await self._say(message, who)
+                    await self._say(message)
 
-    async def _say(self, message: Message, who: str = "") -> None:
-        agent = plain(message.agent_id or message.sender)
-        name = (who or self._session.state.user_id) if message.sender is Sender.USER else agent
+    async def _say(self, message: Message) -> None:
+        name = message.user_id or message.agent_id or message.sender
         style = _STYLE[message.sender]
         await self._screen.line(plain(message.content), BOLD, style, name=plain(name))
 

@@ -37,7 +37,9 @@ def watch(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Follow your list of sessions until Ctrl-C: first as it is, then each change of it.
+    """Follow your sessions, and those that others share with you, until Ctrl-C.
+
+    First come all of them as they are, then each change.
 
     With --json, one object a line: {"session": ...}, {"removedId": ...}, {"listed": {}} after the
     first listing, {"reset": {}} where it begins anew; each with its cursor.

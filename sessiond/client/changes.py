@@ -8,7 +8,12 @@ from collections.abc import Callable, Mapping
 from sessiond.client import requests
 from sessiond.client.requests import Json
 from sessiond.session.state import Decision, MessageType, Sender
-from sessiond.v1.live_pb2 import ClientFrame, PauseSessionRequest, ResumeSessionRequest
+from sessiond.v1.live_pb2 import (
+    ClientFrame,
+    PauseSessionRequest,
+    ResumeSessionRequest,
+    SetHoldRequest,
+)
 
 
 class Changes(ABC):
@@ -151,3 +156,25 @@ class Changes(ABC):
         """Resume the session."""
         request = ResumeSessionRequest(session_id=self.id, op_id=op_id or self.new_op_id())
         return await self._done(ClientFrame(resume=request))
+
+    async def rewind(
+        self, to_seq: int, *, expected_revision: int | None = None, op_id: str | None = None
+    ) -> int:
+        """Go back to how the session was after the event `to_seq`.
+
+        Nothing is lost: a rewind to the revision before takes it back.
+        """
+        request = requests.rewind(
+            self.id,
+            to_seq,
+            op_id=op_id or self.new_op_id(),
+            expected_revision=expected_revision,
+        )
+        return await self._done(ClientFrame(rewind=request))
+
+    async def set_hold(self, held: bool, *, reason: str = "", op_id: str | None = None) -> int:
+        """Begin or end a legal hold: a held session cannot be deleted. For administrators."""
+        request = SetHoldRequest(
+            session_id=self.id, held=held, reason=reason or None, op_id=op_id or self.new_op_id()
+        )
+        return await self._done(ClientFrame(set_hold=request))

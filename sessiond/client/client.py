@@ -24,6 +24,7 @@ from types import TracebackType
 from typing import Self
 
 from sessiond.client.calls import Replicas
+from sessiond.client.changes_feed import changes
 from sessiond.client.channels import Tls, addresses_of, open_channel
 from sessiond.client.requests import new_op_id
 from sessiond.client.session import AttachedSession
@@ -36,7 +37,13 @@ from sessiond.errors import Unavailable
 from sessiond.numbers import STATUS_NUMBER
 from sessiond.session.state import Status
 from sessiond.v1.live_pb2_grpc import LiveServiceStub
-from sessiond.v1.store_pb2 import AgentNames, WatchSessionsRequest, WatchSessionsResponse
+from sessiond.v1.store_pb2 import (
+    AgentNames,
+    WatchChangesRequest,
+    WatchChangesResponse,
+    WatchSessionsRequest,
+    WatchSessionsResponse,
+)
 from sessiond.v1.store_pb2_grpc import StoreServiceStub
 
 
@@ -172,6 +179,32 @@ class Client(UnaryCalls):
         else:
             request.user_id = await self._user(user_id)
         responses = watch(self._caller, self._store, request)
+        try:
+            async for response in responses:
+                yield response
+        finally:
+            await responses.aclose()
+
+    async def changes(
+        self,
+        *,
+        cursor: str | None = None,
+        user_ids: Sequence[str] = (),
+        workflow_ids: Sequence[str] = (),
+        event_types: Sequence[str] = (),
+    ) -> AsyncGenerator[WatchChangesResponse, None]:
+        """Follow all changes of all sessions; for administrators, and services that act for nobody.
+
+        From the cursor of an earlier response on, and from now on without one. Each change comes at
+        least once, those of one session in order of seq; who keeps the last cursor misses nothing
+        for 24 hours, and later hears `reset` first, since deletions may be missing then. `moved`
+        brings a cursor alone. A filter that is empty lets everything through; `event_types` are
+        named as the fields of Event: "message_appended". Deletions always come.
+        """
+        request = WatchChangesRequest(
+            cursor=cursor, user_ids=user_ids, workflow_ids=workflow_ids, event_types=event_types
+        )
+        responses = changes(self._caller, self._store, request)
         try:
             async for response in responses:
                 yield response

@@ -22,6 +22,7 @@ from sessiond.client.updates import (
 from sessiond.event_wire import event_from_wire, output_from_wire, state_from_wire
 from sessiond.session.apply import apply, message_of
 from sessiond.session.events import Record, TurnBegun, TurnEnded
+from sessiond.session.standing import Rewound
 from sessiond.session.state import Message, Output, Session
 from sessiond.v1 import event_pb2, live_pb2
 from sessiond.v1.live_pb2 import ServerFrame
@@ -87,11 +88,14 @@ class Copy:
     def take_event(self, event: event_pb2.Event) -> Record:
         """Take an event, and return it as a reader sees it.
 
-        One that is in the state already, because a reader asked for it again, changes nothing.
+        One that is in the state already, because a reader asked for it again, changes nothing. Nor
+        does a rewind: the old state stays until the snapshot that follows it is whole.
         """
         record = event_from_wire(event)
         if self.session is None or record.seq <= self.session.seq:
             return record
+        if isinstance(record.event, Rewound):
+            return record  # of what is there again, only the snapshot that follows tells everything
         self.session = apply(self.session, record)
         message = message_of(record)
         if message is not None:

@@ -60,6 +60,13 @@ CHANGES = frozenset(
         "begin_turn",
         "end_turn",
         "cancel",
+        "rewind",
+        "set_hold",
+        "share",
+        "unshare",
+        "make_link",
+        "revoke_link",
+        "transfer",
     }
 )
 """The frames that get a reply, by their names in the oneof."""

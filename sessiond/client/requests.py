@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
+
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from sessiond.numbers import DECISION_NUMBER, MESSAGE_TYPE_NUMBER, SENDER_NUMBER
 from sessiond.session.state import Decision, MessageType, Sender
@@ -17,11 +20,12 @@ from sessiond.v1.live_pb2 import (
     EditOutputRequest,
     EndTurn,
     NullableString,
+    RewindSessionRequest,
     SubmitOutputRequest,
     UpdateSessionRequest,
 )
 from sessiond.v1.session_pb2 import JsonObject
-from sessiond.v1.store_pb2 import CreateSessionRequest
+from sessiond.v1.store_pb2 import CreateSessionRequest, GetSessionRequest
 
 Json = Mapping[str, Any]
 
@@ -50,6 +54,7 @@ def create(
     title: str | None,
     metadata: Mapping[str, str] | None,
     session_id: str | None,
+    template: str | None,
 ) -> CreateSessionRequest:
     """Ask for a new session."""
     return CreateSessionRequest(
@@ -59,7 +64,19 @@ def create(
         metadata=metadata or {},
         id=session_id,
         op_id=op_id,
+        template=template,
     )
+
+
+def get(
+    session_id: str, *, tail: int | None, at_seq: int | None, at_time: datetime | None
+) -> GetSessionRequest:
+    """Ask for a session, as it is or once was; a time without a zone is UTC."""
+    request = GetSessionRequest(session_id=session_id, tail=tail, at_seq=at_seq)
+    if at_time is not None:
+        request.at_time.CopyFrom(Timestamp())
+        request.at_time.FromDatetime(at_time)
+    return request
 
 
 def append(
@@ -171,6 +188,15 @@ def approve(
         decision=DECISION_NUMBER[decision],
         op_id=op_id,
         expected_revision=expected_revision,
+    )
+
+
+def rewind(
+    session_id: str, to_seq: int, *, op_id: str, expected_revision: int | None
+) -> RewindSessionRequest:
+    """Ask to go back."""
+    return RewindSessionRequest(
+        session_id=session_id, to_seq=to_seq, op_id=op_id, expected_revision=expected_revision
     )
 
 

@@ -17,6 +17,7 @@ from sessiond.client.copy import Copy
 from sessiond.client.doubt import told
 from sessiond.client.link import Link
 from sessiond.client.reader import Reader, Readers
+from sessiond.client.sharing import AttachedSharing
 from sessiond.client.stream import Stream
 from sessiond.client.streams import Streams
 from sessiond.client.turn import Turn
@@ -46,7 +47,7 @@ _FRAME_SPARE = 64
 _ENDED_TURNS = 16
 
 
-class AttachedSession(Changes):
+class AttachedSession(Changes, AttachedSharing):
     """One session, followed; made by `Client.attach`.
 
     Changes return the seq of their event once it is durable, and `state` has it by then. They are
@@ -327,7 +328,7 @@ class AttachedSession(Changes):
         if self._readers:
             self._show(record, event.ByteSize())
         if self._awaited:
-            self._let_go(record.seq)
+            self._let_go(self.state.seq)
 
     def _end_abandoned(self, progress: TurnProgress) -> None:
         """End a turn whose worker is gone: it gave up while it was begun, or was cancelled."""

@@ -12,7 +12,8 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -20,11 +21,18 @@ import grpc
 
 from sessiond.client import requests
 from sessiond.client.calls import Attempts, Replicas
+from sessiond.client.changes_feed import synchronous_changes
 from sessiond.client.channels import Tls, addresses_of, metadata_of, open_synchronous_channel
+from sessiond.client.history import Reading
 from sessiond.client.requests import Json, new_op_id
+from sessiond.client.retention import SyncRetentionCalls
+from sessiond.client.sharing_requests import LIST_SCOPE, Scope
+from sessiond.client.sync_copies import SyncCopies
+from sessiond.client.sync_sharing import SyncSharing
+from sessiond.client.sync_templates import SyncTemplates
 from sessiond.client.tokens import SyncTokens, subject_of
-from sessiond.client.unary import HISTORY_PAGE
-from sessiond.errors import Unauthenticated
+from sessiond.client.unary import HISTORY_PAGE, HISTORY_TRIES
+from sessiond.errors import PageTokenExpired, Unauthenticated, Unavailable
 from sessiond.numbers import STATUS_NUMBER
 from sessiond.session.state import Decision, MessageType, Sender, Status
 from sessiond.status import from_rpc_error
@@ -38,6 +46,7 @@ from sessiond.v1.live_pb2 import (
     PauseSessionResponse,
     ResumeSessionRequest,
     ResumeSessionResponse,
+    RewindSessionResponse,
     SubmitOutputResponse,
     UpdateSessionResponse,
 )
@@ -46,10 +55,12 @@ from sessiond.v1.session_pb2 import Message, Session, SessionSummary
 from sessiond.v1.store_pb2 import (
     ORDER_ASC,
     ORDER_DESC,
-    GetSessionRequest,
     ListMessagesRequest,
     ListSessionsRequest,
     ListWorkflowsRequest,
+    ReadHistoryResponse,
+    WatchChangesRequest,
+    WatchChangesResponse,
 )
 from sessiond.v1.store_pb2_grpc import StoreServiceStub
 
@@ -58,7 +69,7 @@ Request = TypeVar("Request")
 Response = TypeVar("Response")
 
 
-class SyncClient:
+class SyncClient(SyncCopies, SyncRetentionCalls, SyncSharing, SyncTemplates):
     """Calls that are answered once, from plain threads.
 
     Answers are the contract's messages, from `sessiond.v1`. A call that breaks is made again over
@@ -130,9 +141,10 @@ class SyncClient:
         title: str | None = None,
         metadata: Mapping[str, str] | None = None,
         id: str | None = None,  # noqa: A002
+        template: str | None = None,
         op_id: str | None = None,
     ) -> Session:
-        """Create a session owned by the caller."""
+        """Create a session owned by the caller; what is None comes from the template named."""
         request = requests.create(
             op_id=op_id or new_op_id(),
             workflow_id=workflow_id,
@@ -140,22 +152,41 @@ class SyncClient:
             title=title,
             metadata=metadata,
             session_id=id,
+            template=template,
         )
         response = self._ask(self._store, lambda stub: stub.CreateSession, request, changes=True)
         return response.session
 
-    def get(self, session_id: str, *, tail: int | None = None) -> Session:
-        """Load a session with its whole history, read in pages, or its newest `tail` messages."""
-        whole = tail is None
-        request = GetSessionRequest(session_id=session_id, tail=0 if tail is None else tail)
-        response = self._ask(self._store, lambda stub: stub.GetSession, request)
-        session = response.session
-        if whole:
-            for message in self.messages(session_id, page_size=HISTORY_PAGE):
-                if message.seq > session.revision:
-                    break
-                session.conversation_history.append(message)
-        return session
+    def get(
+        self,
+        session_id: str,
+        *,
+        tail: int | None = None,
+        at_seq: int | None = None,
+        at_time: datetime | None = None,
+    ) -> Session:
+        """Load a session with its whole history, or its newest `tail` messages.
+
+        It is as it was after the event `at_seq`, or at the time `at_time`, where one is given. The
+        history of the present is read in pages.
+        """
+        if tail is not None or at_seq is not None or at_time is not None:
+            request = requests.get(session_id, tail=tail, at_seq=at_seq, at_time=at_time)
+            return (self._ask(self._store, lambda stub: stub.GetSession, request)).session
+        for _ in range(HISTORY_TRIES):
+            request = requests.get(session_id, tail=1, at_seq=None, at_time=None)
+            response = self._ask(self._store, lambda stub: stub.GetSession, request)
+            session, history = response.session, response.session.conversation_history
+            newest = [message.seq for message in history]
+            del history[:]
+            with suppress(PageTokenExpired):
+                for message in self.messages(session_id, page_size=HISTORY_PAGE):
+                    if message.seq > session.revision:
+                        break
+                    history.append(message)
+                if [message.seq for message in history[-1:]] == newest:
+                    return session  # otherwise it was rewound meanwhile
+        raise Unavailable("The session goes back and forth; try again.")
 
     def list(
         self,
@@ -164,10 +195,12 @@ class SyncClient:
         status: Status | None = None,
         workflow_id: str | None = None,
         q: str | None = None,
+        scope: Scope = "all",
         page_size: int = 50,
     ) -> Iterator[SessionSummary]:
-        """Yield a user's sessions, newest activity first; by default one's own.
+        """Yield a user's sessions, newest activity first; by default the caller's.
 
+        `scope` "own" leaves out those that others share with that user, "shared" the user's own.
         All are as of one revision. `q` is searched in titles and last messages. A listing that
         takes minutes may end in `PageTokenExpired`.
         """
@@ -177,6 +210,7 @@ class SyncClient:
             status=None if status is None else STATUS_NUMBER[status],
             workflow_id=workflow_id,
             q=q,
+            scope=LIST_SCOPE[scope],
         )
         while True:
             page = self._ask(self._store, lambda stub: stub.ListSessions, request)
@@ -201,10 +235,60 @@ class SyncClient:
                 return
             request.page_token = page.next_page_token
 
+    def history(self, session_id: str) -> Iterator[ReadHistoryResponse]:
+        """Yield a session as it now is, and then its events up to that, in order, in parts.
+
+        `sessiond.export` makes a document of them.
+        """
+        reading = Reading(session_id)
+        attempts, token = self._attempts(self._store), ""
+        while True:
+            token = token or self._tokens.current()
+            call = attempts.stub.ReadHistory(
+                reading.request, metadata=metadata_of(token, self._acting_for)
+            )
+            try:
+                for response in call:
+                    told = reading.came(response)
+                    if told is not None:
+                        yield told
+                        attempts = self._attempts(self._store)
+                return
+            except grpc.RpcError as error:
+                failed: Any = error
+                failure = from_rpc_error(failed, mutating=False)
+            finally:
+                call.cancel()
+            pause = attempts.failed(failure)
+            refused = isinstance(failure, Unauthenticated)
+            token = self._tokens.another(token) if refused else ""
+            self._sleep(pause)
+
     def workflows(self) -> Sequence[Workflow]:
         """Return the workflows that a new session may follow: the default one first."""
         response = self._ask(self._store, lambda stub: stub.ListWorkflows, ListWorkflowsRequest())
         return response.workflows
+
+    def changes(
+        self,
+        *,
+        cursor: str | None = None,
+        user_ids: Sequence[str] = (),
+        workflow_ids: Sequence[str] = (),
+        event_types: Sequence[str] = (),
+    ) -> Iterator[WatchChangesResponse]:
+        """Follow all changes of all sessions: see `Client.changes`. Whoever stops closes it."""
+        request = WatchChangesRequest(
+            cursor=cursor, user_ids=user_ids, workflow_ids=workflow_ids, event_types=event_types
+        )
+        return synchronous_changes(
+            self._tokens,
+            self._acting_for,
+            self._store,
+            request,
+            sleep=self._sleep,
+            chance=self._chance,
+        )
 
     def append(
         self,
@@ -333,6 +417,26 @@ class SyncClient:
         request = ResumeSessionRequest(session_id=session_id, op_id=op_id or new_op_id())
         return self._change(lambda stub: stub.ResumeSession, request)
 
+    def rewind(
+        self,
+        session_id: str,
+        to_seq: int,
+        *,
+        expected_revision: int | None = None,
+        op_id: str | None = None,
+    ) -> RewindSessionResponse:
+        """Go back to how a session was after the event `to_seq`.
+
+        Nothing is lost: a rewind to the revision before takes it back.
+        """
+        request = requests.rewind(
+            session_id,
+            to_seq,
+            op_id=op_id or new_op_id(),
+            expected_revision=expected_revision,
+        )
+        return self._change(lambda stub: stub.RewindSession, request)
+
     def delete(
         self,
         session_id: str,
@@ -371,14 +475,7 @@ class SyncClient:
         *,
         changes: bool = False,
     ) -> Response:
-        attempts = Attempts(
-            replicas,
-            deadline=self._deadline,
-            changes=changes,
-            renewable=self._tokens.renewable,
-            clock=time.monotonic,
-            chance=self._chance,
-        )
+        attempts = self._attempts(replicas, changes=changes)
         token = ""
         while True:
             token = token or self._tokens.current()
@@ -398,3 +495,13 @@ class SyncClient:
             refused = isinstance(failure, Unauthenticated)
             token = self._tokens.another(token) if refused else ""
             self._sleep(pause)
+
+    def _attempts(self, replicas: Replicas[Stub], *, changes: bool = False) -> Attempts[Stub]:
+        return Attempts(
+            replicas,
+            deadline=self._deadline,
+            changes=changes,
+            renewable=self._tokens.renewable,
+            clock=time.monotonic,
+            chance=self._chance,
+        )

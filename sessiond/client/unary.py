@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import grpc
@@ -12,9 +14,15 @@ import grpc
 from sessiond.client import requests
 from sessiond.client.calls import Attempts, Replicas
 from sessiond.client.channels import metadata_of
+from sessiond.client.copies import CopyCalls
+from sessiond.client.history import history
 from sessiond.client.requests import Json
+from sessiond.client.retention import RetentionCalls
+from sessiond.client.sharing import SharingCalls
+from sessiond.client.sharing_requests import LIST_SCOPE, Scope
+from sessiond.client.templates import TemplateCalls
 from sessiond.client.tokens import Tokens, subject_of
-from sessiond.errors import Unauthenticated
+from sessiond.errors import PageTokenExpired, Unauthenticated, Unavailable
 from sessiond.numbers import STATUS_NUMBER
 from sessiond.session.state import Decision, MessageType, Sender, Status
 from sessiond.status import from_rpc_error
@@ -28,6 +36,7 @@ from sessiond.v1.live_pb2 import (
     PauseSessionResponse,
     ResumeSessionRequest,
     ResumeSessionResponse,
+    RewindSessionResponse,
     SubmitOutputResponse,
     UpdateSessionResponse,
 )
@@ -35,10 +44,10 @@ from sessiond.v1.session_pb2 import Message, Session, SessionSummary
 from sessiond.v1.store_pb2 import (
     ORDER_ASC,
     ORDER_DESC,
-    GetSessionRequest,
     ListMessagesRequest,
     ListSessionsRequest,
     ListWorkflowsRequest,
+    ReadHistoryResponse,
 )
 
 if TYPE_CHECKING:
@@ -51,6 +60,9 @@ Response = TypeVar("Response")
 
 HISTORY_PAGE = 1000
 """Messages of one page; a page also ends at 4 MiB."""
+
+HISTORY_TRIES = 3
+"""How often a history is begun that is rewound while it is read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +77,7 @@ class Caller:
     chance: Callable[[], float]
 
 
-class UnaryCalls:
+class UnaryCalls(CopyCalls, RetentionCalls, SharingCalls, TemplateCalls):
     """Calls that are answered once.
 
     Answers are the contract's messages, from `sessiond.v1`. A call that breaks is made again over
@@ -95,9 +107,10 @@ class UnaryCalls:
         title: str | None = None,
         metadata: Mapping[str, str] | None = None,
         id: str | None = None,  # noqa: A002
+        template: str | None = None,
         op_id: str | None = None,
     ) -> Session:
-        """Create a session owned by the caller."""
+        """Create a session owned by the caller; what is None comes from the template named."""
         request = requests.create(
             op_id=op_id or self._caller.new_op_id(),
             workflow_id=workflow_id,
@@ -105,24 +118,43 @@ class UnaryCalls:
             title=title,
             metadata=metadata,
             session_id=id,
+            template=template,
         )
         response = await self._ask(
             self._store, lambda stub: stub.CreateSession, request, changes=True
         )
         return response.session
 
-    async def get(self, session_id: str, *, tail: int | None = None) -> Session:
-        """Load a session with its whole history, read in pages, or its newest `tail` messages."""
-        whole = tail is None
-        request = GetSessionRequest(session_id=session_id, tail=0 if tail is None else tail)
-        response = await self._ask(self._store, lambda stub: stub.GetSession, request)
-        session = response.session
-        if whole:
-            async for message in self.messages(session_id, page_size=HISTORY_PAGE):
-                if message.seq > session.revision:
-                    break
-                session.conversation_history.append(message)
-        return session
+    async def get(
+        self,
+        session_id: str,
+        *,
+        tail: int | None = None,
+        at_seq: int | None = None,
+        at_time: datetime | None = None,
+    ) -> Session:
+        """Load a session with its whole history, or its newest `tail` messages.
+
+        It is as it was after the event `at_seq`, or at the time `at_time`, where one is given. The
+        history of the present is read in pages.
+        """
+        if tail is not None or at_seq is not None or at_time is not None:
+            request = requests.get(session_id, tail=tail, at_seq=at_seq, at_time=at_time)
+            return (await self._ask(self._store, lambda stub: stub.GetSession, request)).session
+        for _ in range(HISTORY_TRIES):
+            request = requests.get(session_id, tail=1, at_seq=None, at_time=None)
+            response = await self._ask(self._store, lambda stub: stub.GetSession, request)
+            session, history = response.session, response.session.conversation_history
+            newest = [message.seq for message in history]
+            del history[:]
+            with suppress(PageTokenExpired):
+                async for message in self.messages(session_id, page_size=HISTORY_PAGE):
+                    if message.seq > session.revision:
+                        break
+                    history.append(message)
+                if [message.seq for message in history[-1:]] == newest:
+                    return session  # otherwise it was rewound meanwhile
+        raise Unavailable("The session goes back and forth; try again.")
 
     async def list(
         self,
@@ -131,10 +163,12 @@ class UnaryCalls:
         status: Status | None = None,
         workflow_id: str | None = None,
         q: str | None = None,
+        scope: Scope = "all",
         page_size: int = 50,
     ) -> AsyncIterator[SessionSummary]:
-        """Yield a user's sessions, newest activity first; by default one's own.
+        """Yield a user's sessions, newest activity first; by default the caller's.
 
+        `scope` "own" leaves out those that others share with that user, "shared" the user's own.
         All are as of one revision. `q` is searched in titles and last messages. A listing that
         takes minutes may end in `PageTokenExpired`.
         """
@@ -144,6 +178,7 @@ class UnaryCalls:
             status=None if status is None else STATUS_NUMBER[status],
             workflow_id=workflow_id,
             q=q,
+            scope=LIST_SCOPE[scope],
         )
         while True:
             page = await self._ask(self._store, lambda stub: stub.ListSessions, request)
@@ -169,6 +204,18 @@ class UnaryCalls:
             if not page.next_page_token:
                 return
             request.page_token = page.next_page_token
+
+    async def history(self, session_id: str) -> AsyncGenerator[ReadHistoryResponse, None]:
+        """Yield a session as it now is, and then its events up to that, in order, in parts.
+
+        `sessiond.export` makes a document of them.
+        """
+        responses = history(self._caller, self._store, session_id)
+        try:
+            async for response in responses:
+                yield response
+        finally:
+            await responses.aclose()
 
     async def workflows(self) -> Sequence[Workflow]:
         """Return the workflows that a new session may follow: the default one first."""
@@ -307,6 +354,26 @@ class UnaryCalls:
             session_id=session_id, op_id=op_id or self._caller.new_op_id()
         )
         return await self._change(lambda stub: stub.ResumeSession, request)
+
+    async def rewind(
+        self,
+        session_id: str,
+        to_seq: int,
+        *,
+        expected_revision: int | None = None,
+        op_id: str | None = None,
+    ) -> RewindSessionResponse:
+        """Go back to how a session was after the event `to_seq`.
+
+        Nothing is lost: a rewind to the revision before takes it back.
+        """
+        request = requests.rewind(
+            session_id,
+            to_seq,
+            op_id=op_id or self._caller.new_op_id(),
+            expected_revision=expected_revision,
+        )
+        return await self._change(lambda stub: stub.RewindSession, request)
 
     async def delete(
         self,

@@ -12,8 +12,8 @@ from sessiond.v1 import live_pb2
 class Reset:
     """The session was loaded anew, as of `seq`: events up to there that had not come will not.
 
-    It happens to a reader that was away for more than 10,000 events, and when the session was
-    deleted and its id is another session's now. `reason` says why.
+    It happens to a reader that was away for more than 10,000 events, when the session was rewound,
+    and when it was deleted and its id is another session's now. `reason` says why.
     """
 
     reason: str

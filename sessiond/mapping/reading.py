@@ -14,7 +14,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
 from sessiond.errors import Violations
-from sessiond.mapping.spelling import is_json_object, map_value, words
+from sessiond.mapping.spelling import is_json_object, is_time, map_value, time_of, words
 from sessiond.v1.live_pb2 import NullableString
 from sessiond.v1.options_pb2 import null_of
 
@@ -96,8 +96,12 @@ def filler(field: FieldDescriptor) -> Fill:
     value_field = map_value(field)
     if value_field is not None:
         return _map_filler(name, value_field)
+    if field.is_repeated and field.message_type is not None:
+        return _messages_filler(name, ObjectReader(field.message_type))
     if field.is_repeated:
         return _list_filler(name, _scalar(field))
+    if is_time(field):
+        return _fill_time(name)
     if is_json_object(field):
         return _fill_free_object(name)
     if field.message_type is not None:
@@ -122,6 +126,32 @@ def _fill_free_object(name: str) -> Fill:
             getattr(message, name).text = text
         else:
             violations.add(path, "must hold valid Unicode only")
+
+    return fill
+
+
+def _fill_time(name: str) -> Fill:
+    def fill(message: Message, value: Any, path: str, violations: Violations) -> None:
+        time = time_of(value) if isinstance(value, str) else None
+        if time is None:
+            violations.add(path, "must be a time as RFC 3339 spells it: 2026-11-22T15:39:48.123Z")
+        else:
+            getattr(message, name).CopyFrom(time)
+
+    return fill
+
+
+def _messages_filler(name: str, reader: ObjectReader) -> Fill:
+    def fill(message: Message, value: Any, path: str, violations: Violations) -> None:
+        if not isinstance(value, list):
+            violations.add(path, "must be a list")
+            return
+        for index, item in enumerate(value):
+            where = f"{path}.{index}"
+            if isinstance(item, dict):
+                reader.fill(getattr(message, name).add(), item, violations, where + ".")
+            else:
+                violations.add(where, "must be an object")
 
     return fill
 

@@ -11,14 +11,17 @@ from typing import NamedTuple
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from sessiond.v1.event_pb2 import LastWord
 from sessiond.v1.options_pb2 import header
 from sessiond.v1.session_pb2 import JsonObject
 
+# Enums whose zero says something; that of all others is never sent.
+_WITH_ZERO = (LastWord.DESCRIPTOR.full_name,)
 _WORD_START = re.compile(r"(?<!^)(?=[A-Z])")
 
 
 class Words(NamedTuple):
-    """The words of an enum: by number, and the other way without the unspecified one."""
+    """The words of an enum: by number, and the other way without the one that says nothing."""
 
     by_number: Mapping[int, str]
     by_word: Mapping[str, int]
@@ -32,7 +35,8 @@ def words(enum: EnumDescriptor) -> Words:
         value.number: value.name.removeprefix(prefix).lower()
         for value in enum.values_by_number.values()
     }
-    return Words(by_number, {word: number for number, word in by_number.items() if number != 0})
+    is_said = bool if enum.full_name not in _WITH_ZERO else lambda _: True
+    return Words(by_number, {word: n for n, word in by_number.items() if is_said(n)})
 
 
 @lru_cache(maxsize=4096)
@@ -43,6 +47,22 @@ def _second(seconds: int) -> str:
 def time_text(time: Timestamp) -> str:
     """Return RFC 3339 in UTC with milliseconds: `2026-11-22T15:39:48.123Z`."""
     return f"{_second(time.seconds)}.{time.nanos // 1_000_000:03d}Z"
+
+
+def time_of(text: str) -> Timestamp | None:
+    """Return the time that RFC 3339 spells so, with its zone; None where it spells none."""
+    try:
+        read = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    if read.tzinfo is None or "T" not in text:
+        return None
+    time = Timestamp()
+    try:
+        time.FromDatetime(read)
+    except (ValueError, OverflowError):
+        return None
+    return time
 
 
 def map_value(field: FieldDescriptor) -> FieldDescriptor | None:
@@ -57,6 +77,13 @@ def is_json_object(field: FieldDescriptor) -> bool:
     """Return whether the field holds any JSON object, as text."""
     return field.message_type is not None and (
         field.message_type.full_name == JsonObject.DESCRIPTOR.full_name
+    )
+
+
+def is_time(field: FieldDescriptor) -> bool:
+    """Return whether the field holds a time."""
+    return field.message_type is not None and (
+        field.message_type.full_name == Timestamp.DESCRIPTOR.full_name
     )
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import assert_never
 
+from sessiond.session.access import Actor
 from sessiond.session.events import (
     MessageAppended,
     OutputDecided,
@@ -18,6 +18,7 @@ from sessiond.session.events import (
     TurnBegun,
     TurnEnded,
 )
+from sessiond.session.standing import stand
 from sessiond.session.state import (
     Decision,
     LastWord,
@@ -73,8 +74,8 @@ def apply(session: Session | None, record: Record) -> Session:
             return _turn_ended(session, record, event)
         case SessionCreated():
             raise ValueError(f"record {record.seq} creates a session that exists")
-        case _:  # pragma: no cover
-            assert_never(event)
+        case _:
+            return stand(session, event, seq=record.seq, time_ms=record.time_ms)
 
 
 def message_of(record: Record) -> Message | None:
@@ -96,7 +97,13 @@ def message_of(record: Record) -> Message | None:
         seq=record.seq,
         agent_id=event.agent_id,
         metadata=event.metadata,
+        user_id=author_of(event.sender, record.actor),
     )
+
+
+def author_of(sender: Sender, actor: Actor) -> str | None:
+    """Return the user who is named for a message; None where an agent or the system wrote it."""
+    return actor.name if sender is Sender.USER else None
 
 
 def decided(output: Output, record: Record, event: OutputDecided) -> Output:
@@ -108,7 +115,7 @@ def decided(output: Output, record: Record, event: OutputDecided) -> Output:
         decision_seq=record.seq,
         feedback=event.feedback,
         approved_ms=record.time_ms if approved else None,
-        approved_by=(record.actor.acting_for or record.actor.subject) if approved else None,
+        approved_by=record.actor.name if approved else None,
     )
 
 

@@ -9,18 +9,40 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import NamedTuple
 
+from sessiond.session.access import MemberRole
 from sessiond.session.state import Decision, MessageType, Sender, TurnOutcome
 
 
 @dataclass(frozen=True, slots=True)
 class CreateSession:
-    """Asks for a new session; None leaves the choice to the rules."""
+    """Asks for a new session; None leaves the choice to the template, or else to the rules."""
 
     workflow_id: str | None = None
     user_inputs: str | None = None
     title: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
     id: str | None = None
+    template: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ForkSession:
+    """Asks for a new session that begins as a copy of another one's first `at_seq` events.
+
+    None copies all of them, and leaves the new id to the server.
+    """
+
+    session_id: str
+    at_seq: int | None = None
+    id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ImportSession:
+    """Asks to store the exported session of this id, whose last event has this seq."""
+
+    session_id: str
+    last_seq: int
 
 
 class AppendMessage(NamedTuple):
@@ -125,8 +147,70 @@ class AbandonTurn:
 
 
 @dataclass(frozen=True, slots=True)
+class RewindSession:
+    """Asks to go back to how the session was after the event `to_seq`."""
+
+    to_seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class SetHold:
+    """Asks to begin or end a legal hold."""
+
+    held: bool
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class DeleteSession:
     """Asks to delete the session and all that belongs to it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShareSession:
+    """Asks to make a user a member, or to give a member another role."""
+
+    user_id: str
+    role: MemberRole
+
+
+@dataclass(frozen=True, slots=True)
+class UnshareSession:
+    """Asks that a user be a member no longer."""
+
+    user_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class MakeLink:
+    """Asks for a link by which others join; `expires_ms` None is never.
+
+    Its secret is no part of the change: whoever repeats it need not know what the server made.
+    """
+
+    role: MemberRole
+    expires_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RevokeLink:
+    """Asks that a link be good no longer."""
+
+    link_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class JoinSession:
+    """Asks to become a member by a link; `secret_hash` is the SHA-256 of its secret, in hex."""
+
+    secret_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class TransferSession:
+    """Asks to make a member the owner."""
+
+    user_id: str
 
 
 Change = (
@@ -141,14 +225,22 @@ Change = (
     | EndTurn
     | CancelTurn
     | AbandonTurn
+    | RewindSession
+    | SetHold
     | DeleteSession
+    | ShareSession
+    | UnshareSession
+    | MakeLink
+    | RevokeLink
+    | JoinSession
+    | TransferSession
 )
 
 
 _CANONICAL = json.JSONEncoder(sort_keys=True, ensure_ascii=True, separators=(",", ":"))
 
 
-def fingerprint(change: CreateSession | Change) -> bytes:
+def fingerprint(change: CreateSession | ForkSession | ImportSession | Change) -> bytes:
     """Return 16 bytes that are equal for equal changes and, for all practice, only for them.
 
     They are stored, and a retry may come after an upgrade: so what is None is left out, and a

@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import assert_never
 
-from sessiond.errors import PermissionDenied, SessionCompleted, SessionFull, Violations
+from sessiond.errors import PermissionDenied, SessionCompleted, Violations
+from sessiond.session import sharing
 from sessiond.session.access import Identity
+from sessiond.session.capacity import check_count
 from sessiond.session.changes import (
     AbandonTurn,
     AppendMessage,
@@ -23,9 +25,17 @@ from sessiond.session.changes import (
     DeleteSession,
     EditOutput,
     EndTurn,
+    JoinSession,
+    MakeLink,
     PauseSession,
     ResumeSession,
+    RevokeLink,
+    RewindSession,
+    SetHold,
+    ShareSession,
     SubmitOutput,
+    TransferSession,
+    UnshareSession,
     UpdateSession,
 )
 from sessiond.session.checks import (
@@ -40,13 +50,15 @@ from sessiond.session.events import (
     SessionPaused,
     SessionResumed,
     SessionUpdated,
-    TurnEnded,
 )
+from sessiond.session.holding import check_deletion, set_hold
 from sessiond.session.jsontext import check_object, merge_patch, same_object
 from sessiond.session.limits import Limits
 from sessiond.session.messages import append_message
 from sessiond.session.outputs import approve_output, edit_output, submit_output
+from sessiond.session.rewinding import rewind
 from sessiond.session.state import Session, Status, TurnOutcome
+from sessiond.session.templates import check_template_name
 from sessiond.session.turns import begin_turn, end_turn, stop_turn
 from sessiond.session.workflow import Workflow
 
@@ -75,6 +87,8 @@ def create(
         found.add("workflow_id", "must be the id of a workflow of this installation")
     check_title(change.title or "", "title", found, limits=limits)
     check_metadata(change.metadata, "metadata", found, limits=limits)
+    if change.template is not None:
+        check_template_name(change.template, "template", found)
     _check_inputs(change.user_inputs, found, limits)
     if identity.user_id:
         check_user_id(identity.user_id, "user_id", found, limits=limits)
@@ -100,41 +114,40 @@ def decide(
     new_id: Callable[[], str],
     limits: Limits,
     text: str = "",
+    secret_hash: bytes = b"",
+    past: Session | None = None,
 ) -> tuple[Event, ...]:
     """Return what the change does to the session; () when it leaves it as it is.
 
     Nothing changes when the same decision is repeated, a paused session is paused, one that is
-    not paused is resumed, or an update or an edit gives what is there already. A deletion ends
-    the log instead of lengthening it: it is always possible and gives no event, so its caller
-    writes the tombstone without asking here.
+    not paused is resumed, a hold stands already, an update or an edit gives what is there already,
+    or a rewind goes to where the session stands. A deletion ends the log instead of lengthening it:
+    it gives no event, and its caller writes the tombstone.
 
     Args:
         now_ms: when an output that the change makes was generated.
         new_id: gives the ids of messages, outputs and turns; not called for a refused change.
         text: everything written so far in the turn that runs; "" where none does.
+        secret_hash: the SHA-256 of the secret of a link that is made.
+        past: the session as it was where a rewind goes back to, whole; None for other changes.
 
     Raises:
         SessiondError: why not; the session stays as it is.
     """
     events = _decide(
-        session, change, identity=identity, now_ms=now_ms, new_id=new_id, limits=limits, text=text
+        session,
+        change,
+        identity=identity,
+        now_ms=now_ms,
+        new_id=new_id,
+        limits=limits,
+        text=text,
+        secret_hash=secret_hash,
+        past=past,
     )
-    # A full session must not keep its turn running: each turn had room to begin, so one event at
-    # most stands beyond the limit.
-    ends_turn = isinstance(events[-1], TurnEnded) if events else False
-    if not ends_turn and session.seq + len(events) > limits.events:
-        raise SessionFull(f"The session has {session.seq} changes and may have {limits.events}.")
+    for seq, event in enumerate(events, session.seq + 1):
+        check_count(seq, event, limits)
     return events
-
-
-def check_room(size: int, added: int, limits: Limits) -> None:
-    """Return if `added` bytes of records still fit beside `size` bytes.
-
-    Raises:
-        SessionFull: they do not.
-    """
-    if size + added > limits.session:
-        raise SessionFull(f"The session may have {limits.session} bytes.")
 
 
 def _decide(
@@ -146,6 +159,8 @@ def _decide(
     new_id: Callable[[], str],
     limits: Limits,
     text: str,
+    secret_hash: bytes,
+    past: Session | None,
 ) -> tuple[Event, ...]:
     match change:
         case AppendMessage():
@@ -176,8 +191,32 @@ def _decide(
             return stop_turn(session, turn_id, TurnOutcome.CANCELLED, text=text, new_id=new_id)
         case AbandonTurn(turn_id, outcome):
             return stop_turn(session, turn_id, outcome, text=text, new_id=new_id)
+        case RewindSession(to_seq):
+            return rewind(session, to_seq, past=past)
+        case SetHold():
+            return set_hold(session, change)
         case DeleteSession():
+            check_deletion(session)
             return ()
+        case ShareSession():
+            return sharing.share(session, change, limits=limits)
+        case UnshareSession():
+            return sharing.unshare(session, change, limits=limits)
+        case MakeLink():
+            return sharing.make_link(
+                session,
+                change,
+                secret_hash=secret_hash,
+                now_ms=now_ms,
+                new_id=new_id,
+                limits=limits,
+            )
+        case RevokeLink():
+            return sharing.revoke_link(session, change)
+        case JoinSession():
+            return sharing.join(session, change, identity=identity, now_ms=now_ms, limits=limits)
+        case TransferSession():
+            return sharing.transfer(session, change, limits=limits)
         case _:  # pragma: no cover
             assert_never(change)
 

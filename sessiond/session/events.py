@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from sessiond.session.access import Actor
+from sessiond.session.standing import StandingEvent
 from sessiond.session.state import Decision, MessageType, OutputBody, Sender, TurnOutcome
 from sessiond.session.workflow import Workflow
 
@@ -120,6 +121,7 @@ Event = (
     | SessionResumed
     | TurnBegun
     | TurnEnded
+    | StandingEvent
 )
 
 

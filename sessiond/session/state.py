@@ -8,7 +8,8 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import NamedTuple
 
-from sessiond.session.access import Actor
+from sessiond.session.access import Actor, MemberRole
+from sessiond.session.conversation import WHOLE, Conversation
 from sessiond.session.workflow import Progress, Workflow, progress
 
 
@@ -72,7 +73,10 @@ class LastWord(StrEnum):
 
 
 class Message(NamedTuple):
-    """One message of a conversation. `metadata` is a JSON object's text."""
+    """One message of a conversation. `metadata` is a JSON object's text.
+
+    `user_id` is the user who wrote it; None where an agent or the system did.
+    """
 
     id: str
     sender: Sender
@@ -82,6 +86,7 @@ class Message(NamedTuple):
     seq: int
     agent_id: str | None = None
     metadata: str | None = None
+    user_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +120,47 @@ class Output:
 
 
 @dataclass(frozen=True, slots=True)
+class OutputRow:
+    """Where one output is to be found: the seqs of its body and of its decision (0 for none)."""
+
+    id: str
+    status: OutputStatus
+    body_seq: int
+    decision_seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A user with whom a session is shared; `link_id` is "" where they joined by none."""
+
+    role: MemberRole
+    granted_ms: int
+    link_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A link by which users join. `expires_ms` 0 is never; without a hash nobody can."""
+
+    role: MemberRole
+    made_ms: int
+    expires_ms: int = 0
+    secret_hash: bytes = b""
+
+    def is_good_at(self, time_ms: int) -> bool:
+        """Return whether it has not expired then."""
+        return not self.expires_ms or time_ms < self.expires_ms
+
+
+@dataclass(frozen=True, slots=True)
+class Lineage:
+    """The session of whose first `seq` events this one began as a copy."""
+
+    session_id: str
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
 class Turn:
     """A turn that runs: an agent's answer in progress.
 
@@ -138,7 +184,8 @@ class Session(NamedTuple):
 
     `user_inputs` is a JSON object's text. `turn` is the one that runs; its text is its owner's to
     keep until the event that ends it. How many bytes the records take is the log keeper's to
-    add up; `decide.check_room` compares it with the limit.
+    add up; `capacity.check_room` compares it with the limit. `members` are by user and `links` by
+    id, in the order in which they came; `held` says that a legal hold keeps the session.
     """
 
     id: str
@@ -160,11 +207,21 @@ class Session(NamedTuple):
     last_message: str = ""
     last_word: LastWord = LastWord.NOBODY
     turn: Turn | None = None
+    members: Mapping[str, Member] = MappingProxyType({})
+    links: Mapping[str, Link] = MappingProxyType({})
+    held: bool = False
+    lineage: Lineage | None = None
+    conversation: Conversation = WHOLE
 
     @property
     def current_agent(self) -> str:
         """The agent of the current step; "" once completed."""
         return self.workflow.agent_at(self.current_step)
+
+    @property
+    def roles(self) -> Mapping[str, MemberRole]:
+        """As what the session is shared with each member."""
+        return {user_id: member.role for user_id, member in self.members.items()}
 
     @property
     def progress(self) -> Progress:

@@ -10,13 +10,16 @@ the very bytes that it read or wrote.
 
 from __future__ import annotations
 
+from sessiond.session.state import OutputRow
 from sessiond.store.drafts import decode_draft, encode_draft
 from sessiond.store.heads import (
     FORMAT,
+    Building,
     HeadMeta,
     StoredHead,
     Tombstone,
     decode_head,
+    encode_building_head,
     encode_head,
     encode_tombstone_head,
     take_over,
@@ -24,8 +27,8 @@ from sessiond.store.heads import (
 from sessiond.store.loading import load, needed_seqs
 from sessiond.store.messages import Messages, add_message
 from sessiond.store.records import StoredRecord, decode_record, encode_record, read_record
+from sessiond.store.standing import decode_members, encode_members
 from sessiond.store.tables import (
-    OutputRow,
     decode_entry,
     decode_outputs,
     encode_entry,
@@ -34,6 +37,7 @@ from sessiond.store.tables import (
 
 __all__ = [
     "FORMAT",
+    "Building",
     "HeadMeta",
     "Messages",
     "OutputRow",
@@ -44,11 +48,14 @@ __all__ = [
     "decode_draft",
     "decode_entry",
     "decode_head",
+    "decode_members",
     "decode_outputs",
     "decode_record",
+    "encode_building_head",
     "encode_draft",
     "encode_entry",
     "encode_head",
+    "encode_members",
     "encode_outputs",
     "encode_record",
     "encode_tombstone_head",

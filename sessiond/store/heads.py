@@ -10,18 +10,34 @@ from google.protobuf.message import DecodeError
 
 from sessiond.numbers import STATUS_NUMBER, STATUS_WORD
 from sessiond.session.access import Actor
-from sessiond.session.state import LastWord, Session, Status, Turn
+from sessiond.session.conversation import WHOLE, Conversation
+from sessiond.session.state import LastWord, Lineage, Session, Status, Turn
 from sessiond.store.records import actor_from_stored, actor_to_stored
+from sessiond.store.standing import LAST_WORD, LAST_WORD_NUMBER, runs_of, set_runs
 from sessiond.store.v1 import records_pb2 as pb
 
 FORMAT = 1
 
-_LAST_WORD_NUMBER: Mapping[LastWord, pb.LastWord.ValueType] = {
-    LastWord.NOBODY: pb.LAST_WORD_UNSPECIFIED,
-    LastWord.AGENT: pb.LAST_WORD_AGENT,
-    LastWord.OTHER: pb.LAST_WORD_OTHER,
-}
-_LAST_WORD: Mapping[int, LastWord] = {number: word for word, number in _LAST_WORD_NUMBER.items()}
+
+class Building(NamedTuple):
+    """Who makes a copy, under which operation id and hash, and when a piece was last written.
+
+    Attributes:
+        user_id: under whom it is listed until it is finished; "" for who makes it.
+        parent_log_id: of a fork, the log id of the session that is copied.
+    """
+
+    actor: Actor
+    op_id: str
+    hash: bytes
+    touched_ms: int
+    user_id: str = ""
+    parent_log_id: int = 0
+
+    @property
+    def lister_id(self) -> str:
+        """Under whom it is listed until it is finished."""
+        return self.user_id or self.actor.user_id
 
 
 class HeadMeta(NamedTuple):
@@ -35,6 +51,8 @@ class HeadMeta(NamedTuple):
         size: the bytes of all records.
         index_ms: the t of the key of the index entry.
         awaited_agent: the agent that the session stands under as awaiting; "" for none.
+        copied_seq: the seq of the last record that a copy brought; 0 where it began here.
+        building: set while a copy is being written: for all others there is no such session.
     """
 
     log_id: int
@@ -44,6 +62,8 @@ class HeadMeta(NamedTuple):
     size: int = 0
     index_ms: int = 0
     awaited_agent: str = ""
+    copied_seq: int = 0
+    building: Building | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +96,11 @@ class StoredHead:
     inputs_seq: int
     last_word: LastWord
     turn: Turn | None = None
+    workflow_id: str = ""
+    held: bool = False
+    lineage: Lineage | None = None
+    conversation: Conversation = WHOLE
+    member_count: int = 0
     tombstone: Tombstone | None = None
 
 
@@ -105,9 +130,29 @@ def encode_head(session: Session, meta: HeadMeta) -> bytes:
     stored.size = meta.size
     stored.index_ms = meta.index_ms
     stored.awaited_agent = meta.awaited_agent
-    stored.last_word = _LAST_WORD_NUMBER[session.last_word]
+    stored.last_word = LAST_WORD_NUMBER[session.last_word]
     if session.turn is not None:
         _turn_to_stored(session.turn, stored.turn)
+    stored.workflow_id = session.workflow.id
+    stored.held = session.held
+    if session.lineage is not None:
+        stored.lineage.session_id = session.lineage.session_id
+        stored.lineage.seq = session.lineage.seq
+    stored.rewound_seq = session.conversation.rewound_seq
+    set_runs(stored.runs, session.conversation.runs)
+    stored.member_count = len(session.members)
+    stored.copied_seq = meta.copied_seq
+    if meta.building is not None:
+        _building_to_stored(meta.building, stored.building)
+    return stored.SerializeToString()
+
+
+def encode_building_head(log_id: int, building: Building, *, seq: int = 0, size: int = 0) -> bytes:
+    """Return the bytes of the head of a copy of which `seq` records, of `size` bytes, are there."""
+    stored = pb.Head(
+        format=FORMAT, log_id=log_id, status=STATUS_NUMBER[Status.ACTIVE], seq=seq, size=size
+    )
+    _building_to_stored(building, stored.building)
     return stored.SerializeToString()
 
 
@@ -146,6 +191,8 @@ def decode_head(data: bytes) -> StoredHead:
                 size=stored.size,
                 index_ms=stored.index_ms,
                 awaited_agent=stored.awaited_agent,
+                copied_seq=stored.copied_seq,
+                building=_building(stored.building) if stored.HasField("building") else None,
             ),
             seq=stored.seq,
             user_id=stored.user_id,
@@ -160,8 +207,15 @@ def decode_head(data: bytes) -> StoredHead:
             message_count=stored.message_count,
             last_message_seq=stored.last_message_seq,
             inputs_seq=stored.inputs_seq,
-            last_word=_LAST_WORD[stored.last_word],
+            last_word=LAST_WORD[stored.last_word],
             turn=_turn(stored.turn) if stored.HasField("turn") else None,
+            workflow_id=stored.workflow_id,
+            held=stored.held,
+            lineage=Lineage(stored.lineage.session_id, stored.lineage.seq)
+            if stored.HasField("lineage")
+            else None,
+            conversation=Conversation(stored.rewound_seq, runs_of(stored.runs)),
+            member_count=stored.member_count,
             tombstone=tombstone,
         )
     except KeyError as error:
@@ -199,6 +253,27 @@ def _turn(stored: pb.RunningTurn) -> Turn:
         op_id=stored.op_id,
         agent_id=stored.agent_id if stored.HasField("agent_id") else None,
         seq=stored.seq,
+    )
+
+
+def _building_to_stored(building: Building, stored: pb.Building) -> None:
+    actor_to_stored(building.actor, stored.actor)
+    stored.op_id = building.op_id
+    stored.hash = building.hash
+    stored.touched_ms = building.touched_ms
+    stored.user_id = building.user_id
+    stored.parent_log_id = building.parent_log_id
+
+
+def _building(stored: pb.Building) -> Building:
+    actor = actor_from_stored(stored.actor)
+    return Building(
+        actor,
+        stored.op_id,
+        stored.hash,
+        stored.touched_ms,
+        stored.user_id,
+        stored.parent_log_id,
     )
 
 

@@ -37,6 +37,9 @@ def add_message(messages: Messages, data: bytes, session_id: str) -> bool:
             # Both sides are numbers of the one enum.
             message.sender = appended.sender  # type: ignore[assignment]
             message.type = appended.type  # type: ignore[assignment]
+            if message.sender == session_pb2.SENDER_USER:
+                actor = record.actor
+                message.user_id = actor.acting_for or actor.subject
         case "turn_ended" if record.turn_ended.message_id:
             held = ended = record.turn_ended
             message = messages.add()

@@ -7,7 +7,7 @@ is made for itself is encoded and decoded again when it becomes a field of anoth
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import NamedTuple, assert_never
+from typing import NamedTuple
 
 from google.protobuf.message import DecodeError
 
@@ -38,6 +38,7 @@ from sessiond.session.events import (
 )
 from sessiond.session.state import OutputBody
 from sessiond.session.workflow import Step, Workflow
+from sessiond.store.standing import set_standing, standing_of
 from sessiond.store.v1 import records_pb2 as pb
 
 
@@ -101,8 +102,8 @@ def encode_record(record: Record) -> bytes:
             stored.turn_begun.CopyFrom(pb.TurnBegun(turn_id=turn_id, agent_id=agent_id))
         case TurnEnded():
             stored.turn_ended.CopyFrom(_turn_ended(event))
-        case _:  # pragma: no cover
-            assert_never(event)
+        case _:
+            set_standing(stored, event)
     return stored.SerializeToString()
 
 
@@ -192,8 +193,10 @@ def _event(stored: pb.Record) -> Event:
             )
         case "turn_ended":
             return _turn_ended_event(stored.turn_ended)
-        case None:
-            raise ValueError("the record holds no event that this version knows")
+    standing = standing_of(stored)
+    if standing is None:
+        raise ValueError("the record holds no event that this version knows")
+    return standing
 
 
 def _appended(event: MessageAppended, stored: pb.MessageAppended) -> None:

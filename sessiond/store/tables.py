@@ -2,40 +2,38 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
 from functools import lru_cache
 
 from google.protobuf.message import DecodeError
 
 from sessiond.numbers import OUTPUT_STATUS_NUMBER, OUTPUT_STATUS_WORD, STATUS_NUMBER
-from sessiond.session.state import OutputStatus, Session
+from sessiond.session.state import OutputRow, Session
 from sessiond.session.workflow import Workflow, progress
 from sessiond.store.v1 import records_pb2 as pb
 
 
-@dataclass(frozen=True, slots=True)
-class OutputRow:
-    """Where one output is to be found: the seqs of its body and of its decision (0 for none)."""
-
-    id: str
-    status: OutputStatus
-    body_seq: int
-    decision_seq: int
-
-
 def encode_outputs(session: Session) -> bytes:
     """Return the bytes of the session's outputs table, in the order of submission."""
+    return table_of(
+        OutputRow(output_id, output.status, output.body_seq, output.decision_seq)
+        for output_id, output in session.outputs.items()
+    ).SerializeToString()
+
+
+def table_of(rows: Iterable[OutputRow]) -> pb.OutputTable:
+    """Return the table of these rows."""
     return pb.OutputTable(
         rows=[
             pb.OutputRow(
-                id=output_id,
-                status=OUTPUT_STATUS_NUMBER[output.status],
-                body_seq=output.body_seq,
-                decision_seq=output.decision_seq,
+                id=row.id,
+                status=OUTPUT_STATUS_NUMBER[row.status],
+                body_seq=row.body_seq,
+                decision_seq=row.decision_seq,
             )
-            for output_id, output in session.outputs.items()
+            for row in rows
         ]
-    ).SerializeToString()
+    )
 
 
 def decode_outputs(data: bytes) -> tuple[OutputRow, ...]:
@@ -45,12 +43,17 @@ def decode_outputs(data: bytes) -> tuple[OutputRow, ...]:
         ValueError: the bytes are no table that this version knows.
     """
     try:
-        return tuple(
-            OutputRow(row.id, OUTPUT_STATUS_WORD[row.status], row.body_seq, row.decision_seq)
-            for row in pb.OutputTable.FromString(data).rows
-        )
+        return rows_of(pb.OutputTable.FromString(data))
     except (DecodeError, KeyError) as error:
         raise ValueError("these bytes are no outputs table that this version knows") from error
+
+
+def rows_of(table: pb.OutputTable) -> tuple[OutputRow, ...]:
+    """Return the rows of a table; KeyError where one is of a later version."""
+    return tuple(
+        OutputRow(row.id, OUTPUT_STATUS_WORD[row.status], row.body_seq, row.decision_seq)
+        for row in table.rows
+    )
 
 
 def encode_entry(session: Session) -> bytes:
@@ -67,6 +70,10 @@ def encode_entry(session: Session) -> bytes:
     stored.revision = session.seq
     stored.message_count = session.message_count
     stored.last_message = session.last_message
+    stored.held = session.held
+    if session.lineage is not None:
+        stored.lineage.session_id = session.lineage.session_id
+        stored.lineage.seq = session.lineage.seq
     return _place(session.workflow, session.current_step) + stored.SerializeToString()
 
 

@@ -90,6 +90,20 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The client does not read as fast as things happen; it resumes by its cursor."""
     ERROR_REASON_DRAINING: _ErrorReason.ValueType  # 32
     """This replica is about to stop; another one goes on."""
+    ERROR_REASON_LEGAL_HOLD: _ErrorReason.ValueType  # 33
+    """A legal hold keeps the session. Example: deleting it."""
+    ERROR_REASON_TEMPLATE_NOT_FOUND: _ErrorReason.ValueType  # 34
+    """The user has no such template."""
+    ERROR_REASON_TOO_MANY_TEMPLATES: _ErrorReason.ValueType  # 35
+    """The user has as many templates as one user may have."""
+    ERROR_REASON_ERASURE_NOT_FOUND: _ErrorReason.ValueType  # 36
+    """Nobody asked for this user's erasure."""
+    ERROR_REASON_FONT_MISSING: _ErrorReason.ValueType  # 37
+    """No font of this installation shows some characters of the session; the detail names the script."""
+    ERROR_REASON_FORMAT_UNAVAILABLE: _ErrorReason.ValueType  # 38
+    """This installation does not export to that format. Example: PDF without its optional extra."""
+    ERROR_REASON_TOO_MANY_SHARED: _ErrorReason.ValueType  # 39
+    """As many sessions are shared with the user as may be; leaving one makes room."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """The name of a failure: `google.rpc.ErrorInfo.reason` in gRPC and `code` in problem+json, in both
@@ -164,4 +178,18 @@ ERROR_REASON_SLOW_READER: ErrorReason.ValueType  # 31
 """The client does not read as fast as things happen; it resumes by its cursor."""
 ERROR_REASON_DRAINING: ErrorReason.ValueType  # 32
 """This replica is about to stop; another one goes on."""
+ERROR_REASON_LEGAL_HOLD: ErrorReason.ValueType  # 33
+"""A legal hold keeps the session. Example: deleting it."""
+ERROR_REASON_TEMPLATE_NOT_FOUND: ErrorReason.ValueType  # 34
+"""The user has no such template."""
+ERROR_REASON_TOO_MANY_TEMPLATES: ErrorReason.ValueType  # 35
+"""The user has as many templates as one user may have."""
+ERROR_REASON_ERASURE_NOT_FOUND: ErrorReason.ValueType  # 36
+"""Nobody asked for this user's erasure."""
+ERROR_REASON_FONT_MISSING: ErrorReason.ValueType  # 37
+"""No font of this installation shows some characters of the session; the detail names the script."""
+ERROR_REASON_FORMAT_UNAVAILABLE: ErrorReason.ValueType  # 38
+"""This installation does not export to that format. Example: PDF without its optional extra."""
+ERROR_REASON_TOO_MANY_SHARED: ErrorReason.ValueType  # 39
+"""As many sessions are shared with the user as may be; leaving one makes room."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -55,6 +55,30 @@ TURN_OUTCOME_FAILED: TurnOutcome.ValueType  # 4
 """The worker said so, or the text became too long."""
 Global___TurnOutcome: _TypeAlias = TurnOutcome  # noqa: Y015
 
+class _LastWord:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _LastWordEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_LastWord.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    LAST_WORD_UNSPECIFIED: _LastWord.ValueType  # 0
+    """There is none."""
+    LAST_WORD_AGENT: _LastWord.ValueType  # 1
+    """The current agent's message."""
+    LAST_WORD_OTHER: _LastWord.ValueType  # 2
+    """Anything else: a user's, the system's or another agent's message, or a decision."""
+
+class LastWord(_LastWord, metaclass=_LastWordEnumTypeWrapper):
+    """Whose the newest message or decision is. In JSON: "agent", "other"."""
+
+LAST_WORD_UNSPECIFIED: LastWord.ValueType  # 0
+"""There is none."""
+LAST_WORD_AGENT: LastWord.ValueType  # 1
+"""The current agent's message."""
+LAST_WORD_OTHER: LastWord.ValueType  # 2
+"""Anything else: a user's, the system's or another agent's message, or a decision."""
+Global___LastWord: _TypeAlias = LastWord  # noqa: Y015
+
 @_typing.final
 class Event(_message.Message):
     """One event: the same for everybody, for ever.
@@ -80,6 +104,14 @@ class Event(_message.Message):
     SESSION_RESUMED_FIELD_NUMBER: _builtins.int
     TURN_BEGUN_FIELD_NUMBER: _builtins.int
     TURN_ENDED_FIELD_NUMBER: _builtins.int
+    MEMBER_GRANTED_FIELD_NUMBER: _builtins.int
+    MEMBER_REVOKED_FIELD_NUMBER: _builtins.int
+    LINK_MADE_FIELD_NUMBER: _builtins.int
+    LINK_REVOKED_FIELD_NUMBER: _builtins.int
+    OWNER_TRANSFERRED_FIELD_NUMBER: _builtins.int
+    REWOUND_FIELD_NUMBER: _builtins.int
+    FORKED_FIELD_NUMBER: _builtins.int
+    HOLD_SET_FIELD_NUMBER: _builtins.int
     session_id: _builtins.str
     """Of which session."""
     seq: _builtins.int
@@ -134,6 +166,38 @@ class Event(_message.Message):
     def turn_ended(self) -> Global___TurnEnded:
         """The running turn ended."""
 
+    @_builtins.property
+    def member_granted(self) -> Global___MemberGranted:
+        """A user became a member, or a member got another role."""
+
+    @_builtins.property
+    def member_revoked(self) -> Global___MemberRevoked:
+        """A member is one no longer."""
+
+    @_builtins.property
+    def link_made(self) -> Global___LinkMade:
+        """A link was made."""
+
+    @_builtins.property
+    def link_revoked(self) -> Global___LinkRevoked:
+        """A link is good no longer."""
+
+    @_builtins.property
+    def owner_transferred(self) -> Global___OwnerTransferred:
+        """A member became the owner."""
+
+    @_builtins.property
+    def rewound(self) -> Global___Rewound:
+        """The session went back to how it was."""
+
+    @_builtins.property
+    def forked(self) -> Global___Forked:
+        """The session began as a copy: what stands before this event happened in another one."""
+
+    @_builtins.property
+    def hold_set(self) -> Global___HoldSet:
+        """A legal hold began or ended."""
+
     def __init__(
         self,
         *,
@@ -152,12 +216,20 @@ class Event(_message.Message):
         session_resumed: Global___SessionResumed | None = ...,
         turn_begun: Global___TurnBegun | None = ...,
         turn_ended: Global___TurnEnded | None = ...,
+        member_granted: Global___MemberGranted | None = ...,
+        member_revoked: Global___MemberRevoked | None = ...,
+        link_made: Global___LinkMade | None = ...,
+        link_revoked: Global___LinkRevoked | None = ...,
+        owner_transferred: Global___OwnerTransferred | None = ...,
+        rewound: Global___Rewound | None = ...,
+        forked: Global___Forked | None = ...,
+        hold_set: Global___HoldSet | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "event", b"event", "message_appended", b"message_appended", "output_decided", b"output_decided", "output_edited", b"output_edited", "output_submitted", b"output_submitted", "session_created", b"session_created", "session_paused", b"session_paused", "session_resumed", b"session_resumed", "session_updated", b"session_updated", "time", b"time", "turn_begun", b"turn_begun", "turn_ended", b"turn_ended"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "event", b"event", "forked", b"forked", "hold_set", b"hold_set", "link_made", b"link_made", "link_revoked", b"link_revoked", "member_granted", b"member_granted", "member_revoked", b"member_revoked", "message_appended", b"message_appended", "output_decided", b"output_decided", "output_edited", b"output_edited", "output_submitted", b"output_submitted", "owner_transferred", b"owner_transferred", "rewound", b"rewound", "session_created", b"session_created", "session_paused", b"session_paused", "session_resumed", b"session_resumed", "session_updated", b"session_updated", "time", b"time", "turn_begun", b"turn_begun", "turn_ended", b"turn_ended"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "event", b"event", "message_appended", b"message_appended", "op_id", b"op_id", "output_decided", b"output_decided", "output_edited", b"output_edited", "output_submitted", b"output_submitted", "seq", b"seq", "session_created", b"session_created", "session_id", b"session_id", "session_paused", b"session_paused", "session_resumed", b"session_resumed", "session_updated", b"session_updated", "time", b"time", "turn_begun", b"turn_begun", "turn_ended", b"turn_ended"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "event", b"event", "forked", b"forked", "hold_set", b"hold_set", "link_made", b"link_made", "link_revoked", b"link_revoked", "member_granted", b"member_granted", "member_revoked", b"member_revoked", "message_appended", b"message_appended", "op_id", b"op_id", "output_decided", b"output_decided", "output_edited", b"output_edited", "output_submitted", b"output_submitted", "owner_transferred", b"owner_transferred", "rewound", b"rewound", "seq", b"seq", "session_created", b"session_created", "session_id", b"session_id", "session_paused", b"session_paused", "session_resumed", b"session_resumed", "session_updated", b"session_updated", "time", b"time", "turn_begun", b"turn_begun", "turn_ended", b"turn_ended"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["session_created", "message_appended", "session_updated", "output_submitted", "output_edited", "output_decided", "session_paused", "session_resumed", "turn_begun", "turn_ended"]  # noqa: Y015
+    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["session_created", "message_appended", "session_updated", "output_submitted", "output_edited", "output_decided", "session_paused", "session_resumed", "turn_begun", "turn_ended", "member_granted", "member_revoked", "link_made", "link_revoked", "owner_transferred", "rewound", "forked", "hold_set"]  # noqa: Y015
     _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
 
@@ -671,3 +743,354 @@ class Turn(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__agent_id) -> _WhichOneofReturnType__agent_id | None: ...
 
 Global___Turn: _TypeAlias = Turn  # noqa: Y015
+
+@_typing.final
+class MemberGranted(_message.Message):
+    """A user became a member, or a member got another role."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USER_ID_FIELD_NUMBER: _builtins.int
+    ROLE_FIELD_NUMBER: _builtins.int
+    LINK_ID_FIELD_NUMBER: _builtins.int
+    user_id: _builtins.str
+    """Who."""
+    role: _session_pb2.MemberRole.ValueType
+    """As what."""
+    link_id: _builtins.str
+    """The link by which they joined; absent where the owner named them."""
+    def __init__(
+        self,
+        *,
+        user_id: _builtins.str = ...,
+        role: _session_pb2.MemberRole.ValueType = ...,
+        link_id: _builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_link_id", b"_link_id", "link_id", b"link_id"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_link_id", b"_link_id", "link_id", b"link_id", "role", b"role", "user_id", b"user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__link_id: _TypeAlias = _typing.Literal["link_id"]  # noqa: Y015
+    _WhichOneofArgType__link_id: _TypeAlias = _typing.Literal["_link_id", b"_link_id"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__link_id) -> _WhichOneofReturnType__link_id | None: ...
+
+Global___MemberGranted: _TypeAlias = MemberGranted  # noqa: Y015
+
+@_typing.final
+class MemberRevoked(_message.Message):
+    """A member is one no longer; their streams are closed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USER_ID_FIELD_NUMBER: _builtins.int
+    user_id: _builtins.str
+    """Who."""
+    def __init__(
+        self,
+        *,
+        user_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["user_id", b"user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MemberRevoked: _TypeAlias = MemberRevoked  # noqa: Y015
+
+@_typing.final
+class LinkMade(_message.Message):
+    """A link was made."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LINK_ID_FIELD_NUMBER: _builtins.int
+    ROLE_FIELD_NUMBER: _builtins.int
+    EXPIRES_AT_FIELD_NUMBER: _builtins.int
+    link_id: _builtins.str
+    """Its id."""
+    role: _session_pb2.MemberRole.ValueType
+    """As what those join who hold its secret."""
+    @_builtins.property
+    def expires_at(self) -> _timestamp_pb2.Timestamp:
+        """Until when it is good; absent for one that does not expire."""
+
+    def __init__(
+        self,
+        *,
+        link_id: _builtins.str = ...,
+        role: _session_pb2.MemberRole.ValueType = ...,
+        expires_at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_expires_at", b"_expires_at", "expires_at", b"expires_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expires_at", b"_expires_at", "expires_at", b"expires_at", "link_id", b"link_id", "role", b"role"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__expires_at: _TypeAlias = _typing.Literal["expires_at"]  # noqa: Y015
+    _WhichOneofArgType__expires_at: _TypeAlias = _typing.Literal["_expires_at", b"_expires_at"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__expires_at) -> _WhichOneofReturnType__expires_at | None: ...
+
+Global___LinkMade: _TypeAlias = LinkMade  # noqa: Y015
+
+@_typing.final
+class LinkRevoked(_message.Message):
+    """A link is good no longer. Who joined by it stays a member."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LINK_ID_FIELD_NUMBER: _builtins.int
+    link_id: _builtins.str
+    """Which."""
+    def __init__(
+        self,
+        *,
+        link_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["link_id", b"link_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LinkRevoked: _TypeAlias = LinkRevoked  # noqa: Y015
+
+@_typing.final
+class OwnerTransferred(_message.Message):
+    """A member became the owner, and the former owner an editor."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USER_ID_FIELD_NUMBER: _builtins.int
+    FORMER_USER_ID_FIELD_NUMBER: _builtins.int
+    user_id: _builtins.str
+    """The new owner."""
+    former_user_id: _builtins.str
+    """The former owner."""
+    def __init__(
+        self,
+        *,
+        user_id: _builtins.str = ...,
+        former_user_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["former_user_id", b"former_user_id", "user_id", b"user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OwnerTransferred: _TypeAlias = OwnerTransferred  # noqa: Y015
+
+@_typing.final
+class Rewound(_message.Message):
+    """The session went back to how it was after an earlier event. Everything that is small is told as
+    it became; what is large stands in the events that these seqs name. Members, links, the owner and
+    a legal hold stay as they are, and no turn runs.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class MetadataEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    TO_SEQ_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    CURRENT_STEP_FIELD_NUMBER: _builtins.int
+    TITLE_FIELD_NUMBER: _builtins.int
+    TITLE_GIVEN_FIELD_NUMBER: _builtins.int
+    METADATA_FIELD_NUMBER: _builtins.int
+    INPUTS_SEQ_FIELD_NUMBER: _builtins.int
+    OUTPUTS_FIELD_NUMBER: _builtins.int
+    MESSAGE_COUNT_FIELD_NUMBER: _builtins.int
+    LAST_MESSAGE_SEQ_FIELD_NUMBER: _builtins.int
+    LAST_WORD_FIELD_NUMBER: _builtins.int
+    RUNS_FIELD_NUMBER: _builtins.int
+    to_seq: _builtins.int
+    """After which event."""
+    status: _session_pb2.SessionStatus.ValueType
+    """As it became."""
+    current_step: _builtins.int
+    """As it became."""
+    title: _builtins.str
+    """As it became."""
+    title_given: _builtins.bool
+    """Whether a user gave the title."""
+    inputs_seq: _builtins.int
+    """The seq of the event that holds the inputs."""
+    message_count: _builtins.int
+    """How many messages the conversation has."""
+    last_message_seq: _builtins.int
+    """The seq of the newest of them; 0 for none."""
+    last_word: Global___LastWord.ValueType
+    """Whose the newest message or decision is."""
+    @_builtins.property
+    def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """As they became, whole."""
+
+    @_builtins.property
+    def outputs(self) -> _containers.RepeatedCompositeFieldContainer[Global___OutputPlace]:
+        """All outputs, in the order of their submission."""
+
+    @_builtins.property
+    def runs(self) -> _containers.RepeatedCompositeFieldContainer[Global___Run]:
+        """Which earlier events' messages make up the conversation, in order. What comes after this event
+        follows them.
+        """
+
+    def __init__(
+        self,
+        *,
+        to_seq: _builtins.int = ...,
+        status: _session_pb2.SessionStatus.ValueType = ...,
+        current_step: _builtins.int = ...,
+        title: _builtins.str = ...,
+        title_given: _builtins.bool = ...,
+        metadata: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        inputs_seq: _builtins.int = ...,
+        outputs: _abc.Iterable[Global___OutputPlace] | None = ...,
+        message_count: _builtins.int = ...,
+        last_message_seq: _builtins.int = ...,
+        last_word: Global___LastWord.ValueType = ...,
+        runs: _abc.Iterable[Global___Run] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["current_step", b"current_step", "inputs_seq", b"inputs_seq", "last_message_seq", b"last_message_seq", "last_word", b"last_word", "message_count", b"message_count", "metadata", b"metadata", "outputs", b"outputs", "runs", b"runs", "status", b"status", "title", b"title", "title_given", b"title_given", "to_seq", b"to_seq"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Rewound: _TypeAlias = Rewound  # noqa: Y015
+
+@_typing.final
+class OutputPlace(_message.Message):
+    """Where one output is to be found."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OUTPUT_ID_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    BODY_SEQ_FIELD_NUMBER: _builtins.int
+    DECISION_SEQ_FIELD_NUMBER: _builtins.int
+    output_id: _builtins.str
+    """Its id."""
+    status: _session_pb2.OutputStatus.ValueType
+    """Whether it was decided."""
+    body_seq: _builtins.int
+    """The seq of the event that holds its body."""
+    decision_seq: _builtins.int
+    """The seq of the event that decided it; 0 while it waits."""
+    def __init__(
+        self,
+        *,
+        output_id: _builtins.str = ...,
+        status: _session_pb2.OutputStatus.ValueType = ...,
+        body_seq: _builtins.int = ...,
+        decision_seq: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body_seq", b"body_seq", "decision_seq", b"decision_seq", "output_id", b"output_id", "status", b"status"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OutputPlace: _TypeAlias = OutputPlace  # noqa: Y015
+
+@_typing.final
+class Run(_message.Message):
+    """Events that follow one another."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIRST_SEQ_FIELD_NUMBER: _builtins.int
+    LAST_SEQ_FIELD_NUMBER: _builtins.int
+    first_seq: _builtins.int
+    """The seq of the first."""
+    last_seq: _builtins.int
+    """The seq of the last."""
+    def __init__(
+        self,
+        *,
+        first_seq: _builtins.int = ...,
+        last_seq: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["first_seq", b"first_seq", "last_seq", b"last_seq"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Run: _TypeAlias = Run  # noqa: Y015
+
+@_typing.final
+class Forked(_message.Message):
+    """The session began as a copy of another one's events. It has no members, links or hold of that
+    one, and no turn runs.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SESSION_ID_FIELD_NUMBER: _builtins.int
+    SEQ_FIELD_NUMBER: _builtins.int
+    USER_ID_FIELD_NUMBER: _builtins.int
+    session_id: _builtins.str
+    """The other session."""
+    seq: _builtins.int
+    """How many of its events stand before this one."""
+    user_id: _builtins.str
+    """The owner of this one."""
+    def __init__(
+        self,
+        *,
+        session_id: _builtins.str = ...,
+        seq: _builtins.int = ...,
+        user_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["seq", b"seq", "session_id", b"session_id", "user_id", b"user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Forked: _TypeAlias = Forked  # noqa: Y015
+
+@_typing.final
+class HoldSet(_message.Message):
+    """A legal hold began or ended."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HELD_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    held: _builtins.bool
+    """Whether the session is held from now on."""
+    reason: _builtins.str
+    """Why, in a person's words."""
+    def __init__(
+        self,
+        *,
+        held: _builtins.bool = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["held", b"held", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HoldSet: _TypeAlias = HoldSet  # noqa: Y015

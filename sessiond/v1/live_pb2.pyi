@@ -8,6 +8,7 @@ it, which gives the session its one sequence 1..N.
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from sessiond.v1 import event_pb2 as _event_pb2
@@ -770,6 +771,575 @@ class DeleteSessionResponse(_message.Message):
 Global___DeleteSessionResponse: _TypeAlias = DeleteSessionResponse  # noqa: Y015
 
 @_typing.final
+class ShareSessionRequest(_message.Message):
+    """Asks to share a session."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SESSION_ID_FIELD_NUMBER: _builtins.int
+    USER_ID_FIELD_NUMBER: _builtins.int
+    ROLE_FIELD_NUMBER: _builtins.int
+    OP_ID_FIELD_NUMBER: _builtins.int
+    EXPECTED_REVISION_FIELD_NUMBER: _builtins.int
+    session_id: _builtins.str
+    """Which session."""
+    user_id: _builtins.str
+    """With whom."""
+    role: _session_pb2.MemberRole.ValueType
+    """As what."""
+    op_id: _builtins.str
+    """Makes the call repeatable; at most 128 printable ASCII characters."""
+    expected_revision: _builtins.int
+    """Only if the session is still at this revision; STALE_REVISION otherwise."""
+    def __init__(
+        self,
+        *,
+        session_id: _builtins.str = ...,
+        user_id: _builtins.str = ...,
+        role: _session_pb2.MemberRole.ValueType = ...,
+        op_id: _builtins.str | None = ...,
+        expected_revision: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_revision", b"_expected_revision", "_op_id", b"_op_id", "expected_revision", b"expected_revision", "op_id", b"op_id"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_revision", b"_expected_revision", "_op_id", b"_op_id", "expected_revision", b"expected_revision", "op_id", b"op_id", "role", b"role", "session_id", b"session_id", "user_id", b"user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__expected_revision: _TypeAlias = _typing.Literal["expected_revision"]  # noqa: Y015
+    _WhichOneofArgType__expected_revision: _TypeAlias = _typing.Literal["_expected_revision", b"_expected_revision"]  # noqa: Y015
+    _WhichOneofReturnType__op_id: _TypeAlias = _typing.Literal["op_id"]  # noqa: Y015
+    _WhichOneofArgType__op_id: _TypeAlias = _typing.Literal["_op_id", b"_op_id"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__expected_revision) -> _WhichOneofReturnType__expected_revision | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__op_id) -> _WhichOneofReturnType__op_id | None: ...
+
+Global___ShareSessionRequest: _TypeAlias = ShareSessionRequest  # noqa: Y015
+
+@_typing.final
+class ShareSessionResponse(_message.Message):
+    """The session is shared."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MEMBER_FIELD_NUMBER: _builtins.int
+    SEQ_FIELD_NUMBER: _builtins.int
+    seq: _builtins.int
+    """The seq of the change; the session's revision when nothing changed."""
+    @_builtins.property
+    def member(self) -> _session_pb2.Member:
+        """The member as they now are."""
+
+    def __init__(
+        self,
+        *,
+        member: _session_pb2.Member | None = ...,
+        seq: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["member", b"member"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["member", b"member", "seq", b"seq"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ShareSessionResponse: _TypeAlias = ShareSessionResponse  # noqa: Y015
+
+@_typing.final
+class UnshareSessionRequest(_message.Message):
+    """Asks to share a session no longer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SESSION_ID_FIELD_NUMBER: _builtins.int
+    USER_ID_FIELD_NUMBER: _builtins.int
+    OP_ID_FIELD_NUMBER: _builtins.int
+    EXPECTED_REVISION_FIELD_NUMBER: _builtins.int
+    session_id: _builtins.str
+    """Which session."""
+    user_id: _builtins.str
+    """With whom."""
+    op_id: _builtins.str
+    """Makes the call repeatable; at most 128 printable ASCII characters."""
+    expected_revision: _builtins.int
+    """Only if the session is still at this revision; STALE_REVISION otherwise."""
+    def __init__(
+        self,
+        *,
+        session_id: _builtins.str = ...,
+        user_id: _builtins.str = ...,
+        op_id: _builtins.str | None = ...,
+        expected_revision: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_revision", b"_expected_revision", "_op_id", b"_op_id", "expected_revision", b"expected_revision", "op_id", b"op_id"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_revision", b"_expected_revision", "_op_id", b"_op_id", "expected_revision", b"expected_revision", "op_id", b"op_id", "session_id", b"session_id", "user_id", b"user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__expected_revision: _TypeAlias = _typing.Literal["expected_revision"]  # noqa: Y015
+    _WhichOneofArgType__expected_revision: _TypeAlias = _typing.Literal["_expected_revision", b"_expected_revision"]  # noqa: Y015
+    _WhichOneofReturnType__op_id: _TypeAlias = _typing.Literal["op_id"]  # noqa: Y015
+    _WhichOneofArgType__op_id: _TypeAlias = _typing.Literal["_op_id", b"_op_id"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__expected_revision) -> _WhichOneofReturnType__expected_revision | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__op_id) -> _WhichOneofReturnType__op_id | None: ...
+
+Global___UnshareSessionRequest: _TypeAlias = UnshareSessionRequest  # noqa: Y015
+
+@_typing.final
+class UnshareSessionResponse(_message.Message):
+    """They are no member."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SEQ_FIELD_NUMBER: _builtins.int
+    seq: _builtins.int
+    """The seq of the change; the session's revision when nothing changed."""
+    def __init__(
+        self,
+        *,
+        seq: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["seq", b"seq"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UnshareSessionResponse: _TypeAlias = UnshareSessionResponse  # noqa: Y015
+
+@_typing.final
+class MakeLinkRequest(_message.Message):
+    """Asks for a link."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SESSION_ID_FIELD_NUMBER: _builtins.int
+    ROLE_FIELD_NUMBER: _builtins.int
+    EXPIRES_AT_FIELD_NUMBER: _builtins.int
+    SECRET_FIELD_NUMBER: _builtins.int
+    OP_ID_FIELD_NUMBER: _builtins.int
+    EXPECTED_REVISION_FIELD_NUMBER: _builtins.int
+    session_id: _builtins.str
+    """To which session."""
+    role: _session_pb2.MemberRole.ValueType
+    """As what those join who follow it."""
+    secret: _builtins.str
+    """32 random bytes in base64url without padding; made by the server when absent. Who gives it can
+    repeat the call and still knows it.
+    """
+    op_id: _builtins.str
+    """Makes the call repeatable; at most 128 printable ASCII characters."""
+    expected_revision: _builtins.int
+    """Only if the session is still at this revision; STALE_REVISION otherwise."""
+    @_builtins.property
+    def expires_at(self) -> _timestamp_pb2.Timestamp:
+        """Until when it is good; for ever when absent."""
+
+    def __init__(
+        self,
+        *,
+        session_id: _builtins.str = ...,
+        role: _session_pb2.MemberRole.ValueType = ...,
+        expires_at: _timestamp_pb2.Timestamp | None = ...,
+        secret: _builtins.str | None = ...,
+        op_id: _builtins.str | None = ...,
+        expected_revision: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_revision", b"_expected_revision", "_expires_at", b"_expires_at", "_op_id", b"_op_id", "_secret", b"_secret", "expected_revision", b"expected_revision", "expires_at", b"expires_at", "op_id", b"op_id", "secret", b"secret"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_revision", b"_expected_revision", "_expires_at", b"_expires_at", "_op_id", b"_op_id", "_secret", b"_secret", "expected_revision", b"expected_revision", "expires_at", b"expires_at", "op_id", b"op_id", "role", b"role", "secret", b"secret", "session_id", b"session_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__expected_revision: _TypeAlias = _typing.Literal["expected_revision"]  # noqa: Y015
+    _WhichOneofArgType__expected_revision: _TypeAlias = _typing.Literal["_expected_revision", b"_expected_revision"]  # noqa: Y015
+    _WhichOneofReturnType__expires_at: _TypeAlias = _typing.Literal["expires_at"]  # noqa: Y015
+    _WhichOneofArgType__expires_at: _TypeAlias = _typing.Literal["_expires_at", b"_expires_at"]  # noqa: Y015
+    _WhichOneofReturnType__op_id: _TypeAlias = _typing.Literal["op_id"]  # noqa: Y015
+    _WhichOneofArgType__op_id: _TypeAlias = _typing.Literal["_op_id", b"_op_id"]  # noqa: Y015
+    _WhichOneofReturnType__secret: _TypeAlias = _typing.Literal["secret"]  # noqa: Y015
+    _WhichOneofArgType__secret: _TypeAlias = _typing.Literal["_secret", b"_secret"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__expected_revision) -> _WhichOneofReturnType__expected_revision | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__expires_at) -> _WhichOneofReturnType__expires_at | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__op_id) -> _WhichOneofReturnType__op_id | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__secret) -> _WhichOneofReturnType__secret | None: ...
+
+Global___MakeLinkRequest: _TypeAlias = MakeLinkRequest  # noqa: Y015
+
+@_typing.final
+class MakeLinkResponse(_message.Message):
+    """The link was made."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LINK_FIELD_NUMBER: _builtins.int
+    SECRET_FIELD_NUMBER: _builtins.int
+    SEQ_FIELD_NUMBER: _builtins.int
+    secret: _builtins.str
+    """Its secret; absent where the call is repeated without it."""
+    seq: _builtins.int
+    """The seq of the change."""
+    @_builtins.property
+    def link(self) -> _session_pb2.Link:
+        """The link."""
+
+    def __init__(
+        self,
+        *,
+        link: _session_pb2.Link | None = ...,
+        secret: _builtins.str | None = ...,
+        seq: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_secret", b"_secret", "link", b"link", "secret", b"secret"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_secret", b"_secret", "link", b"link", "secret", b"secret", "seq", b"seq"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__secret: _TypeAlias = _typing.Literal["secret"]  # noqa: Y015
+    _WhichOneofArgType__secret: _TypeAlias = _typing.Literal["_secret", b"_secret"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__secret) -> _WhichOneofReturnType__secret | None: ...
+
+Global___MakeLinkResponse: _TypeAlias = MakeLinkResponse  # noqa: Y015
+
+@_typing.final
+class RevokeLinkRequest(_message.Message):
+    """Asks to revoke a link."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SESSION_ID_FIELD_NUMBER: _builtins.int
+    LINK_ID_FIELD_NUMBER: _builtins.int
+    OP_ID_FIELD_NUMBER: _builtins.int
+    EXPECTED_REVISION_FIELD_NUMBER: _builtins.int
+    session_id: _builtins.str
+    """Of which session."""
+    link_id: _builtins.str
+    """Which link."""
+    op_id: _builtins.str
+    """Makes the call repeatable; at most 128 printable ASCII characters."""
+    expected_revision: _builtins.int
+    """Only if the session is still at this revision; STALE_REVISION otherwise."""
+    def __init__(
+        self,
+        *,
+        session_id: _builtins.str = ...,
+        link_id: _builtins.str = ...,
+        op_id: _builtins.str | None = ...,
+        expected_revision: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_revision", b"_expected_revision", "_op_id", b"_op_id", "expected_revision", b"expected_revision", "op_id", b"op_id"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_revision", b"_expected_revision", "_op_id", b"_op_id", "expected_revision", b"expected_revision", "link_id", b"link_id", "op_id", b"op_id", "session_id", b"session_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__expected_revision: _TypeAlias = _typing.Literal["expected_revision"]  # noqa: Y015
+    _WhichOneofArgType__expected_revision: _TypeAlias = _typing.Literal["_expected_revision", b"_expected_revision"]  # noqa: Y015
+    _WhichOneofReturnType__op_id: _TypeAlias = _typing.Literal["op_id"]  # noqa: Y015
+    _WhichOneofArgType__op_id: _TypeAlias = _typing.Literal["_op_id", b"_op_id"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__expected_revision) -> _WhichOneofReturnType__expected_revision | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__op_id) -> _WhichOneofReturnType__op_id | None: ...
+
+Global___RevokeLinkRequest: _TypeAlias = RevokeLinkRequest  # noqa: Y015
+
+@_typing.final
+class RevokeLinkResponse(_message.Message):
+    """The link is good no longer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SEQ_FIELD_NUMBER: _builtins.int
+    seq: _builtins.int
+    """The seq of the change; the session's revision when nothing changed."""
+    def __init__(
+        self,
+        *,
+        seq: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["seq", b"seq"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RevokeLinkResponse: _TypeAlias = RevokeLinkResponse  # noqa: Y015
+
+@_typing.final
+class JoinSessionRequest(_message.Message):
+    """Asks to join a session."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SESSION_ID_FIELD_NUMBER: _builtins.int
+    SECRET_FIELD_NUMBER: _builtins.int
+    OP_ID_FIELD_NUMBER: _builtins.int
+    session_id: _builtins.str
+    """Which session."""
+    secret: _builtins.str
+    """The secret of one of its links."""
+    op_id: _builtins.str
+    """Makes the call repeatable; at most 128 printable ASCII characters."""
+    def __init__(
+        self,
+        *,
+        session_id: _builtins.str = ...,
+        secret: _builtins.str = ...,
+        op_id: _builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_op_id", b"_op_id", "op_id", b"op_id"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_op_id", b"_op_id", "op_id", b"op_id", "secret", b"secret", "session_id", b"session_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__op_id: _TypeAlias = _typing.Literal["op_id"]  # noqa: Y015
+    _WhichOneofArgType__op_id: _TypeAlias = _typing.Literal["_op_id", b"_op_id"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__op_id) -> _WhichOneofReturnType__op_id | None: ...
+
+Global___JoinSessionRequest: _TypeAlias = JoinSessionRequest  # noqa: Y015
+
+@_typing.final
+class JoinSessionResponse(_message.Message):
+    """The caller is a member, or the owner."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SESSION_FIELD_NUMBER: _builtins.int
+    SEQ_FIELD_NUMBER: _builtins.int
+    seq: _builtins.int
+    """The seq of the change; the session's revision when nothing changed."""
+    @_builtins.property
+    def session(self) -> _session_pb2.Session:
+        """The session as it now is."""
+
+    def __init__(
+        self,
+        *,
+        session: _session_pb2.Session | None = ...,
+        seq: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["session", b"session"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["seq", b"seq", "session", b"session"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___JoinSessionResponse: _TypeAlias = JoinSessionResponse  # noqa: Y015
+
+@_typing.final
+class TransferSessionRequest(_message.Message):
+    """Asks to give a session away."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SESSION_ID_FIELD_NUMBER: _builtins.int
+    USER_ID_FIELD_NUMBER: _builtins.int
+    OP_ID_FIELD_NUMBER: _builtins.int
+    EXPECTED_REVISION_FIELD_NUMBER: _builtins.int
+    session_id: _builtins.str
+    """Which session."""
+    user_id: _builtins.str
+    """To whom: a member."""
+    op_id: _builtins.str
+    """Makes the call repeatable; at most 128 printable ASCII characters."""
+    expected_revision: _builtins.int
+    """Only if the session is still at this revision; STALE_REVISION otherwise."""
+    def __init__(
+        self,
+        *,
+        session_id: _builtins.str = ...,
+        user_id: _builtins.str = ...,
+        op_id: _builtins.str | None = ...,
+        expected_revision: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_revision", b"_expected_revision", "_op_id", b"_op_id", "expected_revision", b"expected_revision", "op_id", b"op_id"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_revision", b"_expected_revision", "_op_id", b"_op_id", "expected_revision", b"expected_revision", "op_id", b"op_id", "session_id", b"session_id", "user_id", b"user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__expected_revision: _TypeAlias = _typing.Literal["expected_revision"]  # noqa: Y015
+    _WhichOneofArgType__expected_revision: _TypeAlias = _typing.Literal["_expected_revision", b"_expected_revision"]  # noqa: Y015
+    _WhichOneofReturnType__op_id: _TypeAlias = _typing.Literal["op_id"]  # noqa: Y015
+    _WhichOneofArgType__op_id: _TypeAlias = _typing.Literal["_op_id", b"_op_id"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__expected_revision) -> _WhichOneofReturnType__expected_revision | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__op_id) -> _WhichOneofReturnType__op_id | None: ...
+
+Global___TransferSessionRequest: _TypeAlias = TransferSessionRequest  # noqa: Y015
+
+@_typing.final
+class TransferSessionResponse(_message.Message):
+    """The session after the change."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SESSION_FIELD_NUMBER: _builtins.int
+    SEQ_FIELD_NUMBER: _builtins.int
+    seq: _builtins.int
+    """The seq of the change; the session's revision when nothing changed."""
+    @_builtins.property
+    def session(self) -> _session_pb2.Session:
+        """The session as it now is."""
+
+    def __init__(
+        self,
+        *,
+        session: _session_pb2.Session | None = ...,
+        seq: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["session", b"session"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["seq", b"seq", "session", b"session"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TransferSessionResponse: _TypeAlias = TransferSessionResponse  # noqa: Y015
+
+@_typing.final
+class RewindSessionRequest(_message.Message):
+    """Asks to rewind a session."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SESSION_ID_FIELD_NUMBER: _builtins.int
+    TO_SEQ_FIELD_NUMBER: _builtins.int
+    OP_ID_FIELD_NUMBER: _builtins.int
+    EXPECTED_REVISION_FIELD_NUMBER: _builtins.int
+    session_id: _builtins.str
+    """Which session."""
+    to_seq: _builtins.int
+    """After which event: 1 to the session's revision."""
+    op_id: _builtins.str
+    """Makes the call repeatable; at most 128 printable ASCII characters."""
+    expected_revision: _builtins.int
+    """Only if the session is still at this revision; STALE_REVISION otherwise."""
+    def __init__(
+        self,
+        *,
+        session_id: _builtins.str = ...,
+        to_seq: _builtins.int = ...,
+        op_id: _builtins.str | None = ...,
+        expected_revision: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_revision", b"_expected_revision", "_op_id", b"_op_id", "expected_revision", b"expected_revision", "op_id", b"op_id"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_revision", b"_expected_revision", "_op_id", b"_op_id", "expected_revision", b"expected_revision", "op_id", b"op_id", "session_id", b"session_id", "to_seq", b"to_seq"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__expected_revision: _TypeAlias = _typing.Literal["expected_revision"]  # noqa: Y015
+    _WhichOneofArgType__expected_revision: _TypeAlias = _typing.Literal["_expected_revision", b"_expected_revision"]  # noqa: Y015
+    _WhichOneofReturnType__op_id: _TypeAlias = _typing.Literal["op_id"]  # noqa: Y015
+    _WhichOneofArgType__op_id: _TypeAlias = _typing.Literal["_op_id", b"_op_id"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__expected_revision) -> _WhichOneofReturnType__expected_revision | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__op_id) -> _WhichOneofReturnType__op_id | None: ...
+
+Global___RewindSessionRequest: _TypeAlias = RewindSessionRequest  # noqa: Y015
+
+@_typing.final
+class RewindSessionResponse(_message.Message):
+    """The session after the change."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SESSION_FIELD_NUMBER: _builtins.int
+    SEQ_FIELD_NUMBER: _builtins.int
+    seq: _builtins.int
+    """The seq of the change; the session's revision when nothing changed."""
+    @_builtins.property
+    def session(self) -> _session_pb2.Session:
+        """The session as it now is."""
+
+    def __init__(
+        self,
+        *,
+        session: _session_pb2.Session | None = ...,
+        seq: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["session", b"session"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["seq", b"seq", "session", b"session"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RewindSessionResponse: _TypeAlias = RewindSessionResponse  # noqa: Y015
+
+@_typing.final
+class SetHoldRequest(_message.Message):
+    """Asks to begin or end a legal hold."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SESSION_ID_FIELD_NUMBER: _builtins.int
+    HELD_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    OP_ID_FIELD_NUMBER: _builtins.int
+    EXPECTED_REVISION_FIELD_NUMBER: _builtins.int
+    session_id: _builtins.str
+    """Of which session."""
+    held: _builtins.bool
+    """Whether it is held from now on."""
+    reason: _builtins.str
+    """Why, in a person's words: one line of at most 500 characters."""
+    op_id: _builtins.str
+    """Makes the call repeatable; at most 128 printable ASCII characters."""
+    expected_revision: _builtins.int
+    """Only if the session is still at this revision; STALE_REVISION otherwise."""
+    def __init__(
+        self,
+        *,
+        session_id: _builtins.str = ...,
+        held: _builtins.bool = ...,
+        reason: _builtins.str | None = ...,
+        op_id: _builtins.str | None = ...,
+        expected_revision: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_revision", b"_expected_revision", "_op_id", b"_op_id", "_reason", b"_reason", "expected_revision", b"expected_revision", "op_id", b"op_id", "reason", b"reason"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_revision", b"_expected_revision", "_op_id", b"_op_id", "_reason", b"_reason", "expected_revision", b"expected_revision", "held", b"held", "op_id", b"op_id", "reason", b"reason", "session_id", b"session_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__expected_revision: _TypeAlias = _typing.Literal["expected_revision"]  # noqa: Y015
+    _WhichOneofArgType__expected_revision: _TypeAlias = _typing.Literal["_expected_revision", b"_expected_revision"]  # noqa: Y015
+    _WhichOneofReturnType__op_id: _TypeAlias = _typing.Literal["op_id"]  # noqa: Y015
+    _WhichOneofArgType__op_id: _TypeAlias = _typing.Literal["_op_id", b"_op_id"]  # noqa: Y015
+    _WhichOneofReturnType__reason: _TypeAlias = _typing.Literal["reason"]  # noqa: Y015
+    _WhichOneofArgType__reason: _TypeAlias = _typing.Literal["_reason", b"_reason"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__expected_revision) -> _WhichOneofReturnType__expected_revision | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__op_id) -> _WhichOneofReturnType__op_id | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__reason) -> _WhichOneofReturnType__reason | None: ...
+
+Global___SetHoldRequest: _TypeAlias = SetHoldRequest  # noqa: Y015
+
+@_typing.final
+class SetHoldResponse(_message.Message):
+    """The session after the change."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SESSION_FIELD_NUMBER: _builtins.int
+    SEQ_FIELD_NUMBER: _builtins.int
+    seq: _builtins.int
+    """The seq of the change; the session's revision when nothing changed."""
+    @_builtins.property
+    def session(self) -> _session_pb2.Session:
+        """The session as it now is."""
+
+    def __init__(
+        self,
+        *,
+        session: _session_pb2.Session | None = ...,
+        seq: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["session", b"session"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["seq", b"seq", "session", b"session"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetHoldResponse: _TypeAlias = SetHoldResponse  # noqa: Y015
+
+@_typing.final
 class ClientFrame(_message.Message):
     """What a client says on a stream: one thing, or several at once.
 
@@ -798,6 +1368,13 @@ class ClientFrame(_message.Message):
     PRESENCE_FIELD_NUMBER: _builtins.int
     PING_FIELD_NUMBER: _builtins.int
     CLOSE_FIELD_NUMBER: _builtins.int
+    SHARE_FIELD_NUMBER: _builtins.int
+    UNSHARE_FIELD_NUMBER: _builtins.int
+    MAKE_LINK_FIELD_NUMBER: _builtins.int
+    REVOKE_LINK_FIELD_NUMBER: _builtins.int
+    TRANSFER_FIELD_NUMBER: _builtins.int
+    REWIND_FIELD_NUMBER: _builtins.int
+    SET_HOLD_FIELD_NUMBER: _builtins.int
     since: _builtins.int
     """For changes: the seq that the client had seen when it first sent this change. With it, a
     repeated change is recognised for as long as the session lives; without, for 1000 changes.
@@ -874,6 +1451,34 @@ class ClientFrame(_message.Message):
     def close(self) -> Global___Close:
         """Says goodbye: the server ends the stream. Changes without a reply remain unknown."""
 
+    @_builtins.property
+    def share(self) -> Global___ShareSessionRequest:
+        """A change."""
+
+    @_builtins.property
+    def unshare(self) -> Global___UnshareSessionRequest:
+        """A change."""
+
+    @_builtins.property
+    def make_link(self) -> Global___MakeLinkRequest:
+        """A change."""
+
+    @_builtins.property
+    def revoke_link(self) -> Global___RevokeLinkRequest:
+        """A change."""
+
+    @_builtins.property
+    def transfer(self) -> Global___TransferSessionRequest:
+        """A change."""
+
+    @_builtins.property
+    def rewind(self) -> Global___RewindSessionRequest:
+        """A change."""
+
+    @_builtins.property
+    def set_hold(self) -> Global___SetHoldRequest:
+        """A change."""
+
     def __init__(
         self,
         *,
@@ -896,12 +1501,19 @@ class ClientFrame(_message.Message):
         presence: Global___UpdatePresence | None = ...,
         ping: Global___Ping | None = ...,
         close: Global___Close | None = ...,
+        share: Global___ShareSessionRequest | None = ...,
+        unshare: Global___UnshareSessionRequest | None = ...,
+        make_link: Global___MakeLinkRequest | None = ...,
+        revoke_link: Global___RevokeLinkRequest | None = ...,
+        transfer: Global___TransferSessionRequest | None = ...,
+        rewind: Global___RewindSessionRequest | None = ...,
+        set_hold: Global___SetHoldRequest | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["append", b"append", "approve", b"approve", "attach", b"attach", "begin_turn", b"begin_turn", "cancel", b"cancel", "close", b"close", "detach", b"detach", "edit_output", b"edit_output", "end_turn", b"end_turn", "frame", b"frame", "hello", b"hello", "pause", b"pause", "ping", b"ping", "presence", b"presence", "resume", b"resume", "submit_output", b"submit_output", "token", b"token", "update", b"update"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["append", b"append", "approve", b"approve", "attach", b"attach", "begin_turn", b"begin_turn", "cancel", b"cancel", "close", b"close", "detach", b"detach", "edit_output", b"edit_output", "end_turn", b"end_turn", "frame", b"frame", "hello", b"hello", "make_link", b"make_link", "pause", b"pause", "ping", b"ping", "presence", b"presence", "resume", b"resume", "revoke_link", b"revoke_link", "rewind", b"rewind", "set_hold", b"set_hold", "share", b"share", "submit_output", b"submit_output", "token", b"token", "transfer", b"transfer", "unshare", b"unshare", "update", b"update"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["append", b"append", "approve", b"approve", "attach", b"attach", "batch", b"batch", "begin_turn", b"begin_turn", "cancel", b"cancel", "close", b"close", "detach", b"detach", "edit_output", b"edit_output", "end_turn", b"end_turn", "frame", b"frame", "hello", b"hello", "pause", b"pause", "ping", b"ping", "presence", b"presence", "resume", b"resume", "since", b"since", "submit_output", b"submit_output", "token", b"token", "update", b"update"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["append", b"append", "approve", b"approve", "attach", b"attach", "batch", b"batch", "begin_turn", b"begin_turn", "cancel", b"cancel", "close", b"close", "detach", b"detach", "edit_output", b"edit_output", "end_turn", b"end_turn", "frame", b"frame", "hello", b"hello", "make_link", b"make_link", "pause", b"pause", "ping", b"ping", "presence", b"presence", "resume", b"resume", "revoke_link", b"revoke_link", "rewind", b"rewind", "set_hold", b"set_hold", "share", b"share", "since", b"since", "submit_output", b"submit_output", "token", b"token", "transfer", b"transfer", "unshare", b"unshare", "update", b"update"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_frame: _TypeAlias = _typing.Literal["hello", "attach", "detach", "append", "update", "submit_output", "edit_output", "approve", "pause", "resume", "begin_turn", "token", "end_turn", "cancel", "presence", "ping", "close"]  # noqa: Y015
+    _WhichOneofReturnType_frame: _TypeAlias = _typing.Literal["hello", "attach", "detach", "append", "update", "submit_output", "edit_output", "approve", "pause", "resume", "begin_turn", "token", "end_turn", "cancel", "presence", "ping", "close", "share", "unshare", "make_link", "revoke_link", "transfer", "rewind", "set_hold"]  # noqa: Y015
     _WhichOneofArgType_frame: _TypeAlias = _typing.Literal["frame", b"frame"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_frame) -> _WhichOneofReturnType_frame | None: ...
 
@@ -1508,14 +2120,20 @@ class SessionState(_message.Message):
     TITLE_GIVEN_FIELD_NUMBER: _builtins.int
     AGENT_HAD_LAST_WORD_FIELD_NUMBER: _builtins.int
     TURN_FIELD_NUMBER: _builtins.int
+    MEMBERS_FIELD_NUMBER: _builtins.int
+    LINKS_FIELD_NUMBER: _builtins.int
+    RUNS_FIELD_NUMBER: _builtins.int
+    REWOUND_SEQ_FIELD_NUMBER: _builtins.int
     message_count: _builtins.int
-    """How many messages there are in all."""
+    """How many messages the conversation has in all."""
     last_message: _builtins.str
     """The beginning of the newest message."""
     title_given: _builtins.bool
     """Whether a user gave the title; otherwise the first user message did."""
     agent_had_last_word: _builtins.bool
     """Whether the newest message or decision is the current agent's message."""
+    rewound_seq: _builtins.int
+    """The seq of the last rewind; 0 where there was none."""
     @_builtins.property
     def session(self) -> _session_pb2.Session:
         """The session; inputs, outputs and history are empty here and come as parts of their own."""
@@ -1528,6 +2146,18 @@ class SessionState(_message.Message):
     def turn(self) -> Global___RunningTurn:
         """The turn that runs, without its text; absent where none does."""
 
+    @_builtins.property
+    def members(self) -> _containers.RepeatedCompositeFieldContainer[_session_pb2.Member]:
+        """All members, in the order of their grants."""
+
+    @_builtins.property
+    def links(self) -> _containers.RepeatedCompositeFieldContainer[_session_pb2.Link]:
+        """All links, in the order in which they were made."""
+
+    @_builtins.property
+    def runs(self) -> _containers.RepeatedCompositeFieldContainer[_event_pb2.Run]:
+        """Which events' messages before `rewound_seq` make up the conversation; see Rewound."""
+
     def __init__(
         self,
         *,
@@ -1538,10 +2168,14 @@ class SessionState(_message.Message):
         title_given: _builtins.bool = ...,
         agent_had_last_word: _builtins.bool = ...,
         turn: Global___RunningTurn | None = ...,
+        members: _abc.Iterable[_session_pb2.Member] | None = ...,
+        links: _abc.Iterable[_session_pb2.Link] | None = ...,
+        runs: _abc.Iterable[_event_pb2.Run] | None = ...,
+        rewound_seq: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_turn", b"_turn", "session", b"session", "turn", b"turn", "workflow", b"workflow"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_turn", b"_turn", "agent_had_last_word", b"agent_had_last_word", "last_message", b"last_message", "message_count", b"message_count", "session", b"session", "title_given", b"title_given", "turn", b"turn", "workflow", b"workflow"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_turn", b"_turn", "agent_had_last_word", b"agent_had_last_word", "last_message", b"last_message", "links", b"links", "members", b"members", "message_count", b"message_count", "rewound_seq", b"rewound_seq", "runs", b"runs", "session", b"session", "title_given", b"title_given", "turn", b"turn", "workflow", b"workflow"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__turn: _TypeAlias = _typing.Literal["turn"]  # noqa: Y015
     _WhichOneofArgType__turn: _TypeAlias = _typing.Literal["_turn", b"_turn"]  # noqa: Y015
@@ -1680,6 +2314,7 @@ class Reply(_message.Message):
     SEQ_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
     TURN_FIELD_NUMBER: _builtins.int
+    LINK_FIELD_NUMBER: _builtins.int
     session_id: _builtins.str
     """Of which session."""
     op_id: _builtins.str
@@ -1694,6 +2329,10 @@ class Reply(_message.Message):
     def turn(self) -> Global___TurnProgress:
         """For a begin: the turn."""
 
+    @_builtins.property
+    def link(self) -> Global___MakeLinkResponse:
+        """For a link: as in MakeLinkResponse."""
+
     def __init__(
         self,
         *,
@@ -1702,17 +2341,22 @@ class Reply(_message.Message):
         seq: _builtins.int = ...,
         error: Global___Error | None = ...,
         turn: Global___TurnProgress | None = ...,
+        link: Global___MakeLinkResponse | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_error", b"_error", "_turn", b"_turn", "error", b"error", "turn", b"turn"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_error", b"_error", "_link", b"_link", "_turn", b"_turn", "error", b"error", "link", b"link", "turn", b"turn"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_error", b"_error", "_turn", b"_turn", "error", b"error", "op_id", b"op_id", "seq", b"seq", "session_id", b"session_id", "turn", b"turn"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_error", b"_error", "_link", b"_link", "_turn", b"_turn", "error", b"error", "link", b"link", "op_id", b"op_id", "seq", b"seq", "session_id", b"session_id", "turn", b"turn"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__error: _TypeAlias = _typing.Literal["error"]  # noqa: Y015
     _WhichOneofArgType__error: _TypeAlias = _typing.Literal["_error", b"_error"]  # noqa: Y015
+    _WhichOneofReturnType__link: _TypeAlias = _typing.Literal["link"]  # noqa: Y015
+    _WhichOneofArgType__link: _TypeAlias = _typing.Literal["_link", b"_link"]  # noqa: Y015
     _WhichOneofReturnType__turn: _TypeAlias = _typing.Literal["turn"]  # noqa: Y015
     _WhichOneofArgType__turn: _TypeAlias = _typing.Literal["_turn", b"_turn"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__error) -> _WhichOneofReturnType__error | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__link) -> _WhichOneofReturnType__link | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__turn) -> _WhichOneofReturnType__turn | None: ...
 
@@ -1935,7 +2579,7 @@ class Reset(_message.Message):
     session_id: _builtins.str
     """Which session."""
     reason: _builtins.str
-    """Why: the name of a failure, or "LOG_CHANGED", "CURSOR_INVALID", "CURSOR_TOO_OLD"."""
+    """Why: the name of a failure, or "LOG_CHANGED", "CURSOR_INVALID", "CURSOR_TOO_OLD", "REWOUND"."""
     def __init__(
         self,
         *,

@@ -86,6 +86,46 @@ class LiveServiceStub:
                 request_serializer=sessiond_dot_v1_dot_live__pb2.DeleteSessionRequest.SerializeToString,
                 response_deserializer=sessiond_dot_v1_dot_live__pb2.DeleteSessionResponse.FromString,
                 _registered_method=True)
+        self.ShareSession = channel.unary_unary(
+                '/sessiond.v1.LiveService/ShareSession',
+                request_serializer=sessiond_dot_v1_dot_live__pb2.ShareSessionRequest.SerializeToString,
+                response_deserializer=sessiond_dot_v1_dot_live__pb2.ShareSessionResponse.FromString,
+                _registered_method=True)
+        self.UnshareSession = channel.unary_unary(
+                '/sessiond.v1.LiveService/UnshareSession',
+                request_serializer=sessiond_dot_v1_dot_live__pb2.UnshareSessionRequest.SerializeToString,
+                response_deserializer=sessiond_dot_v1_dot_live__pb2.UnshareSessionResponse.FromString,
+                _registered_method=True)
+        self.MakeLink = channel.unary_unary(
+                '/sessiond.v1.LiveService/MakeLink',
+                request_serializer=sessiond_dot_v1_dot_live__pb2.MakeLinkRequest.SerializeToString,
+                response_deserializer=sessiond_dot_v1_dot_live__pb2.MakeLinkResponse.FromString,
+                _registered_method=True)
+        self.RevokeLink = channel.unary_unary(
+                '/sessiond.v1.LiveService/RevokeLink',
+                request_serializer=sessiond_dot_v1_dot_live__pb2.RevokeLinkRequest.SerializeToString,
+                response_deserializer=sessiond_dot_v1_dot_live__pb2.RevokeLinkResponse.FromString,
+                _registered_method=True)
+        self.JoinSession = channel.unary_unary(
+                '/sessiond.v1.LiveService/JoinSession',
+                request_serializer=sessiond_dot_v1_dot_live__pb2.JoinSessionRequest.SerializeToString,
+                response_deserializer=sessiond_dot_v1_dot_live__pb2.JoinSessionResponse.FromString,
+                _registered_method=True)
+        self.TransferSession = channel.unary_unary(
+                '/sessiond.v1.LiveService/TransferSession',
+                request_serializer=sessiond_dot_v1_dot_live__pb2.TransferSessionRequest.SerializeToString,
+                response_deserializer=sessiond_dot_v1_dot_live__pb2.TransferSessionResponse.FromString,
+                _registered_method=True)
+        self.RewindSession = channel.unary_unary(
+                '/sessiond.v1.LiveService/RewindSession',
+                request_serializer=sessiond_dot_v1_dot_live__pb2.RewindSessionRequest.SerializeToString,
+                response_deserializer=sessiond_dot_v1_dot_live__pb2.RewindSessionResponse.FromString,
+                _registered_method=True)
+        self.SetHold = channel.unary_unary(
+                '/sessiond.v1.LiveService/SetHold',
+                request_serializer=sessiond_dot_v1_dot_live__pb2.SetHoldRequest.SerializeToString,
+                response_deserializer=sessiond_dot_v1_dot_live__pb2.SetHoldResponse.FromString,
+                _registered_method=True)
 
 
 class LiveServiceServicer:
@@ -179,6 +219,86 @@ class LiveServiceServicer:
 
         For at least 24 hours its id is not available, and the same caller and operation id get the original
         answer; every other call gets SESSION_NOT_FOUND.
+        LEGAL_HOLD while the session is held.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ShareSession(self, request, context):
+        """Makes a user a member, or gives a member another role. For the owner.
+
+        INVALID_ARGUMENT for the owner themselves; SESSION_FULL beyond 32 members; TOO_MANY_SHARED for a
+        new member with whom as many sessions are shared as may be.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UnshareSession(self, request, context):
+        """Ends a membership; nothing changes where there is none. For the owner, and for oneself.
+
+        The member's streams close within a second.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def MakeLink(self, request, context):
+        """Makes a link by which whoever holds its secret may join. For the owner.
+
+        The secret is shown here and never again: a repeated call shows it only to who gave it.
+        SESSION_FULL beyond 32 links that have not expired.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RevokeLink(self, request, context):
+        """Revokes a link; nothing changes where there is none. Who joined by it stays a member.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def JoinSession(self, request, context):
+        """Makes the caller a member by a link's secret.
+
+        Nobody loses a right by it: the owner stays the owner, and a member gets the link's role only
+        where it gives all that theirs does, and more.
+
+        A wrong secret, or that of a link that expired or was revoked, gives SESSION_NOT_FOUND, as an
+        absent session does; too many tries give RATE_LIMITED. PERMISSION_DENIED for callers who own no
+        sessions; SESSION_FULL where there is no room for another member, and TOO_MANY_SHARED where as
+        many sessions are shared with the caller as may be.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def TransferSession(self, request, context):
+        """Makes a member the owner, and the owner an editor. For the owner.
+
+        INVALID_ARGUMENT for a user who is no member; TOO_MANY_SESSIONS where that member owns as many
+        sessions as one may, and TOO_MANY_SHARED where as many are shared with the owner as may be.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RewindSession(self, request, context):
+        """Takes the session back to how it was after an earlier event, as one more event. For the owner.
+
+        What came after stays in the log: a rewind to before the rewind takes it back. TURN_ACTIVE
+        while a turn runs; SESSION_FULL beyond 64 rewinds that cut the conversation.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetHold(self, request, context):
+        """Begins or ends a legal hold, which exempts from deletion, retention and erasure. For
+        administrators.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -231,6 +351,46 @@ def add_LiveServiceServicer_to_server(servicer, server):
                     servicer.DeleteSession,
                     request_deserializer=sessiond_dot_v1_dot_live__pb2.DeleteSessionRequest.FromString,
                     response_serializer=sessiond_dot_v1_dot_live__pb2.DeleteSessionResponse.SerializeToString,
+            ),
+            'ShareSession': grpc.unary_unary_rpc_method_handler(
+                    servicer.ShareSession,
+                    request_deserializer=sessiond_dot_v1_dot_live__pb2.ShareSessionRequest.FromString,
+                    response_serializer=sessiond_dot_v1_dot_live__pb2.ShareSessionResponse.SerializeToString,
+            ),
+            'UnshareSession': grpc.unary_unary_rpc_method_handler(
+                    servicer.UnshareSession,
+                    request_deserializer=sessiond_dot_v1_dot_live__pb2.UnshareSessionRequest.FromString,
+                    response_serializer=sessiond_dot_v1_dot_live__pb2.UnshareSessionResponse.SerializeToString,
+            ),
+            'MakeLink': grpc.unary_unary_rpc_method_handler(
+                    servicer.MakeLink,
+                    request_deserializer=sessiond_dot_v1_dot_live__pb2.MakeLinkRequest.FromString,
+                    response_serializer=sessiond_dot_v1_dot_live__pb2.MakeLinkResponse.SerializeToString,
+            ),
+            'RevokeLink': grpc.unary_unary_rpc_method_handler(
+                    servicer.RevokeLink,
+                    request_deserializer=sessiond_dot_v1_dot_live__pb2.RevokeLinkRequest.FromString,
+                    response_serializer=sessiond_dot_v1_dot_live__pb2.RevokeLinkResponse.SerializeToString,
+            ),
+            'JoinSession': grpc.unary_unary_rpc_method_handler(
+                    servicer.JoinSession,
+                    request_deserializer=sessiond_dot_v1_dot_live__pb2.JoinSessionRequest.FromString,
+                    response_serializer=sessiond_dot_v1_dot_live__pb2.JoinSessionResponse.SerializeToString,
+            ),
+            'TransferSession': grpc.unary_unary_rpc_method_handler(
+                    servicer.TransferSession,
+                    request_deserializer=sessiond_dot_v1_dot_live__pb2.TransferSessionRequest.FromString,
+                    response_serializer=sessiond_dot_v1_dot_live__pb2.TransferSessionResponse.SerializeToString,
+            ),
+            'RewindSession': grpc.unary_unary_rpc_method_handler(
+                    servicer.RewindSession,
+                    request_deserializer=sessiond_dot_v1_dot_live__pb2.RewindSessionRequest.FromString,
+                    response_serializer=sessiond_dot_v1_dot_live__pb2.RewindSessionResponse.SerializeToString,
+            ),
+            'SetHold': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetHold,
+                    request_deserializer=sessiond_dot_v1_dot_live__pb2.SetHoldRequest.FromString,
+                    response_serializer=sessiond_dot_v1_dot_live__pb2.SetHoldResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -483,6 +643,222 @@ class LiveService:
             '/sessiond.v1.LiveService/DeleteSession',
             sessiond_dot_v1_dot_live__pb2.DeleteSessionRequest.SerializeToString,
             sessiond_dot_v1_dot_live__pb2.DeleteSessionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ShareSession(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sessiond.v1.LiveService/ShareSession',
+            sessiond_dot_v1_dot_live__pb2.ShareSessionRequest.SerializeToString,
+            sessiond_dot_v1_dot_live__pb2.ShareSessionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UnshareSession(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sessiond.v1.LiveService/UnshareSession',
+            sessiond_dot_v1_dot_live__pb2.UnshareSessionRequest.SerializeToString,
+            sessiond_dot_v1_dot_live__pb2.UnshareSessionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def MakeLink(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sessiond.v1.LiveService/MakeLink',
+            sessiond_dot_v1_dot_live__pb2.MakeLinkRequest.SerializeToString,
+            sessiond_dot_v1_dot_live__pb2.MakeLinkResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RevokeLink(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sessiond.v1.LiveService/RevokeLink',
+            sessiond_dot_v1_dot_live__pb2.RevokeLinkRequest.SerializeToString,
+            sessiond_dot_v1_dot_live__pb2.RevokeLinkResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def JoinSession(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sessiond.v1.LiveService/JoinSession',
+            sessiond_dot_v1_dot_live__pb2.JoinSessionRequest.SerializeToString,
+            sessiond_dot_v1_dot_live__pb2.JoinSessionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def TransferSession(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sessiond.v1.LiveService/TransferSession',
+            sessiond_dot_v1_dot_live__pb2.TransferSessionRequest.SerializeToString,
+            sessiond_dot_v1_dot_live__pb2.TransferSessionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RewindSession(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sessiond.v1.LiveService/RewindSession',
+            sessiond_dot_v1_dot_live__pb2.RewindSessionRequest.SerializeToString,
+            sessiond_dot_v1_dot_live__pb2.RewindSessionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetHold(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sessiond.v1.LiveService/SetHold',
+            sessiond_dot_v1_dot_live__pb2.SetHoldRequest.SerializeToString,
+            sessiond_dot_v1_dot_live__pb2.SetHoldResponse.FromString,
             options,
             channel_credentials,
             insecure,

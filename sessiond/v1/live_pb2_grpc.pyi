@@ -86,6 +86,53 @@ class LiveServiceStub:
 
     For at least 24 hours its id is not available, and the same caller and operation id get the original
     answer; every other call gets SESSION_NOT_FOUND.
+    LEGAL_HOLD while the session is held.
+    """
+    ShareSession: _grpc.UnaryUnaryMultiCallable[_live_pb2.ShareSessionRequest, _live_pb2.ShareSessionResponse]
+    """Makes a user a member, or gives a member another role. For the owner.
+
+    INVALID_ARGUMENT for the owner themselves; SESSION_FULL beyond 32 members; TOO_MANY_SHARED for a
+    new member with whom as many sessions are shared as may be.
+    """
+    UnshareSession: _grpc.UnaryUnaryMultiCallable[_live_pb2.UnshareSessionRequest, _live_pb2.UnshareSessionResponse]
+    """Ends a membership; nothing changes where there is none. For the owner, and for oneself.
+
+    The member's streams close within a second.
+    """
+    MakeLink: _grpc.UnaryUnaryMultiCallable[_live_pb2.MakeLinkRequest, _live_pb2.MakeLinkResponse]
+    """Makes a link by which whoever holds its secret may join. For the owner.
+
+    The secret is shown here and never again: a repeated call shows it only to who gave it.
+    SESSION_FULL beyond 32 links that have not expired.
+    """
+    RevokeLink: _grpc.UnaryUnaryMultiCallable[_live_pb2.RevokeLinkRequest, _live_pb2.RevokeLinkResponse]
+    """Revokes a link; nothing changes where there is none. Who joined by it stays a member."""
+    JoinSession: _grpc.UnaryUnaryMultiCallable[_live_pb2.JoinSessionRequest, _live_pb2.JoinSessionResponse]
+    """Makes the caller a member by a link's secret.
+
+    Nobody loses a right by it: the owner stays the owner, and a member gets the link's role only
+    where it gives all that theirs does, and more.
+
+    A wrong secret, or that of a link that expired or was revoked, gives SESSION_NOT_FOUND, as an
+    absent session does; too many tries give RATE_LIMITED. PERMISSION_DENIED for callers who own no
+    sessions; SESSION_FULL where there is no room for another member, and TOO_MANY_SHARED where as
+    many sessions are shared with the caller as may be.
+    """
+    TransferSession: _grpc.UnaryUnaryMultiCallable[_live_pb2.TransferSessionRequest, _live_pb2.TransferSessionResponse]
+    """Makes a member the owner, and the owner an editor. For the owner.
+
+    INVALID_ARGUMENT for a user who is no member; TOO_MANY_SESSIONS where that member owns as many
+    sessions as one may, and TOO_MANY_SHARED where as many are shared with the owner as may be.
+    """
+    RewindSession: _grpc.UnaryUnaryMultiCallable[_live_pb2.RewindSessionRequest, _live_pb2.RewindSessionResponse]
+    """Takes the session back to how it was after an earlier event, as one more event. For the owner.
+
+    What came after stays in the log: a rewind to before the rewind takes it back. TURN_ACTIVE
+    while a turn runs; SESSION_FULL beyond 64 rewinds that cut the conversation.
+    """
+    SetHold: _grpc.UnaryUnaryMultiCallable[_live_pb2.SetHoldRequest, _live_pb2.SetHoldResponse]
+    """Begins or ends a legal hold, which exempts from deletion, retention and erasure. For
+    administrators.
     """
 
 @_typing.type_check_only
@@ -144,6 +191,53 @@ class LiveServiceAsyncStub(LiveServiceStub):
 
     For at least 24 hours its id is not available, and the same caller and operation id get the original
     answer; every other call gets SESSION_NOT_FOUND.
+    LEGAL_HOLD while the session is held.
+    """
+    ShareSession: _aio.UnaryUnaryMultiCallable[_live_pb2.ShareSessionRequest, _live_pb2.ShareSessionResponse]  # type: ignore[assignment]
+    """Makes a user a member, or gives a member another role. For the owner.
+
+    INVALID_ARGUMENT for the owner themselves; SESSION_FULL beyond 32 members; TOO_MANY_SHARED for a
+    new member with whom as many sessions are shared as may be.
+    """
+    UnshareSession: _aio.UnaryUnaryMultiCallable[_live_pb2.UnshareSessionRequest, _live_pb2.UnshareSessionResponse]  # type: ignore[assignment]
+    """Ends a membership; nothing changes where there is none. For the owner, and for oneself.
+
+    The member's streams close within a second.
+    """
+    MakeLink: _aio.UnaryUnaryMultiCallable[_live_pb2.MakeLinkRequest, _live_pb2.MakeLinkResponse]  # type: ignore[assignment]
+    """Makes a link by which whoever holds its secret may join. For the owner.
+
+    The secret is shown here and never again: a repeated call shows it only to who gave it.
+    SESSION_FULL beyond 32 links that have not expired.
+    """
+    RevokeLink: _aio.UnaryUnaryMultiCallable[_live_pb2.RevokeLinkRequest, _live_pb2.RevokeLinkResponse]  # type: ignore[assignment]
+    """Revokes a link; nothing changes where there is none. Who joined by it stays a member."""
+    JoinSession: _aio.UnaryUnaryMultiCallable[_live_pb2.JoinSessionRequest, _live_pb2.JoinSessionResponse]  # type: ignore[assignment]
+    """Makes the caller a member by a link's secret.
+
+    Nobody loses a right by it: the owner stays the owner, and a member gets the link's role only
+    where it gives all that theirs does, and more.
+
+    A wrong secret, or that of a link that expired or was revoked, gives SESSION_NOT_FOUND, as an
+    absent session does; too many tries give RATE_LIMITED. PERMISSION_DENIED for callers who own no
+    sessions; SESSION_FULL where there is no room for another member, and TOO_MANY_SHARED where as
+    many sessions are shared with the caller as may be.
+    """
+    TransferSession: _aio.UnaryUnaryMultiCallable[_live_pb2.TransferSessionRequest, _live_pb2.TransferSessionResponse]  # type: ignore[assignment]
+    """Makes a member the owner, and the owner an editor. For the owner.
+
+    INVALID_ARGUMENT for a user who is no member; TOO_MANY_SESSIONS where that member owns as many
+    sessions as one may, and TOO_MANY_SHARED where as many are shared with the owner as may be.
+    """
+    RewindSession: _aio.UnaryUnaryMultiCallable[_live_pb2.RewindSessionRequest, _live_pb2.RewindSessionResponse]  # type: ignore[assignment]
+    """Takes the session back to how it was after an earlier event, as one more event. For the owner.
+
+    What came after stays in the log: a rewind to before the rewind takes it back. TURN_ACTIVE
+    while a turn runs; SESSION_FULL beyond 64 rewinds that cut the conversation.
+    """
+    SetHold: _aio.UnaryUnaryMultiCallable[_live_pb2.SetHoldRequest, _live_pb2.SetHoldResponse]  # type: ignore[assignment]
+    """Begins or ends a legal hold, which exempts from deletion, retention and erasure. For
+    administrators.
     """
 
 class LiveServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -253,6 +347,101 @@ class LiveServiceServicer(metaclass=_abc_1.ABCMeta):
 
         For at least 24 hours its id is not available, and the same caller and operation id get the original
         answer; every other call gets SESSION_NOT_FOUND.
+        LEGAL_HOLD while the session is held.
+        """
+
+    @_abc_1.abstractmethod
+    def ShareSession(
+        self,
+        request: _live_pb2.ShareSessionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_live_pb2.ShareSessionResponse, _abc.Awaitable[_live_pb2.ShareSessionResponse]]:
+        """Makes a user a member, or gives a member another role. For the owner.
+
+        INVALID_ARGUMENT for the owner themselves; SESSION_FULL beyond 32 members; TOO_MANY_SHARED for a
+        new member with whom as many sessions are shared as may be.
+        """
+
+    @_abc_1.abstractmethod
+    def UnshareSession(
+        self,
+        request: _live_pb2.UnshareSessionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_live_pb2.UnshareSessionResponse, _abc.Awaitable[_live_pb2.UnshareSessionResponse]]:
+        """Ends a membership; nothing changes where there is none. For the owner, and for oneself.
+
+        The member's streams close within a second.
+        """
+
+    @_abc_1.abstractmethod
+    def MakeLink(
+        self,
+        request: _live_pb2.MakeLinkRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_live_pb2.MakeLinkResponse, _abc.Awaitable[_live_pb2.MakeLinkResponse]]:
+        """Makes a link by which whoever holds its secret may join. For the owner.
+
+        The secret is shown here and never again: a repeated call shows it only to who gave it.
+        SESSION_FULL beyond 32 links that have not expired.
+        """
+
+    @_abc_1.abstractmethod
+    def RevokeLink(
+        self,
+        request: _live_pb2.RevokeLinkRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_live_pb2.RevokeLinkResponse, _abc.Awaitable[_live_pb2.RevokeLinkResponse]]:
+        """Revokes a link; nothing changes where there is none. Who joined by it stays a member."""
+
+    @_abc_1.abstractmethod
+    def JoinSession(
+        self,
+        request: _live_pb2.JoinSessionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_live_pb2.JoinSessionResponse, _abc.Awaitable[_live_pb2.JoinSessionResponse]]:
+        """Makes the caller a member by a link's secret.
+
+        Nobody loses a right by it: the owner stays the owner, and a member gets the link's role only
+        where it gives all that theirs does, and more.
+
+        A wrong secret, or that of a link that expired or was revoked, gives SESSION_NOT_FOUND, as an
+        absent session does; too many tries give RATE_LIMITED. PERMISSION_DENIED for callers who own no
+        sessions; SESSION_FULL where there is no room for another member, and TOO_MANY_SHARED where as
+        many sessions are shared with the caller as may be.
+        """
+
+    @_abc_1.abstractmethod
+    def TransferSession(
+        self,
+        request: _live_pb2.TransferSessionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_live_pb2.TransferSessionResponse, _abc.Awaitable[_live_pb2.TransferSessionResponse]]:
+        """Makes a member the owner, and the owner an editor. For the owner.
+
+        INVALID_ARGUMENT for a user who is no member; TOO_MANY_SESSIONS where that member owns as many
+        sessions as one may, and TOO_MANY_SHARED where as many are shared with the owner as may be.
+        """
+
+    @_abc_1.abstractmethod
+    def RewindSession(
+        self,
+        request: _live_pb2.RewindSessionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_live_pb2.RewindSessionResponse, _abc.Awaitable[_live_pb2.RewindSessionResponse]]:
+        """Takes the session back to how it was after an earlier event, as one more event. For the owner.
+
+        What came after stays in the log: a rewind to before the rewind takes it back. TURN_ACTIVE
+        while a turn runs; SESSION_FULL beyond 64 rewinds that cut the conversation.
+        """
+
+    @_abc_1.abstractmethod
+    def SetHold(
+        self,
+        request: _live_pb2.SetHoldRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_live_pb2.SetHoldResponse, _abc.Awaitable[_live_pb2.SetHoldResponse]]:
+        """Begins or ends a legal hold, which exempts from deletion, retention and erasure. For
+        administrators.
         """
 
 def add_LiveServiceServicer_to_server(servicer: LiveServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -222,10 +222,13 @@ class AcquireResponse(_message.Message):
         OUTPUTS_FIELD_NUMBER: _builtins.int
         RECORDS_FIELD_NUMBER: _builtins.int
         DRAFTS_FIELD_NUMBER: _builtins.int
+        MEMBERS_FIELD_NUMBER: _builtins.int
         head: _builtins.bytes
         """The head as it now stands."""
         outputs: _builtins.bytes
         """The table of outputs; empty when there are none."""
+        members: _builtins.bytes
+        """The table of members and links; empty for none."""
         @_builtins.property
         def records(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
             """In order of seq: the first record, those that hold inputs, output bodies, decisions and the
@@ -243,10 +246,11 @@ class AcquireResponse(_message.Message):
             outputs: _builtins.bytes = ...,
             records: _abc.Iterable[_builtins.bytes] | None = ...,
             drafts: _abc.Iterable[_builtins.bytes] | None = ...,
+            members: _builtins.bytes = ...,
         ) -> None: ...
         _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["drafts", b"drafts", "head", b"head", "outputs", b"outputs", "records", b"records"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["drafts", b"drafts", "head", b"head", "members", b"members", "outputs", b"outputs", "records", b"records"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -371,6 +375,8 @@ class Commit(_message.Message):
     DRAFTS_FIELD_NUMBER: _builtins.int
     ENDED_TURN_FIELD_NUMBER: _builtins.int
     DEFERRABLE_FIELD_NUMBER: _builtins.int
+    MEMBERS_FIELD_NUMBER: _builtins.int
+    SHARED_FIELD_NUMBER: _builtins.int
     tag: _builtins.int
     """Chosen by the caller, given back in the outcome."""
     session_id: _builtins.str
@@ -389,6 +395,8 @@ class Commit(_message.Message):
     """It may be answered with `put_off`: the writer knows that outcome, and no earlier try of this
     commit ended unknown, so that "not stored" is the whole truth.
     """
+    members: _builtins.bytes
+    """The table of members and links; absent leaves it as it is."""
     @_builtins.property
     def records(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
         """New records, with consecutive seqs."""
@@ -405,6 +413,10 @@ class Commit(_message.Message):
     def drafts(self) -> _containers.RepeatedCompositeFieldContainer[Global___DraftWrite]:
         """More of the running turn's text."""
 
+    @_builtins.property
+    def shared(self) -> _containers.RepeatedCompositeFieldContainer[Global___SharedWrite]:
+        """With whom the session is shared from now on, or no longer."""
+
     def __init__(
         self,
         *,
@@ -420,13 +432,20 @@ class Commit(_message.Message):
         drafts: _abc.Iterable[Global___DraftWrite] | None = ...,
         ended_turn: _builtins.str = ...,
         deferrable: _builtins.bool = ...,
+        members: _builtins.bytes | None = ...,
+        shared: _abc.Iterable[Global___SharedWrite] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_outputs", b"_outputs", "awaited", b"awaited", "index", b"index", "outputs", b"outputs"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_members", b"_members", "_outputs", b"_outputs", "awaited", b"awaited", "index", b"index", "members", b"members", "outputs", b"outputs"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_outputs", b"_outputs", "awaited", b"awaited", "deferrable", b"deferrable", "drafts", b"drafts", "ended_turn", b"ended_turn", "expected_head", b"expected_head", "first_seq", b"first_seq", "head", b"head", "index", b"index", "outputs", b"outputs", "records", b"records", "session_id", b"session_id", "tag", b"tag"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_members", b"_members", "_outputs", b"_outputs", "awaited", b"awaited", "deferrable", b"deferrable", "drafts", b"drafts", "ended_turn", b"ended_turn", "expected_head", b"expected_head", "first_seq", b"first_seq", "head", b"head", "index", b"index", "members", b"members", "outputs", b"outputs", "records", b"records", "session_id", b"session_id", "shared", b"shared", "tag", b"tag"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__members: _TypeAlias = _typing.Literal["members"]  # noqa: Y015
+    _WhichOneofArgType__members: _TypeAlias = _typing.Literal["_members", b"_members"]  # noqa: Y015
     _WhichOneofReturnType__outputs: _TypeAlias = _typing.Literal["outputs"]  # noqa: Y015
     _WhichOneofArgType__outputs: _TypeAlias = _typing.Literal["_outputs", b"_outputs"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__members) -> _WhichOneofReturnType__members | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__outputs) -> _WhichOneofReturnType__outputs | None: ...
 
 Global___Commit: _TypeAlias = Commit  # noqa: Y015
@@ -462,6 +481,32 @@ class DraftWrite(_message.Message):
 Global___DraftWrite: _TypeAlias = DraftWrite  # noqa: Y015
 
 @_typing.final
+class SharedWrite(_message.Message):
+    """A session among those that are shared with a user."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USER_ID_FIELD_NUMBER: _builtins.int
+    SHARED_FIELD_NUMBER: _builtins.int
+    user_id: _builtins.str
+    """Whom."""
+    shared: _builtins.bool
+    """Whether it is from now on."""
+    def __init__(
+        self,
+        *,
+        user_id: _builtins.str = ...,
+        shared: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["shared", b"shared", "user_id", b"user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SharedWrite: _TypeAlias = SharedWrite  # noqa: Y015
+
+@_typing.final
 class IndexWrite(_message.Message):
     """A session's place in its user's list."""
 
@@ -471,6 +516,7 @@ class IndexWrite(_message.Message):
     POSITION_MS_FIELD_NUMBER: _builtins.int
     PREVIOUS_POSITION_MS_FIELD_NUMBER: _builtins.int
     ENTRY_FIELD_NUMBER: _builtins.int
+    PREVIOUS_USER_ID_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
     """The owner of the session."""
     position_ms: _builtins.int
@@ -479,6 +525,8 @@ class IndexWrite(_message.Message):
     """The t of the key where it stood before; the same when it stays there."""
     entry: _builtins.bytes
     """The entry."""
+    previous_user_id: _builtins.str
+    """Whose list it stood in before; absent where it is the same user's."""
     def __init__(
         self,
         *,
@@ -486,12 +534,15 @@ class IndexWrite(_message.Message):
         position_ms: _builtins.int = ...,
         previous_position_ms: _builtins.int = ...,
         entry: _builtins.bytes = ...,
+        previous_user_id: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_previous_user_id", b"_previous_user_id", "previous_user_id", b"previous_user_id"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry", "position_ms", b"position_ms", "previous_position_ms", b"previous_position_ms", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_previous_user_id", b"_previous_user_id", "entry", b"entry", "position_ms", b"position_ms", "previous_position_ms", b"previous_position_ms", "previous_user_id", b"previous_user_id", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__previous_user_id: _TypeAlias = _typing.Literal["previous_user_id"]  # noqa: Y015
+    _WhichOneofArgType__previous_user_id: _TypeAlias = _typing.Literal["_previous_user_id", b"_previous_user_id"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__previous_user_id) -> _WhichOneofReturnType__previous_user_id | None: ...
 
 Global___IndexWrite: _TypeAlias = IndexWrite  # noqa: Y015
 
@@ -698,6 +749,7 @@ class DeleteRequest(_message.Message):
     USER_ID_FIELD_NUMBER: _builtins.int
     POSITION_MS_FIELD_NUMBER: _builtins.int
     AWAITED_AGENT_FIELD_NUMBER: _builtins.int
+    SHARED_WITH_FIELD_NUMBER: _builtins.int
     instance: _builtins.bytes
     """Who deletes."""
     session_id: _builtins.str
@@ -712,6 +764,10 @@ class DeleteRequest(_message.Message):
     """Where the index entry stands."""
     awaited_agent: _builtins.str
     """The agent that the session awaits; "" for none."""
+    @_builtins.property
+    def shared_with(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """With whom the session is shared."""
+
     def __init__(
         self,
         *,
@@ -722,10 +778,11 @@ class DeleteRequest(_message.Message):
         user_id: _builtins.str = ...,
         position_ms: _builtins.int = ...,
         awaited_agent: _builtins.str = ...,
+        shared_with: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["awaited_agent", b"awaited_agent", "expected_head", b"expected_head", "head", b"head", "instance", b"instance", "position_ms", b"position_ms", "session_id", b"session_id", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["awaited_agent", b"awaited_agent", "expected_head", b"expected_head", "head", b"head", "instance", b"instance", "position_ms", b"position_ms", "session_id", b"session_id", "shared_with", b"shared_with", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -982,6 +1039,54 @@ class ReadRecordsRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ReadRecordsRequest: _TypeAlias = ReadRecordsRequest  # noqa: Y015
+
+@_typing.final
+class CountSessionsRequest(_message.Message):
+    """Asks how many sessions a user has."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USER_ID_FIELD_NUMBER: _builtins.int
+    SHARED_FIELD_NUMBER: _builtins.int
+    user_id: _builtins.str
+    """Whose they are."""
+    shared: _builtins.bool
+    """Counts those that others share with the user, and not those that the user owns."""
+    def __init__(
+        self,
+        *,
+        user_id: _builtins.str = ...,
+        shared: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["shared", b"shared", "user_id", b"user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CountSessionsRequest: _TypeAlias = CountSessionsRequest  # noqa: Y015
+
+@_typing.final
+class CountSessionsResponse(_message.Message):
+    """How many sessions these are."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COUNT_FIELD_NUMBER: _builtins.int
+    count: _builtins.int
+    """No older than the beginning of the call."""
+    def __init__(
+        self,
+        *,
+        count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CountSessionsResponse: _TypeAlias = CountSessionsResponse  # noqa: Y015
 
 @_typing.final
 class ReadRecordsResponse(_message.Message):

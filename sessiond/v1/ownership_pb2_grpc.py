@@ -85,6 +85,11 @@ class OwnershipServiceStub:
                 request_serializer=sessiond_dot_v1_dot_ownership__pb2.ReadRecordsRequest.SerializeToString,
                 response_deserializer=sessiond_dot_v1_dot_ownership__pb2.ReadRecordsResponse.FromString,
                 _registered_method=True)
+        self.CountSessions = channel.unary_unary(
+                '/sessiond.v1.OwnershipService/CountSessions',
+                request_serializer=sessiond_dot_v1_dot_ownership__pb2.CountSessionsRequest.SerializeToString,
+                response_deserializer=sessiond_dot_v1_dot_ownership__pb2.CountSessionsResponse.FromString,
+                _registered_method=True)
         self.WatchInstances = channel.unary_stream(
                 '/sessiond.v1.OwnershipService/WatchInstances',
                 request_serializer=sessiond_dot_v1_dot_ownership__pb2.WatchInstancesRequest.SerializeToString,
@@ -175,6 +180,13 @@ class OwnershipServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CountSessions(self, request, context):
+        """Counts the sessions of a user, or those shared with them, before there is one more.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def WatchInstances(self, request, context):
         """Follows the living instances: all of them first, and all of them again at each change.
         """
@@ -242,6 +254,11 @@ def add_OwnershipServiceServicer_to_server(servicer, server):
                     servicer.ReadRecords,
                     request_deserializer=sessiond_dot_v1_dot_ownership__pb2.ReadRecordsRequest.FromString,
                     response_serializer=sessiond_dot_v1_dot_ownership__pb2.ReadRecordsResponse.SerializeToString,
+            ),
+            'CountSessions': grpc.unary_unary_rpc_method_handler(
+                    servicer.CountSessions,
+                    request_deserializer=sessiond_dot_v1_dot_ownership__pb2.CountSessionsRequest.FromString,
+                    response_serializer=sessiond_dot_v1_dot_ownership__pb2.CountSessionsResponse.SerializeToString,
             ),
             'WatchInstances': grpc.unary_stream_rpc_method_handler(
                     servicer.WatchInstances,
@@ -525,6 +542,33 @@ class OwnershipService:
             '/sessiond.v1.OwnershipService/ReadRecords',
             sessiond_dot_v1_dot_ownership__pb2.ReadRecordsRequest.SerializeToString,
             sessiond_dot_v1_dot_ownership__pb2.ReadRecordsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CountSessions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sessiond.v1.OwnershipService/CountSessions',
+            sessiond_dot_v1_dot_ownership__pb2.CountSessionsRequest.SerializeToString,
+            sessiond_dot_v1_dot_ownership__pb2.CountSessionsResponse.FromString,
             options,
             channel_credentials,
             insecure,

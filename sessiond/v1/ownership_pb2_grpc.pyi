@@ -67,6 +67,8 @@ class OwnershipServiceStub:
     """Reads a session's head through consensus."""
     ReadRecords: _grpc.UnaryStreamMultiCallable[_ownership_pb2.ReadRecordsRequest, _ownership_pb2.ReadRecordsResponse]
     """Reads records of a session in order."""
+    CountSessions: _grpc.UnaryUnaryMultiCallable[_ownership_pb2.CountSessionsRequest, _ownership_pb2.CountSessionsResponse]
+    """Counts the sessions of a user, or those shared with them, before there is one more."""
     WatchInstances: _grpc.UnaryStreamMultiCallable[_ownership_pb2.WatchInstancesRequest, _ownership_pb2.WatchInstancesResponse]
     """Follows the living instances: all of them first, and all of them again at each change."""
     ReportUnreachable: _grpc.UnaryUnaryMultiCallable[_ownership_pb2.ReportUnreachableRequest, _ownership_pb2.ReportUnreachableResponse]
@@ -106,6 +108,8 @@ class OwnershipServiceAsyncStub(OwnershipServiceStub):
     """Reads a session's head through consensus."""
     ReadRecords: _aio.UnaryStreamMultiCallable[_ownership_pb2.ReadRecordsRequest, _ownership_pb2.ReadRecordsResponse]  # type: ignore[assignment]
     """Reads records of a session in order."""
+    CountSessions: _aio.UnaryUnaryMultiCallable[_ownership_pb2.CountSessionsRequest, _ownership_pb2.CountSessionsResponse]  # type: ignore[assignment]
+    """Counts the sessions of a user, or those shared with them, before there is one more."""
     WatchInstances: _aio.UnaryStreamMultiCallable[_ownership_pb2.WatchInstancesRequest, _ownership_pb2.WatchInstancesResponse]  # type: ignore[assignment]
     """Follows the living instances: all of them first, and all of them again at each change."""
     ReportUnreachable: _aio.UnaryUnaryMultiCallable[_ownership_pb2.ReportUnreachableRequest, _ownership_pb2.ReportUnreachableResponse]  # type: ignore[assignment]
@@ -202,6 +206,14 @@ class OwnershipServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_ownership_pb2.ReadRecordsResponse], _abc.AsyncIterator[_ownership_pb2.ReadRecordsResponse]]:
         """Reads records of a session in order."""
+
+    @_abc_1.abstractmethod
+    def CountSessions(
+        self,
+        request: _ownership_pb2.CountSessionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ownership_pb2.CountSessionsResponse, _abc.Awaitable[_ownership_pb2.CountSessionsResponse]]:
+        """Counts the sessions of a user, or those shared with them, before there is one more."""
 
     @_abc_1.abstractmethod
     def WatchInstances(

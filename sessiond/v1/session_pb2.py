@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19sessiond/v1/session.proto\x12\x0bsessiond.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x1a\n\nJsonObject\x12\x0c\n\x04text\x18\x01 \x01(\t\"\x91\x05\n\x07Session\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x13\n\x0bworkflow_id\x18\x03 \x01(\t\x12*\n\x06status\x18\x04 \x01(\x0e\x32\x1a.sessiond.v1.SessionStatus\x12\x15\n\rcurrent_agent\x18\x05 \x01(\t\x12\x14\n\x0c\x63urrent_step\x18\x06 \x01(\x05\x12.\n\ncreated_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0blast_active\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x0buser_inputs\x18\t \x01(\x0b\x32\x17.sessiond.v1.JsonObject\x12=\n\ragent_outputs\x18\n \x03(\x0b\x32&.sessiond.v1.Session.AgentOutputsEntry\x12\x32\n\x14\x63onversation_history\x18\x0b \x03(\x0b\x32\x14.sessiond.v1.Message\x12\'\n\x08progress\x18\x0c \x01(\x0b\x32\x15.sessiond.v1.Progress\x12\r\n\x05title\x18\r \x01(\t\x12\x34\n\x08metadata\x18\x0e \x03(\x0b\x32\".sessiond.v1.Session.MetadataEntry\x12\x10\n\x08revision\x18\x0f \x01(\x03\x1aH\n\x11\x41gentOutputsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\"\n\x05value\x18\x02 \x01(\x0b\x32\x13.sessiond.v1.Output:\x02\x38\x01\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xe1\x03\n\x0eSessionSummary\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x13\n\x0bworkflow_id\x18\x03 \x01(\t\x12*\n\x06status\x18\x04 \x01(\x0e\x32\x1a.sessiond.v1.SessionStatus\x12\x15\n\rcurrent_agent\x18\x05 \x01(\t\x12\x14\n\x0c\x63urrent_step\x18\x06 \x01(\x05\x12.\n\ncreated_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0blast_active\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x08progress\x18\t \x01(\x0b\x32\x15.sessiond.v1.Progress\x12\r\n\x05title\x18\n \x01(\t\x12;\n\x08metadata\x18\x0b \x03(\x0b\x32).sessiond.v1.SessionSummary.MetadataEntry\x12\x10\n\x08revision\x18\x0c \x01(\x03\x12\x15\n\rmessage_count\x18\r \x01(\x03\x12\x14\n\x0clast_message\x18\x0e \x01(\t\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xeb\x01\n\x08Progress\x12\x13\n\x0btotal_steps\x18\x01 \x01(\x05\x12\x17\n\x0f\x63ompleted_steps\x18\x02 \x01(\x05\x12\x17\n\x0f\x63urrent_step_id\x18\x03 \x01(\t\x12 \n\x18\x65stimated_time_remaining\x18\x04 \x01(\x05\x12@\n\x0estage_progress\x18\x05 \x03(\x0b\x32(.sessiond.v1.Progress.StageProgressEntry\x1a\x34\n\x12StageProgressEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"\xa4\x02\n\x07Message\x12\n\n\x02id\x18\x01 \x01(\t\x12\x12\n\nsession_id\x18\x02 \x01(\t\x12#\n\x06sender\x18\x03 \x01(\x0e\x32\x13.sessiond.v1.Sender\x12\x15\n\x08\x61gent_id\x18\x04 \x01(\tH\x00\x88\x01\x01\x12&\n\x04type\x18\x05 \x01(\x0e\x32\x18.sessiond.v1.MessageType\x12\x0f\n\x07\x63ontent\x18\x06 \x01(\t\x12.\n\x08metadata\x18\x07 \x01(\x0b\x32\x17.sessiond.v1.JsonObjectH\x01\x88\x01\x01\x12-\n\ttimestamp\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0b\n\x03seq\x18\t \x01(\x03\x42\x0b\n\t_agent_idB\x0b\n\t_metadata\"\xa2\x03\n\x06Output\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\x12\x0f\n\x07step_id\x18\x02 \x01(\t\x12)\n\x06status\x18\x03 \x01(\x0e\x32\x19.sessiond.v1.OutputStatus\x12\x0f\n\x07\x63ontent\x18\x04 \x01(\t\x12\x1a\n\rquality_score\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\x1a\n\ruser_feedback\x18\x06 \x01(\tH\x01\x88\x01\x01\x12\x30\n\x0cgenerated_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x34\n\x0b\x61pproved_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x02\x88\x01\x01\x12\x18\n\x0b\x61pproved_by\x18\t \x01(\tH\x03\x88\x01\x01\x12.\n\x08metadata\x18\n \x01(\x0b\x32\x17.sessiond.v1.JsonObjectH\x04\x88\x01\x01\x42\x10\n\x0e_quality_scoreB\x10\n\x0e_user_feedbackB\x0e\n\x0c_approved_atB\x0e\n\x0c_approved_byB\x0b\n\t_metadata*\x83\x01\n\rSessionStatus\x12\x1e\n\x1aSESSION_STATUS_UNSPECIFIED\x10\x00\x12\x19\n\x15SESSION_STATUS_ACTIVE\x10\x01\x12\x19\n\x15SESSION_STATUS_PAUSED\x10\x02\x12\x1c\n\x18SESSION_STATUS_COMPLETED\x10\x03*V\n\x06Sender\x12\x16\n\x12SENDER_UNSPECIFIED\x10\x00\x12\x0f\n\x0bSENDER_USER\x10\x01\x12\x10\n\x0cSENDER_AGENT\x10\x02\x12\x11\n\rSENDER_SYSTEM\x10\x03*\xbc\x01\n\x0bMessageType\x12\x1c\n\x18MESSAGE_TYPE_UNSPECIFIED\x10\x00\x12\x15\n\x11MESSAGE_TYPE_TEXT\x10\x01\x12\x17\n\x13MESSAGE_TYPE_OUTPUT\x10\x02\x12!\n\x1dMESSAGE_TYPE_APPROVAL_REQUEST\x10\x03\x12\x17\n\x13MESSAGE_TYPE_SYSTEM\x10\x04\x12#\n\x1fMESSAGE_TYPE_USER_INPUT_REQUEST\x10\x05*\x99\x01\n\x0cOutputStatus\x12\x1d\n\x19OUTPUT_STATUS_UNSPECIFIED\x10\x00\x12\x19\n\x15OUTPUT_STATUS_PENDING\x10\x01\x12\x1a\n\x16OUTPUT_STATUS_APPROVED\x10\x02\x12\x1a\n\x16OUTPUT_STATUS_REJECTED\x10\x03\x12\x17\n\x13OUTPUT_STATUS_ERROR\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19sessiond/v1/session.proto\x12\x0bsessiond.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x1a\n\nJsonObject\x12\x0c\n\x04text\x18\x01 \x01(\t\"\xe5\x05\n\x07Session\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x13\n\x0bworkflow_id\x18\x03 \x01(\t\x12*\n\x06status\x18\x04 \x01(\x0e\x32\x1a.sessiond.v1.SessionStatus\x12\x15\n\rcurrent_agent\x18\x05 \x01(\t\x12\x14\n\x0c\x63urrent_step\x18\x06 \x01(\x05\x12.\n\ncreated_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0blast_active\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x0buser_inputs\x18\t \x01(\x0b\x32\x17.sessiond.v1.JsonObject\x12=\n\ragent_outputs\x18\n \x03(\x0b\x32&.sessiond.v1.Session.AgentOutputsEntry\x12\x32\n\x14\x63onversation_history\x18\x0b \x03(\x0b\x32\x14.sessiond.v1.Message\x12\'\n\x08progress\x18\x0c \x01(\x0b\x32\x15.sessiond.v1.Progress\x12\r\n\x05title\x18\r \x01(\t\x12\x34\n\x08metadata\x18\x0e \x03(\x0b\x32\".sessiond.v1.Session.MetadataEntry\x12\x10\n\x08revision\x18\x0f \x01(\x03\x12*\n\x07lineage\x18\x10 \x01(\x0b\x32\x14.sessiond.v1.LineageH\x00\x88\x01\x01\x12\x11\n\x04held\x18\x11 \x01(\x08H\x01\x88\x01\x01\x1aH\n\x11\x41gentOutputsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\"\n\x05value\x18\x02 \x01(\x0b\x32\x13.sessiond.v1.Output:\x02\x38\x01\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\n\n\x08_lineageB\x07\n\x05_held\"*\n\x07Lineage\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x0b\n\x03seq\x18\x02 \x01(\x03\"\x92\x01\n\x06Member\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12%\n\x04role\x18\x02 \x01(\x0e\x32\x17.sessiond.v1.MemberRole\x12.\n\ngranted_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x07link_id\x18\x04 \x01(\tH\x00\x88\x01\x01\x42\n\n\x08_link_id\"\xaf\x01\n\x04Link\x12\x0f\n\x07link_id\x18\x01 \x01(\t\x12%\n\x04role\x18\x02 \x01(\x0e\x32\x17.sessiond.v1.MemberRole\x12+\n\x07made_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\nexpires_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x88\x01\x01\x42\r\n\x0b_expires_at\"\xf4\x04\n\x0eSessionSummary\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x13\n\x0bworkflow_id\x18\x03 \x01(\t\x12*\n\x06status\x18\x04 \x01(\x0e\x32\x1a.sessiond.v1.SessionStatus\x12\x15\n\rcurrent_agent\x18\x05 \x01(\t\x12\x14\n\x0c\x63urrent_step\x18\x06 \x01(\x05\x12.\n\ncreated_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0blast_active\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x08progress\x18\t \x01(\x0b\x32\x15.sessiond.v1.Progress\x12\r\n\x05title\x18\n \x01(\t\x12;\n\x08metadata\x18\x0b \x03(\x0b\x32).sessiond.v1.SessionSummary.MetadataEntry\x12\x10\n\x08revision\x18\x0c \x01(\x03\x12\x15\n\rmessage_count\x18\r \x01(\x03\x12\x14\n\x0clast_message\x18\x0e \x01(\t\x12*\n\x07lineage\x18\x0f \x01(\x0b\x32\x14.sessiond.v1.LineageH\x00\x88\x01\x01\x12\x11\n\x04held\x18\x10 \x01(\x08H\x01\x88\x01\x01\x12/\n\tshared_as\x18\x11 \x01(\x0e\x32\x17.sessiond.v1.MemberRoleH\x02\x88\x01\x01\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\n\n\x08_lineageB\x07\n\x05_heldB\x0c\n\n_shared_as\"\xeb\x01\n\x08Progress\x12\x13\n\x0btotal_steps\x18\x01 \x01(\x05\x12\x17\n\x0f\x63ompleted_steps\x18\x02 \x01(\x05\x12\x17\n\x0f\x63urrent_step_id\x18\x03 \x01(\t\x12 \n\x18\x65stimated_time_remaining\x18\x04 \x01(\x05\x12@\n\x0estage_progress\x18\x05 \x03(\x0b\x32(.sessiond.v1.Progress.StageProgressEntry\x1a\x34\n\x12StageProgressEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"\xc6\x02\n\x07Message\x12\n\n\x02id\x18\x01 \x01(\t\x12\x12\n\nsession_id\x18\x02 \x01(\t\x12#\n\x06sender\x18\x03 \x01(\x0e\x32\x13.sessiond.v1.Sender\x12\x15\n\x08\x61gent_id\x18\x04 \x01(\tH\x00\x88\x01\x01\x12&\n\x04type\x18\x05 \x01(\x0e\x32\x18.sessiond.v1.MessageType\x12\x0f\n\x07\x63ontent\x18\x06 \x01(\t\x12.\n\x08metadata\x18\x07 \x01(\x0b\x32\x17.sessiond.v1.JsonObjectH\x01\x88\x01\x01\x12-\n\ttimestamp\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0b\n\x03seq\x18\t \x01(\x03\x12\x14\n\x07user_id\x18\n \x01(\tH\x02\x88\x01\x01\x42\x0b\n\t_agent_idB\x0b\n\t_metadataB\n\n\x08_user_id\"\xa2\x03\n\x06Output\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\x12\x0f\n\x07step_id\x18\x02 \x01(\t\x12)\n\x06status\x18\x03 \x01(\x0e\x32\x19.sessiond.v1.OutputStatus\x12\x0f\n\x07\x63ontent\x18\x04 \x01(\t\x12\x1a\n\rquality_score\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\x1a\n\ruser_feedback\x18\x06 \x01(\tH\x01\x88\x01\x01\x12\x30\n\x0cgenerated_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x34\n\x0b\x61pproved_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x02\x88\x01\x01\x12\x18\n\x0b\x61pproved_by\x18\t \x01(\tH\x03\x88\x01\x01\x12.\n\x08metadata\x18\n \x01(\x0b\x32\x17.sessiond.v1.JsonObjectH\x04\x88\x01\x01\x42\x10\n\x0e_quality_scoreB\x10\n\x0e_user_feedbackB\x0e\n\x0c_approved_atB\x0e\n\x0c_approved_byB\x0b\n\t_metadata*\x83\x01\n\rSessionStatus\x12\x1e\n\x1aSESSION_STATUS_UNSPECIFIED\x10\x00\x12\x19\n\x15SESSION_STATUS_ACTIVE\x10\x01\x12\x19\n\x15SESSION_STATUS_PAUSED\x10\x02\x12\x1c\n\x18SESSION_STATUS_COMPLETED\x10\x03*s\n\nMemberRole\x12\x1b\n\x17MEMBER_ROLE_UNSPECIFIED\x10\x00\x12\x16\n\x12MEMBER_ROLE_EDITOR\x10\x01\x12\x18\n\x14MEMBER_ROLE_APPROVER\x10\x02\x12\x16\n\x12MEMBER_ROLE_VIEWER\x10\x03*V\n\x06Sender\x12\x16\n\x12SENDER_UNSPECIFIED\x10\x00\x12\x0f\n\x0bSENDER_USER\x10\x01\x12\x10\n\x0cSENDER_AGENT\x10\x02\x12\x11\n\rSENDER_SYSTEM\x10\x03*\xbc\x01\n\x0bMessageType\x12\x1c\n\x18MESSAGE_TYPE_UNSPECIFIED\x10\x00\x12\x15\n\x11MESSAGE_TYPE_TEXT\x10\x01\x12\x17\n\x13MESSAGE_TYPE_OUTPUT\x10\x02\x12!\n\x1dMESSAGE_TYPE_APPROVAL_REQUEST\x10\x03\x12\x17\n\x13MESSAGE_TYPE_SYSTEM\x10\x04\x12#\n\x1fMESSAGE_TYPE_USER_INPUT_REQUEST\x10\x05*\x99\x01\n\x0cOutputStatus\x12\x1d\n\x19OUTPUT_STATUS_UNSPECIFIED\x10\x00\x12\x19\n\x15OUTPUT_STATUS_PENDING\x10\x01\x12\x1a\n\x16OUTPUT_STATUS_APPROVED\x10\x02\x12\x1a\n\x16OUTPUT_STATUS_REJECTED\x10\x03\x12\x17\n\x13OUTPUT_STATUS_ERROR\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,32 +40,40 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SESSIONSUMMARY_METADATAENTRY']._serialized_options = b'8\001'
   _globals['_PROGRESS_STAGEPROGRESSENTRY']._loaded_options = None
   _globals['_PROGRESS_STAGEPROGRESSENTRY']._serialized_options = b'8\001'
-  _globals['_SESSIONSTATUS']._serialized_start=2202
-  _globals['_SESSIONSTATUS']._serialized_end=2333
-  _globals['_SENDER']._serialized_start=2335
-  _globals['_SENDER']._serialized_end=2421
-  _globals['_MESSAGETYPE']._serialized_start=2424
-  _globals['_MESSAGETYPE']._serialized_end=2612
-  _globals['_OUTPUTSTATUS']._serialized_start=2615
-  _globals['_OUTPUTSTATUS']._serialized_end=2768
+  _globals['_SESSIONSTATUS']._serialized_start=2838
+  _globals['_SESSIONSTATUS']._serialized_end=2969
+  _globals['_MEMBERROLE']._serialized_start=2971
+  _globals['_MEMBERROLE']._serialized_end=3086
+  _globals['_SENDER']._serialized_start=3088
+  _globals['_SENDER']._serialized_end=3174
+  _globals['_MESSAGETYPE']._serialized_start=3177
+  _globals['_MESSAGETYPE']._serialized_end=3365
+  _globals['_OUTPUTSTATUS']._serialized_start=3368
+  _globals['_OUTPUTSTATUS']._serialized_end=3521
   _globals['_JSONOBJECT']._serialized_start=75
   _globals['_JSONOBJECT']._serialized_end=101
   _globals['_SESSION']._serialized_start=104
-  _globals['_SESSION']._serialized_end=761
-  _globals['_SESSION_AGENTOUTPUTSENTRY']._serialized_start=640
-  _globals['_SESSION_AGENTOUTPUTSENTRY']._serialized_end=712
-  _globals['_SESSION_METADATAENTRY']._serialized_start=714
-  _globals['_SESSION_METADATAENTRY']._serialized_end=761
-  _globals['_SESSIONSUMMARY']._serialized_start=764
-  _globals['_SESSIONSUMMARY']._serialized_end=1245
-  _globals['_SESSIONSUMMARY_METADATAENTRY']._serialized_start=714
-  _globals['_SESSIONSUMMARY_METADATAENTRY']._serialized_end=761
-  _globals['_PROGRESS']._serialized_start=1248
-  _globals['_PROGRESS']._serialized_end=1483
-  _globals['_PROGRESS_STAGEPROGRESSENTRY']._serialized_start=1431
-  _globals['_PROGRESS_STAGEPROGRESSENTRY']._serialized_end=1483
-  _globals['_MESSAGE']._serialized_start=1486
-  _globals['_MESSAGE']._serialized_end=1778
-  _globals['_OUTPUT']._serialized_start=1781
-  _globals['_OUTPUT']._serialized_end=2199
+  _globals['_SESSION']._serialized_end=845
+  _globals['_SESSION_AGENTOUTPUTSENTRY']._serialized_start=703
+  _globals['_SESSION_AGENTOUTPUTSENTRY']._serialized_end=775
+  _globals['_SESSION_METADATAENTRY']._serialized_start=777
+  _globals['_SESSION_METADATAENTRY']._serialized_end=824
+  _globals['_LINEAGE']._serialized_start=847
+  _globals['_LINEAGE']._serialized_end=889
+  _globals['_MEMBER']._serialized_start=892
+  _globals['_MEMBER']._serialized_end=1038
+  _globals['_LINK']._serialized_start=1041
+  _globals['_LINK']._serialized_end=1216
+  _globals['_SESSIONSUMMARY']._serialized_start=1219
+  _globals['_SESSIONSUMMARY']._serialized_end=1847
+  _globals['_SESSIONSUMMARY_METADATAENTRY']._serialized_start=777
+  _globals['_SESSIONSUMMARY_METADATAENTRY']._serialized_end=824
+  _globals['_PROGRESS']._serialized_start=1850
+  _globals['_PROGRESS']._serialized_end=2085
+  _globals['_PROGRESS_STAGEPROGRESSENTRY']._serialized_start=2033
+  _globals['_PROGRESS_STAGEPROGRESSENTRY']._serialized_end=2085
+  _globals['_MESSAGE']._serialized_start=2088
+  _globals['_MESSAGE']._serialized_end=2414
+  _globals['_OUTPUT']._serialized_start=2417
+  _globals['_OUTPUT']._serialized_end=2835
 # @@protoc_insertion_point(module_scope)

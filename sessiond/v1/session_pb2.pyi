@@ -51,6 +51,38 @@ SESSION_STATUS_COMPLETED: SessionStatus.ValueType  # 3
 """The last step of its workflow was approved."""
 Global___SessionStatus: _TypeAlias = SessionStatus  # noqa: Y015
 
+class _MemberRole:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _MemberRoleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MemberRole.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    MEMBER_ROLE_UNSPECIFIED: _MemberRole.ValueType  # 0
+    """Not set; never valid."""
+    MEMBER_ROLE_EDITOR: _MemberRole.ValueType  # 1
+    """Reads, writes messages and outputs, runs and cancels turns, edits pending outputs, title,
+    metadata and inputs, pauses and resumes.
+    """
+    MEMBER_ROLE_APPROVER: _MemberRole.ValueType  # 2
+    """Reads, and approves or rejects outputs."""
+    MEMBER_ROLE_VIEWER: _MemberRole.ValueType  # 3
+    """Reads."""
+
+class MemberRole(_MemberRole, metaclass=_MemberRoleEnumTypeWrapper):
+    """What a member may do. In JSON: "editor", "approver", "viewer"."""
+
+MEMBER_ROLE_UNSPECIFIED: MemberRole.ValueType  # 0
+"""Not set; never valid."""
+MEMBER_ROLE_EDITOR: MemberRole.ValueType  # 1
+"""Reads, writes messages and outputs, runs and cancels turns, edits pending outputs, title,
+metadata and inputs, pauses and resumes.
+"""
+MEMBER_ROLE_APPROVER: MemberRole.ValueType  # 2
+"""Reads, and approves or rejects outputs."""
+MEMBER_ROLE_VIEWER: MemberRole.ValueType  # 3
+"""Reads."""
+Global___MemberRole: _TypeAlias = MemberRole  # noqa: Y015
+
 class _Sender:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -235,10 +267,14 @@ class Session(_message.Message):
     TITLE_FIELD_NUMBER: _builtins.int
     METADATA_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
+    LINEAGE_FIELD_NUMBER: _builtins.int
+    HELD_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """[A-Za-z0-9._~-]{1,128}, given by the server (UUIDv7) or by the client at creation."""
     user_id: _builtins.str
-    """The owner: the verified identity of the caller who created it."""
+    """The owner: at first the verified identity of the caller who created it, later whoever it was
+    transferred to.
+    """
     workflow_id: _builtins.str
     """The workflow that it follows. Example: "master-workflow-v2"."""
     status: Global___SessionStatus.ValueType
@@ -251,6 +287,8 @@ class Session(_message.Message):
     """Given by the user, or taken from their first message."""
     revision: _builtins.int
     """The seq of the last change; the ETag."""
+    held: _builtins.bool
+    """Whether a legal hold keeps it from being deleted; absent unless one does."""
     @_builtins.property
     def created_at(self) -> _timestamp_pb2.Timestamp:
         """When it was created."""
@@ -279,6 +317,10 @@ class Session(_message.Message):
     def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """At most 16 keys, 2 KiB in all."""
 
+    @_builtins.property
+    def lineage(self) -> Global___Lineage:
+        """Where it was forked from; absent unless it was."""
+
     def __init__(
         self,
         *,
@@ -297,14 +339,127 @@ class Session(_message.Message):
         title: _builtins.str = ...,
         metadata: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         revision: _builtins.int = ...,
+        lineage: Global___Lineage | None = ...,
+        held: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "last_active", b"last_active", "progress", b"progress", "user_inputs", b"user_inputs"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_held", b"_held", "_lineage", b"_lineage", "created_at", b"created_at", "held", b"held", "last_active", b"last_active", "lineage", b"lineage", "progress", b"progress", "user_inputs", b"user_inputs"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_outputs", b"agent_outputs", "conversation_history", b"conversation_history", "created_at", b"created_at", "current_agent", b"current_agent", "current_step", b"current_step", "id", b"id", "last_active", b"last_active", "metadata", b"metadata", "progress", b"progress", "revision", b"revision", "status", b"status", "title", b"title", "user_id", b"user_id", "user_inputs", b"user_inputs", "workflow_id", b"workflow_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_held", b"_held", "_lineage", b"_lineage", "agent_outputs", b"agent_outputs", "conversation_history", b"conversation_history", "created_at", b"created_at", "current_agent", b"current_agent", "current_step", b"current_step", "held", b"held", "id", b"id", "last_active", b"last_active", "lineage", b"lineage", "metadata", b"metadata", "progress", b"progress", "revision", b"revision", "status", b"status", "title", b"title", "user_id", b"user_id", "user_inputs", b"user_inputs", "workflow_id", b"workflow_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__held: _TypeAlias = _typing.Literal["held"]  # noqa: Y015
+    _WhichOneofArgType__held: _TypeAlias = _typing.Literal["_held", b"_held"]  # noqa: Y015
+    _WhichOneofReturnType__lineage: _TypeAlias = _typing.Literal["lineage"]  # noqa: Y015
+    _WhichOneofArgType__lineage: _TypeAlias = _typing.Literal["_lineage", b"_lineage"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__held) -> _WhichOneofReturnType__held | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__lineage) -> _WhichOneofReturnType__lineage | None: ...
+
+Global___Session: _TypeAlias = Session  # noqa: Y015
+
+@_typing.final
+class Lineage(_message.Message):
+    """What a session was forked from. That one may be gone."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SESSION_ID_FIELD_NUMBER: _builtins.int
+    SEQ_FIELD_NUMBER: _builtins.int
+    session_id: _builtins.str
+    """The session whose first events this one repeats."""
+    seq: _builtins.int
+    """How many of them."""
+    def __init__(
+        self,
+        *,
+        session_id: _builtins.str = ...,
+        seq: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["seq", b"seq", "session_id", b"session_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___Session: _TypeAlias = Session  # noqa: Y015
+Global___Lineage: _TypeAlias = Lineage  # noqa: Y015
+
+@_typing.final
+class Member(_message.Message):
+    """Somebody with whom a session is shared."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USER_ID_FIELD_NUMBER: _builtins.int
+    ROLE_FIELD_NUMBER: _builtins.int
+    GRANTED_AT_FIELD_NUMBER: _builtins.int
+    LINK_ID_FIELD_NUMBER: _builtins.int
+    user_id: _builtins.str
+    """Who."""
+    role: Global___MemberRole.ValueType
+    """As what."""
+    link_id: _builtins.str
+    """The link by which they joined; absent for those whom the owner named."""
+    @_builtins.property
+    def granted_at(self) -> _timestamp_pb2.Timestamp:
+        """Since when."""
+
+    def __init__(
+        self,
+        *,
+        user_id: _builtins.str = ...,
+        role: Global___MemberRole.ValueType = ...,
+        granted_at: _timestamp_pb2.Timestamp | None = ...,
+        link_id: _builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_link_id", b"_link_id", "granted_at", b"granted_at", "link_id", b"link_id"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_link_id", b"_link_id", "granted_at", b"granted_at", "link_id", b"link_id", "role", b"role", "user_id", b"user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__link_id: _TypeAlias = _typing.Literal["link_id"]  # noqa: Y015
+    _WhichOneofArgType__link_id: _TypeAlias = _typing.Literal["_link_id", b"_link_id"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__link_id) -> _WhichOneofReturnType__link_id | None: ...
+
+Global___Member: _TypeAlias = Member  # noqa: Y015
+
+@_typing.final
+class Link(_message.Message):
+    """A link by which whoever holds its secret may join. The secret itself is nowhere kept."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LINK_ID_FIELD_NUMBER: _builtins.int
+    ROLE_FIELD_NUMBER: _builtins.int
+    MADE_AT_FIELD_NUMBER: _builtins.int
+    EXPIRES_AT_FIELD_NUMBER: _builtins.int
+    link_id: _builtins.str
+    """Its id, by which it is revoked."""
+    role: Global___MemberRole.ValueType
+    """As what they join."""
+    @_builtins.property
+    def made_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was made."""
+
+    @_builtins.property
+    def expires_at(self) -> _timestamp_pb2.Timestamp:
+        """Until when it is good; absent for one that does not expire."""
+
+    def __init__(
+        self,
+        *,
+        link_id: _builtins.str = ...,
+        role: Global___MemberRole.ValueType = ...,
+        made_at: _timestamp_pb2.Timestamp | None = ...,
+        expires_at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_expires_at", b"_expires_at", "expires_at", b"expires_at", "made_at", b"made_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expires_at", b"_expires_at", "expires_at", b"expires_at", "link_id", b"link_id", "made_at", b"made_at", "role", b"role"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__expires_at: _TypeAlias = _typing.Literal["expires_at"]  # noqa: Y015
+    _WhichOneofArgType__expires_at: _TypeAlias = _typing.Literal["_expires_at", b"_expires_at"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__expires_at) -> _WhichOneofReturnType__expires_at | None: ...
+
+Global___Link: _TypeAlias = Link  # noqa: Y015
 
 @_typing.final
 class SessionSummary(_message.Message):
@@ -346,6 +501,9 @@ class SessionSummary(_message.Message):
     REVISION_FIELD_NUMBER: _builtins.int
     MESSAGE_COUNT_FIELD_NUMBER: _builtins.int
     LAST_MESSAGE_FIELD_NUMBER: _builtins.int
+    LINEAGE_FIELD_NUMBER: _builtins.int
+    HELD_FIELD_NUMBER: _builtins.int
+    SHARED_AS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """As in Session."""
     user_id: _builtins.str
@@ -363,9 +521,13 @@ class SessionSummary(_message.Message):
     revision: _builtins.int
     """As in Session."""
     message_count: _builtins.int
-    """How many messages its history holds."""
+    """How many messages its conversation has."""
     last_message: _builtins.str
     """The beginning of the newest message, at most 140 characters; "" when there is none."""
+    held: _builtins.bool
+    """As in Session."""
+    shared_as: Global___MemberRole.ValueType
+    """In a listing or a watch: as what the session is shared with that user; absent for their own."""
     @_builtins.property
     def created_at(self) -> _timestamp_pb2.Timestamp:
         """As in Session."""
@@ -380,6 +542,10 @@ class SessionSummary(_message.Message):
 
     @_builtins.property
     def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """As in Session."""
+
+    @_builtins.property
+    def lineage(self) -> Global___Lineage:
         """As in Session."""
 
     def __init__(
@@ -399,12 +565,26 @@ class SessionSummary(_message.Message):
         revision: _builtins.int = ...,
         message_count: _builtins.int = ...,
         last_message: _builtins.str = ...,
+        lineage: Global___Lineage | None = ...,
+        held: _builtins.bool | None = ...,
+        shared_as: Global___MemberRole.ValueType | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "last_active", b"last_active", "progress", b"progress"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_held", b"_held", "_lineage", b"_lineage", "_shared_as", b"_shared_as", "created_at", b"created_at", "held", b"held", "last_active", b"last_active", "lineage", b"lineage", "progress", b"progress", "shared_as", b"shared_as"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "current_agent", b"current_agent", "current_step", b"current_step", "id", b"id", "last_active", b"last_active", "last_message", b"last_message", "message_count", b"message_count", "metadata", b"metadata", "progress", b"progress", "revision", b"revision", "status", b"status", "title", b"title", "user_id", b"user_id", "workflow_id", b"workflow_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_held", b"_held", "_lineage", b"_lineage", "_shared_as", b"_shared_as", "created_at", b"created_at", "current_agent", b"current_agent", "current_step", b"current_step", "held", b"held", "id", b"id", "last_active", b"last_active", "last_message", b"last_message", "lineage", b"lineage", "message_count", b"message_count", "metadata", b"metadata", "progress", b"progress", "revision", b"revision", "shared_as", b"shared_as", "status", b"status", "title", b"title", "user_id", b"user_id", "workflow_id", b"workflow_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__held: _TypeAlias = _typing.Literal["held"]  # noqa: Y015
+    _WhichOneofArgType__held: _TypeAlias = _typing.Literal["_held", b"_held"]  # noqa: Y015
+    _WhichOneofReturnType__lineage: _TypeAlias = _typing.Literal["lineage"]  # noqa: Y015
+    _WhichOneofArgType__lineage: _TypeAlias = _typing.Literal["_lineage", b"_lineage"]  # noqa: Y015
+    _WhichOneofReturnType__shared_as: _TypeAlias = _typing.Literal["shared_as"]  # noqa: Y015
+    _WhichOneofArgType__shared_as: _TypeAlias = _typing.Literal["_shared_as", b"_shared_as"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__held) -> _WhichOneofReturnType__held | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__lineage) -> _WhichOneofReturnType__lineage | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__shared_as) -> _WhichOneofReturnType__shared_as | None: ...
 
 Global___SessionSummary: _TypeAlias = SessionSummary  # noqa: Y015
 
@@ -483,6 +663,7 @@ class Message(_message.Message):
     METADATA_FIELD_NUMBER: _builtins.int
     TIMESTAMP_FIELD_NUMBER: _builtins.int
     SEQ_FIELD_NUMBER: _builtins.int
+    USER_ID_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Unique within the session."""
     session_id: _builtins.str
@@ -497,6 +678,8 @@ class Message(_message.Message):
     """The text, at most 512 KiB of UTF-8."""
     seq: _builtins.int
     """Its place in the session's one sequence of changes."""
+    user_id: _builtins.str
+    """The user who wrote it, or for whom a service did; absent where an agent or the system wrote it."""
     @_builtins.property
     def metadata(self) -> Global___JsonObject:
         """Anything the client wants to keep with it."""
@@ -517,19 +700,24 @@ class Message(_message.Message):
         metadata: Global___JsonObject | None = ...,
         timestamp: _timestamp_pb2.Timestamp | None = ...,
         seq: _builtins.int = ...,
+        user_id: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_agent_id", b"_agent_id", "_metadata", b"_metadata", "agent_id", b"agent_id", "metadata", b"metadata", "timestamp", b"timestamp"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_agent_id", b"_agent_id", "_metadata", b"_metadata", "_user_id", b"_user_id", "agent_id", b"agent_id", "metadata", b"metadata", "timestamp", b"timestamp", "user_id", b"user_id"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_agent_id", b"_agent_id", "_metadata", b"_metadata", "agent_id", b"agent_id", "content", b"content", "id", b"id", "metadata", b"metadata", "sender", b"sender", "seq", b"seq", "session_id", b"session_id", "timestamp", b"timestamp", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_agent_id", b"_agent_id", "_metadata", b"_metadata", "_user_id", b"_user_id", "agent_id", b"agent_id", "content", b"content", "id", b"id", "metadata", b"metadata", "sender", b"sender", "seq", b"seq", "session_id", b"session_id", "timestamp", b"timestamp", "type", b"type", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__agent_id: _TypeAlias = _typing.Literal["agent_id"]  # noqa: Y015
     _WhichOneofArgType__agent_id: _TypeAlias = _typing.Literal["_agent_id", b"_agent_id"]  # noqa: Y015
     _WhichOneofReturnType__metadata: _TypeAlias = _typing.Literal["metadata"]  # noqa: Y015
     _WhichOneofArgType__metadata: _TypeAlias = _typing.Literal["_metadata", b"_metadata"]  # noqa: Y015
+    _WhichOneofReturnType__user_id: _TypeAlias = _typing.Literal["user_id"]  # noqa: Y015
+    _WhichOneofArgType__user_id: _TypeAlias = _typing.Literal["_user_id", b"_user_id"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__agent_id) -> _WhichOneofReturnType__agent_id | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__metadata) -> _WhichOneofReturnType__metadata | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__user_id) -> _WhichOneofReturnType__user_id | None: ...
 
 Global___Message: _TypeAlias = Message  # noqa: Y015
 

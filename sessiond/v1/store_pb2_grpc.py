@@ -68,6 +68,66 @@ class StoreServiceStub:
                 request_serializer=sessiond_dot_v1_dot_store__pb2.WatchSessionsRequest.SerializeToString,
                 response_deserializer=sessiond_dot_v1_dot_store__pb2.WatchSessionsResponse.FromString,
                 _registered_method=True)
+        self.ListMembers = channel.unary_unary(
+                '/sessiond.v1.StoreService/ListMembers',
+                request_serializer=sessiond_dot_v1_dot_store__pb2.ListMembersRequest.SerializeToString,
+                response_deserializer=sessiond_dot_v1_dot_store__pb2.ListMembersResponse.FromString,
+                _registered_method=True)
+        self.ReadHistory = channel.unary_stream(
+                '/sessiond.v1.StoreService/ReadHistory',
+                request_serializer=sessiond_dot_v1_dot_store__pb2.ReadHistoryRequest.SerializeToString,
+                response_deserializer=sessiond_dot_v1_dot_store__pb2.ReadHistoryResponse.FromString,
+                _registered_method=True)
+        self.ForkSession = channel.unary_unary(
+                '/sessiond.v1.StoreService/ForkSession',
+                request_serializer=sessiond_dot_v1_dot_store__pb2.ForkSessionRequest.SerializeToString,
+                response_deserializer=sessiond_dot_v1_dot_store__pb2.ForkSessionResponse.FromString,
+                _registered_method=True)
+        self.ImportSession = channel.stream_unary(
+                '/sessiond.v1.StoreService/ImportSession',
+                request_serializer=sessiond_dot_v1_dot_store__pb2.ImportSessionRequest.SerializeToString,
+                response_deserializer=sessiond_dot_v1_dot_store__pb2.ImportSessionResponse.FromString,
+                _registered_method=True)
+        self.PutTemplate = channel.unary_unary(
+                '/sessiond.v1.StoreService/PutTemplate',
+                request_serializer=sessiond_dot_v1_dot_store__pb2.PutTemplateRequest.SerializeToString,
+                response_deserializer=sessiond_dot_v1_dot_store__pb2.PutTemplateResponse.FromString,
+                _registered_method=True)
+        self.GetTemplate = channel.unary_unary(
+                '/sessiond.v1.StoreService/GetTemplate',
+                request_serializer=sessiond_dot_v1_dot_store__pb2.GetTemplateRequest.SerializeToString,
+                response_deserializer=sessiond_dot_v1_dot_store__pb2.GetTemplateResponse.FromString,
+                _registered_method=True)
+        self.ListTemplates = channel.unary_unary(
+                '/sessiond.v1.StoreService/ListTemplates',
+                request_serializer=sessiond_dot_v1_dot_store__pb2.ListTemplatesRequest.SerializeToString,
+                response_deserializer=sessiond_dot_v1_dot_store__pb2.ListTemplatesResponse.FromString,
+                _registered_method=True)
+        self.DeleteTemplate = channel.unary_unary(
+                '/sessiond.v1.StoreService/DeleteTemplate',
+                request_serializer=sessiond_dot_v1_dot_store__pb2.DeleteTemplateRequest.SerializeToString,
+                response_deserializer=sessiond_dot_v1_dot_store__pb2.DeleteTemplateResponse.FromString,
+                _registered_method=True)
+        self.ScanSessions = channel.unary_unary(
+                '/sessiond.v1.StoreService/ScanSessions',
+                request_serializer=sessiond_dot_v1_dot_store__pb2.ScanSessionsRequest.SerializeToString,
+                response_deserializer=sessiond_dot_v1_dot_store__pb2.ScanSessionsResponse.FromString,
+                _registered_method=True)
+        self.WatchChanges = channel.unary_stream(
+                '/sessiond.v1.StoreService/WatchChanges',
+                request_serializer=sessiond_dot_v1_dot_store__pb2.WatchChangesRequest.SerializeToString,
+                response_deserializer=sessiond_dot_v1_dot_store__pb2.WatchChangesResponse.FromString,
+                _registered_method=True)
+        self.EraseUser = channel.unary_unary(
+                '/sessiond.v1.StoreService/EraseUser',
+                request_serializer=sessiond_dot_v1_dot_store__pb2.EraseUserRequest.SerializeToString,
+                response_deserializer=sessiond_dot_v1_dot_store__pb2.EraseUserResponse.FromString,
+                _registered_method=True)
+        self.GetErasure = channel.unary_unary(
+                '/sessiond.v1.StoreService/GetErasure',
+                request_serializer=sessiond_dot_v1_dot_store__pb2.GetErasureRequest.SerializeToString,
+                response_deserializer=sessiond_dot_v1_dot_store__pb2.GetErasureResponse.FromString,
+                _registered_method=True)
 
 
 class StoreServiceServicer:
@@ -82,7 +142,8 @@ class StoreServiceServicer:
 
         With an operation id the call may be repeated: it gives the original answer, and
         IDEMPOTENCY_MISMATCH for another request under the same id. Fails with ID_TAKEN when the
-        given id is in use or was deleted within 24 hours, and with TOO_MANY_SESSIONS.
+        given id is in use or was deleted within 24 hours, with TEMPLATE_NOT_FOUND, and with
+        TOO_MANY_SESSIONS.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -90,13 +151,16 @@ class StoreServiceServicer:
 
     def GetSession(self, request, context):
         """Loads a session with its history, or with the newest messages of it.
+
+        As it is, or as it was after one of its events or at a time. Who may see it now may see its past.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListSessions(self, request, context):
-        """Lists a user's sessions, newest activity first (ties by id), without reading any history.
+        """Lists a user's sessions, and those that others share with them, newest activity first (ties by
+        id), without reading any history.
 
         Fails with PERMISSION_DENIED for another user's list and with PAGE_TOKEN_EXPIRED when the
         listing is too old to go on.
@@ -107,6 +171,8 @@ class StoreServiceServicer:
 
     def ListMessages(self, request, context):
         """Pages through the messages of a session.
+
+        Fails with PAGE_TOKEN_EXPIRED when the session was rewound since the page before.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -122,12 +188,135 @@ class StoreServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def WatchSessions(self, request, context):
-        """Follows the sessions of a user, or those that await one of some agents.
+        """Follows the sessions of a user and those that others share with them, or those that await one
+        of some agents.
 
         First come the matching summaries as of one revision (`listed` marks their end), then each
         change of them, at most 4 a second per session, deletions included. A client that comes back
         with the last cursor that it saw misses nothing; where that is not possible the stream says
         `reset` and lists again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListMembers(self, request, context):
+        """Lists with whom a session is shared, for whoever may read it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReadHistory(self, request, context):
+        """Reads a session's events, in order: all that had happened when the call began.
+
+        First comes the session as it stood then, with what is small; then the events from `first_seq`
+        on. A call that broke is made again from the next seq; so is one that UNAUTHENTICATED ended when
+        its token expired, with another token.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ForkSession(self, request, context):
+        """Makes a session that begins as a copy of another one's first events. For whoever may read that
+        one; the caller owns the new one.
+
+        Repeatable under its operation id, as CreateSession is; a call that broke is gone on with. The
+        new session is nowhere to be seen until it is whole, and has no members, links, hold or running
+        turn of the other one. PERMISSION_DENIED for callers who own no sessions; RATE_LIMITED while
+        another fork or import of the caller goes on in this Store.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ImportSession(self, request_iterator, context):
+        """Stores an exported session, as it was: same id, same events. For its owner, and administrators.
+
+        The first message says which session; the events follow in order. What was imported before is
+        answered as done, also when the session has gone on since; ID_TAKEN where another session
+        stands. Nothing is to be seen until the session is whole, and a call that broke is made again.
+        INVALID_ARGUMENT names the event and the field that is wrong; PERMISSION_DENIED for another
+        user's session, and for a held one unless the caller is an administrator; TOO_MANY_SHARED where
+        as many sessions are shared with a member as may be; RATE_LIMITED as for ForkSession. Links
+        come without their secrets, so nobody joins by them.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PutTemplate(self, request, context):
+        """Saves a template under a name of the user's, or replaces it.
+
+        TOO_MANY_TEMPLATES beyond 100 of one user; INVALID_ARGUMENT under the id of a workflow. Like the
+        other calls about templates for oneself, and administrators: PERMISSION_DENIED otherwise.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetTemplate(self, request, context):
+        """Loads a template. TEMPLATE_NOT_FOUND where there is none.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListTemplates(self, request, context):
+        """Lists a user's templates by name, then the built-in ones: the workflows.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteTemplate(self, request, context):
+        """Deletes a template; nothing changes where there is none.
+
+        INVALID_ARGUMENT for a built-in one.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ScanSessions(self, request, context):
+        """Pages through the summaries of everybody's sessions. For administrators, and services that act
+        for nobody.
+
+        A scan goes on at a later revision when its own is gone, so a session that moved meanwhile may
+        come twice, or not at all.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchChanges(self, request, context):
+        """Follows all changes of all sessions, each at least once, those of one session in order. For
+        administrators, and services that act for nobody.
+
+        Whoever comes back with the last cursor misses nothing for 24 hours; later, and where a backup
+        was restored since, the stream says `reset` first, since deletions may be missing. SLOW_READER
+        ends it for one that does not keep up; its last cursor goes on.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EraseUser(self, request, context):
+        """Asks that everything of a user be erased: sessions, lists, shares, templates.
+
+        For administrators, and for oneself. The process of retention does it; until then asking again
+        changes nothing, and later it erases what has come since. What a legal hold keeps stays, and
+        the receipt names it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetErasure(self, request, context):
+        """Says how an erasure stands.
+
+        For administrators, and for oneself. ERASURE_NOT_FOUND where nobody asked for one.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -165,6 +354,66 @@ def add_StoreServiceServicer_to_server(servicer, server):
                     servicer.WatchSessions,
                     request_deserializer=sessiond_dot_v1_dot_store__pb2.WatchSessionsRequest.FromString,
                     response_serializer=sessiond_dot_v1_dot_store__pb2.WatchSessionsResponse.SerializeToString,
+            ),
+            'ListMembers': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListMembers,
+                    request_deserializer=sessiond_dot_v1_dot_store__pb2.ListMembersRequest.FromString,
+                    response_serializer=sessiond_dot_v1_dot_store__pb2.ListMembersResponse.SerializeToString,
+            ),
+            'ReadHistory': grpc.unary_stream_rpc_method_handler(
+                    servicer.ReadHistory,
+                    request_deserializer=sessiond_dot_v1_dot_store__pb2.ReadHistoryRequest.FromString,
+                    response_serializer=sessiond_dot_v1_dot_store__pb2.ReadHistoryResponse.SerializeToString,
+            ),
+            'ForkSession': grpc.unary_unary_rpc_method_handler(
+                    servicer.ForkSession,
+                    request_deserializer=sessiond_dot_v1_dot_store__pb2.ForkSessionRequest.FromString,
+                    response_serializer=sessiond_dot_v1_dot_store__pb2.ForkSessionResponse.SerializeToString,
+            ),
+            'ImportSession': grpc.stream_unary_rpc_method_handler(
+                    servicer.ImportSession,
+                    request_deserializer=sessiond_dot_v1_dot_store__pb2.ImportSessionRequest.FromString,
+                    response_serializer=sessiond_dot_v1_dot_store__pb2.ImportSessionResponse.SerializeToString,
+            ),
+            'PutTemplate': grpc.unary_unary_rpc_method_handler(
+                    servicer.PutTemplate,
+                    request_deserializer=sessiond_dot_v1_dot_store__pb2.PutTemplateRequest.FromString,
+                    response_serializer=sessiond_dot_v1_dot_store__pb2.PutTemplateResponse.SerializeToString,
+            ),
+            'GetTemplate': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetTemplate,
+                    request_deserializer=sessiond_dot_v1_dot_store__pb2.GetTemplateRequest.FromString,
+                    response_serializer=sessiond_dot_v1_dot_store__pb2.GetTemplateResponse.SerializeToString,
+            ),
+            'ListTemplates': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListTemplates,
+                    request_deserializer=sessiond_dot_v1_dot_store__pb2.ListTemplatesRequest.FromString,
+                    response_serializer=sessiond_dot_v1_dot_store__pb2.ListTemplatesResponse.SerializeToString,
+            ),
+            'DeleteTemplate': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteTemplate,
+                    request_deserializer=sessiond_dot_v1_dot_store__pb2.DeleteTemplateRequest.FromString,
+                    response_serializer=sessiond_dot_v1_dot_store__pb2.DeleteTemplateResponse.SerializeToString,
+            ),
+            'ScanSessions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ScanSessions,
+                    request_deserializer=sessiond_dot_v1_dot_store__pb2.ScanSessionsRequest.FromString,
+                    response_serializer=sessiond_dot_v1_dot_store__pb2.ScanSessionsResponse.SerializeToString,
+            ),
+            'WatchChanges': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchChanges,
+                    request_deserializer=sessiond_dot_v1_dot_store__pb2.WatchChangesRequest.FromString,
+                    response_serializer=sessiond_dot_v1_dot_store__pb2.WatchChangesResponse.SerializeToString,
+            ),
+            'EraseUser': grpc.unary_unary_rpc_method_handler(
+                    servicer.EraseUser,
+                    request_deserializer=sessiond_dot_v1_dot_store__pb2.EraseUserRequest.FromString,
+                    response_serializer=sessiond_dot_v1_dot_store__pb2.EraseUserResponse.SerializeToString,
+            ),
+            'GetErasure': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetErasure,
+                    request_deserializer=sessiond_dot_v1_dot_store__pb2.GetErasureRequest.FromString,
+                    response_serializer=sessiond_dot_v1_dot_store__pb2.GetErasureResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -333,6 +582,330 @@ class StoreService:
             '/sessiond.v1.StoreService/WatchSessions',
             sessiond_dot_v1_dot_store__pb2.WatchSessionsRequest.SerializeToString,
             sessiond_dot_v1_dot_store__pb2.WatchSessionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListMembers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sessiond.v1.StoreService/ListMembers',
+            sessiond_dot_v1_dot_store__pb2.ListMembersRequest.SerializeToString,
+            sessiond_dot_v1_dot_store__pb2.ListMembersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReadHistory(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/sessiond.v1.StoreService/ReadHistory',
+            sessiond_dot_v1_dot_store__pb2.ReadHistoryRequest.SerializeToString,
+            sessiond_dot_v1_dot_store__pb2.ReadHistoryResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ForkSession(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sessiond.v1.StoreService/ForkSession',
+            sessiond_dot_v1_dot_store__pb2.ForkSessionRequest.SerializeToString,
+            sessiond_dot_v1_dot_store__pb2.ForkSessionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ImportSession(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/sessiond.v1.StoreService/ImportSession',
+            sessiond_dot_v1_dot_store__pb2.ImportSessionRequest.SerializeToString,
+            sessiond_dot_v1_dot_store__pb2.ImportSessionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PutTemplate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sessiond.v1.StoreService/PutTemplate',
+            sessiond_dot_v1_dot_store__pb2.PutTemplateRequest.SerializeToString,
+            sessiond_dot_v1_dot_store__pb2.PutTemplateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetTemplate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sessiond.v1.StoreService/GetTemplate',
+            sessiond_dot_v1_dot_store__pb2.GetTemplateRequest.SerializeToString,
+            sessiond_dot_v1_dot_store__pb2.GetTemplateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListTemplates(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sessiond.v1.StoreService/ListTemplates',
+            sessiond_dot_v1_dot_store__pb2.ListTemplatesRequest.SerializeToString,
+            sessiond_dot_v1_dot_store__pb2.ListTemplatesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteTemplate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sessiond.v1.StoreService/DeleteTemplate',
+            sessiond_dot_v1_dot_store__pb2.DeleteTemplateRequest.SerializeToString,
+            sessiond_dot_v1_dot_store__pb2.DeleteTemplateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ScanSessions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sessiond.v1.StoreService/ScanSessions',
+            sessiond_dot_v1_dot_store__pb2.ScanSessionsRequest.SerializeToString,
+            sessiond_dot_v1_dot_store__pb2.ScanSessionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchChanges(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/sessiond.v1.StoreService/WatchChanges',
+            sessiond_dot_v1_dot_store__pb2.WatchChangesRequest.SerializeToString,
+            sessiond_dot_v1_dot_store__pb2.WatchChangesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EraseUser(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sessiond.v1.StoreService/EraseUser',
+            sessiond_dot_v1_dot_store__pb2.EraseUserRequest.SerializeToString,
+            sessiond_dot_v1_dot_store__pb2.EraseUserResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetErasure(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sessiond.v1.StoreService/GetErasure',
+            sessiond_dot_v1_dot_store__pb2.GetErasureRequest.SerializeToString,
+            sessiond_dot_v1_dot_store__pb2.GetErasureResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -42,30 +42,110 @@ class StoreServiceStub:
 
     With an operation id the call may be repeated: it gives the original answer, and
     IDEMPOTENCY_MISMATCH for another request under the same id. Fails with ID_TAKEN when the
-    given id is in use or was deleted within 24 hours, and with TOO_MANY_SESSIONS.
+    given id is in use or was deleted within 24 hours, with TEMPLATE_NOT_FOUND, and with
+    TOO_MANY_SESSIONS.
     """
     GetSession: _grpc.UnaryUnaryMultiCallable[_store_pb2.GetSessionRequest, _store_pb2.GetSessionResponse]
-    """Loads a session with its history, or with the newest messages of it."""
+    """Loads a session with its history, or with the newest messages of it.
+
+    As it is, or as it was after one of its events or at a time. Who may see it now may see its past.
+    """
     ListSessions: _grpc.UnaryUnaryMultiCallable[_store_pb2.ListSessionsRequest, _store_pb2.ListSessionsResponse]
-    """Lists a user's sessions, newest activity first (ties by id), without reading any history.
+    """Lists a user's sessions, and those that others share with them, newest activity first (ties by
+    id), without reading any history.
 
     Fails with PERMISSION_DENIED for another user's list and with PAGE_TOKEN_EXPIRED when the
     listing is too old to go on.
     """
     ListMessages: _grpc.UnaryUnaryMultiCallable[_store_pb2.ListMessagesRequest, _store_pb2.ListMessagesResponse]
-    """Pages through the messages of a session."""
+    """Pages through the messages of a session.
+
+    Fails with PAGE_TOKEN_EXPIRED when the session was rewound since the page before.
+    """
     ListWorkflows: _grpc.UnaryUnaryMultiCallable[_store_pb2.ListWorkflowsRequest, _store_pb2.ListWorkflowsResponse]
     """Lists the workflows that a new session may follow: the default one first, the others by id.
 
     Every caller with a valid token may ask. All replicas of Store are given the same workflows.
     """
     WatchSessions: _grpc.UnaryStreamMultiCallable[_store_pb2.WatchSessionsRequest, _store_pb2.WatchSessionsResponse]
-    """Follows the sessions of a user, or those that await one of some agents.
+    """Follows the sessions of a user and those that others share with them, or those that await one
+    of some agents.
 
     First come the matching summaries as of one revision (`listed` marks their end), then each
     change of them, at most 4 a second per session, deletions included. A client that comes back
     with the last cursor that it saw misses nothing; where that is not possible the stream says
     `reset` and lists again.
+    """
+    ListMembers: _grpc.UnaryUnaryMultiCallable[_store_pb2.ListMembersRequest, _store_pb2.ListMembersResponse]
+    """Lists with whom a session is shared, for whoever may read it."""
+    ReadHistory: _grpc.UnaryStreamMultiCallable[_store_pb2.ReadHistoryRequest, _store_pb2.ReadHistoryResponse]
+    """Reads a session's events, in order: all that had happened when the call began.
+
+    First comes the session as it stood then, with what is small; then the events from `first_seq`
+    on. A call that broke is made again from the next seq; so is one that UNAUTHENTICATED ended when
+    its token expired, with another token.
+    """
+    ForkSession: _grpc.UnaryUnaryMultiCallable[_store_pb2.ForkSessionRequest, _store_pb2.ForkSessionResponse]
+    """Makes a session that begins as a copy of another one's first events. For whoever may read that
+    one; the caller owns the new one.
+
+    Repeatable under its operation id, as CreateSession is; a call that broke is gone on with. The
+    new session is nowhere to be seen until it is whole, and has no members, links, hold or running
+    turn of the other one. PERMISSION_DENIED for callers who own no sessions; RATE_LIMITED while
+    another fork or import of the caller goes on in this Store.
+    """
+    ImportSession: _grpc.StreamUnaryMultiCallable[_store_pb2.ImportSessionRequest, _store_pb2.ImportSessionResponse]
+    """Stores an exported session, as it was: same id, same events. For its owner, and administrators.
+
+    The first message says which session; the events follow in order. What was imported before is
+    answered as done, also when the session has gone on since; ID_TAKEN where another session
+    stands. Nothing is to be seen until the session is whole, and a call that broke is made again.
+    INVALID_ARGUMENT names the event and the field that is wrong; PERMISSION_DENIED for another
+    user's session, and for a held one unless the caller is an administrator; TOO_MANY_SHARED where
+    as many sessions are shared with a member as may be; RATE_LIMITED as for ForkSession. Links
+    come without their secrets, so nobody joins by them.
+    """
+    PutTemplate: _grpc.UnaryUnaryMultiCallable[_store_pb2.PutTemplateRequest, _store_pb2.PutTemplateResponse]
+    """Saves a template under a name of the user's, or replaces it.
+
+    TOO_MANY_TEMPLATES beyond 100 of one user; INVALID_ARGUMENT under the id of a workflow. Like the
+    other calls about templates for oneself, and administrators: PERMISSION_DENIED otherwise.
+    """
+    GetTemplate: _grpc.UnaryUnaryMultiCallable[_store_pb2.GetTemplateRequest, _store_pb2.GetTemplateResponse]
+    """Loads a template. TEMPLATE_NOT_FOUND where there is none."""
+    ListTemplates: _grpc.UnaryUnaryMultiCallable[_store_pb2.ListTemplatesRequest, _store_pb2.ListTemplatesResponse]
+    """Lists a user's templates by name, then the built-in ones: the workflows."""
+    DeleteTemplate: _grpc.UnaryUnaryMultiCallable[_store_pb2.DeleteTemplateRequest, _store_pb2.DeleteTemplateResponse]
+    """Deletes a template; nothing changes where there is none.
+
+    INVALID_ARGUMENT for a built-in one.
+    """
+    ScanSessions: _grpc.UnaryUnaryMultiCallable[_store_pb2.ScanSessionsRequest, _store_pb2.ScanSessionsResponse]
+    """Pages through the summaries of everybody's sessions. For administrators, and services that act
+    for nobody.
+
+    A scan goes on at a later revision when its own is gone, so a session that moved meanwhile may
+    come twice, or not at all.
+    """
+    WatchChanges: _grpc.UnaryStreamMultiCallable[_store_pb2.WatchChangesRequest, _store_pb2.WatchChangesResponse]
+    """Follows all changes of all sessions, each at least once, those of one session in order. For
+    administrators, and services that act for nobody.
+
+    Whoever comes back with the last cursor misses nothing for 24 hours; later, and where a backup
+    was restored since, the stream says `reset` first, since deletions may be missing. SLOW_READER
+    ends it for one that does not keep up; its last cursor goes on.
+    """
+    EraseUser: _grpc.UnaryUnaryMultiCallable[_store_pb2.EraseUserRequest, _store_pb2.EraseUserResponse]
+    """Asks that everything of a user be erased: sessions, lists, shares, templates.
+
+    For administrators, and for oneself. The process of retention does it; until then asking again
+    changes nothing, and later it erases what has come since. What a legal hold keeps stays, and
+    the receipt names it.
+    """
+    GetErasure: _grpc.UnaryUnaryMultiCallable[_store_pb2.GetErasureRequest, _store_pb2.GetErasureResponse]
+    """Says how an erasure stands.
+
+    For administrators, and for oneself. ERASURE_NOT_FOUND where nobody asked for one.
     """
 
 @_typing.type_check_only
@@ -82,30 +162,110 @@ class StoreServiceAsyncStub(StoreServiceStub):
 
     With an operation id the call may be repeated: it gives the original answer, and
     IDEMPOTENCY_MISMATCH for another request under the same id. Fails with ID_TAKEN when the
-    given id is in use or was deleted within 24 hours, and with TOO_MANY_SESSIONS.
+    given id is in use or was deleted within 24 hours, with TEMPLATE_NOT_FOUND, and with
+    TOO_MANY_SESSIONS.
     """
     GetSession: _aio.UnaryUnaryMultiCallable[_store_pb2.GetSessionRequest, _store_pb2.GetSessionResponse]  # type: ignore[assignment]
-    """Loads a session with its history, or with the newest messages of it."""
+    """Loads a session with its history, or with the newest messages of it.
+
+    As it is, or as it was after one of its events or at a time. Who may see it now may see its past.
+    """
     ListSessions: _aio.UnaryUnaryMultiCallable[_store_pb2.ListSessionsRequest, _store_pb2.ListSessionsResponse]  # type: ignore[assignment]
-    """Lists a user's sessions, newest activity first (ties by id), without reading any history.
+    """Lists a user's sessions, and those that others share with them, newest activity first (ties by
+    id), without reading any history.
 
     Fails with PERMISSION_DENIED for another user's list and with PAGE_TOKEN_EXPIRED when the
     listing is too old to go on.
     """
     ListMessages: _aio.UnaryUnaryMultiCallable[_store_pb2.ListMessagesRequest, _store_pb2.ListMessagesResponse]  # type: ignore[assignment]
-    """Pages through the messages of a session."""
+    """Pages through the messages of a session.
+
+    Fails with PAGE_TOKEN_EXPIRED when the session was rewound since the page before.
+    """
     ListWorkflows: _aio.UnaryUnaryMultiCallable[_store_pb2.ListWorkflowsRequest, _store_pb2.ListWorkflowsResponse]  # type: ignore[assignment]
     """Lists the workflows that a new session may follow: the default one first, the others by id.
 
     Every caller with a valid token may ask. All replicas of Store are given the same workflows.
     """
     WatchSessions: _aio.UnaryStreamMultiCallable[_store_pb2.WatchSessionsRequest, _store_pb2.WatchSessionsResponse]  # type: ignore[assignment]
-    """Follows the sessions of a user, or those that await one of some agents.
+    """Follows the sessions of a user and those that others share with them, or those that await one
+    of some agents.
 
     First come the matching summaries as of one revision (`listed` marks their end), then each
     change of them, at most 4 a second per session, deletions included. A client that comes back
     with the last cursor that it saw misses nothing; where that is not possible the stream says
     `reset` and lists again.
+    """
+    ListMembers: _aio.UnaryUnaryMultiCallable[_store_pb2.ListMembersRequest, _store_pb2.ListMembersResponse]  # type: ignore[assignment]
+    """Lists with whom a session is shared, for whoever may read it."""
+    ReadHistory: _aio.UnaryStreamMultiCallable[_store_pb2.ReadHistoryRequest, _store_pb2.ReadHistoryResponse]  # type: ignore[assignment]
+    """Reads a session's events, in order: all that had happened when the call began.
+
+    First comes the session as it stood then, with what is small; then the events from `first_seq`
+    on. A call that broke is made again from the next seq; so is one that UNAUTHENTICATED ended when
+    its token expired, with another token.
+    """
+    ForkSession: _aio.UnaryUnaryMultiCallable[_store_pb2.ForkSessionRequest, _store_pb2.ForkSessionResponse]  # type: ignore[assignment]
+    """Makes a session that begins as a copy of another one's first events. For whoever may read that
+    one; the caller owns the new one.
+
+    Repeatable under its operation id, as CreateSession is; a call that broke is gone on with. The
+    new session is nowhere to be seen until it is whole, and has no members, links, hold or running
+    turn of the other one. PERMISSION_DENIED for callers who own no sessions; RATE_LIMITED while
+    another fork or import of the caller goes on in this Store.
+    """
+    ImportSession: _aio.StreamUnaryMultiCallable[_store_pb2.ImportSessionRequest, _store_pb2.ImportSessionResponse]  # type: ignore[assignment]
+    """Stores an exported session, as it was: same id, same events. For its owner, and administrators.
+
+    The first message says which session; the events follow in order. What was imported before is
+    answered as done, also when the session has gone on since; ID_TAKEN where another session
+    stands. Nothing is to be seen until the session is whole, and a call that broke is made again.
+    INVALID_ARGUMENT names the event and the field that is wrong; PERMISSION_DENIED for another
+    user's session, and for a held one unless the caller is an administrator; TOO_MANY_SHARED where
+    as many sessions are shared with a member as may be; RATE_LIMITED as for ForkSession. Links
+    come without their secrets, so nobody joins by them.
+    """
+    PutTemplate: _aio.UnaryUnaryMultiCallable[_store_pb2.PutTemplateRequest, _store_pb2.PutTemplateResponse]  # type: ignore[assignment]
+    """Saves a template under a name of the user's, or replaces it.
+
+    TOO_MANY_TEMPLATES beyond 100 of one user; INVALID_ARGUMENT under the id of a workflow. Like the
+    other calls about templates for oneself, and administrators: PERMISSION_DENIED otherwise.
+    """
+    GetTemplate: _aio.UnaryUnaryMultiCallable[_store_pb2.GetTemplateRequest, _store_pb2.GetTemplateResponse]  # type: ignore[assignment]
+    """Loads a template. TEMPLATE_NOT_FOUND where there is none."""
+    ListTemplates: _aio.UnaryUnaryMultiCallable[_store_pb2.ListTemplatesRequest, _store_pb2.ListTemplatesResponse]  # type: ignore[assignment]
+    """Lists a user's templates by name, then the built-in ones: the workflows."""
+    DeleteTemplate: _aio.UnaryUnaryMultiCallable[_store_pb2.DeleteTemplateRequest, _store_pb2.DeleteTemplateResponse]  # type: ignore[assignment]
+    """Deletes a template; nothing changes where there is none.
+
+    INVALID_ARGUMENT for a built-in one.
+    """
+    ScanSessions: _aio.UnaryUnaryMultiCallable[_store_pb2.ScanSessionsRequest, _store_pb2.ScanSessionsResponse]  # type: ignore[assignment]
+    """Pages through the summaries of everybody's sessions. For administrators, and services that act
+    for nobody.
+
+    A scan goes on at a later revision when its own is gone, so a session that moved meanwhile may
+    come twice, or not at all.
+    """
+    WatchChanges: _aio.UnaryStreamMultiCallable[_store_pb2.WatchChangesRequest, _store_pb2.WatchChangesResponse]  # type: ignore[assignment]
+    """Follows all changes of all sessions, each at least once, those of one session in order. For
+    administrators, and services that act for nobody.
+
+    Whoever comes back with the last cursor misses nothing for 24 hours; later, and where a backup
+    was restored since, the stream says `reset` first, since deletions may be missing. SLOW_READER
+    ends it for one that does not keep up; its last cursor goes on.
+    """
+    EraseUser: _aio.UnaryUnaryMultiCallable[_store_pb2.EraseUserRequest, _store_pb2.EraseUserResponse]  # type: ignore[assignment]
+    """Asks that everything of a user be erased: sessions, lists, shares, templates.
+
+    For administrators, and for oneself. The process of retention does it; until then asking again
+    changes nothing, and later it erases what has come since. What a legal hold keeps stays, and
+    the receipt names it.
+    """
+    GetErasure: _aio.UnaryUnaryMultiCallable[_store_pb2.GetErasureRequest, _store_pb2.GetErasureResponse]  # type: ignore[assignment]
+    """Says how an erasure stands.
+
+    For administrators, and for oneself. ERASURE_NOT_FOUND where nobody asked for one.
     """
 
 class StoreServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -125,7 +285,8 @@ class StoreServiceServicer(metaclass=_abc_1.ABCMeta):
 
         With an operation id the call may be repeated: it gives the original answer, and
         IDEMPOTENCY_MISMATCH for another request under the same id. Fails with ID_TAKEN when the
-        given id is in use or was deleted within 24 hours, and with TOO_MANY_SESSIONS.
+        given id is in use or was deleted within 24 hours, with TEMPLATE_NOT_FOUND, and with
+        TOO_MANY_SESSIONS.
         """
 
     @_abc_1.abstractmethod
@@ -134,7 +295,10 @@ class StoreServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _store_pb2.GetSessionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_store_pb2.GetSessionResponse, _abc.Awaitable[_store_pb2.GetSessionResponse]]:
-        """Loads a session with its history, or with the newest messages of it."""
+        """Loads a session with its history, or with the newest messages of it.
+
+        As it is, or as it was after one of its events or at a time. Who may see it now may see its past.
+        """
 
     @_abc_1.abstractmethod
     def ListSessions(
@@ -142,7 +306,8 @@ class StoreServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _store_pb2.ListSessionsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_store_pb2.ListSessionsResponse, _abc.Awaitable[_store_pb2.ListSessionsResponse]]:
-        """Lists a user's sessions, newest activity first (ties by id), without reading any history.
+        """Lists a user's sessions, and those that others share with them, newest activity first (ties by
+        id), without reading any history.
 
         Fails with PERMISSION_DENIED for another user's list and with PAGE_TOKEN_EXPIRED when the
         listing is too old to go on.
@@ -154,7 +319,10 @@ class StoreServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _store_pb2.ListMessagesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_store_pb2.ListMessagesResponse, _abc.Awaitable[_store_pb2.ListMessagesResponse]]:
-        """Pages through the messages of a session."""
+        """Pages through the messages of a session.
+
+        Fails with PAGE_TOKEN_EXPIRED when the session was rewound since the page before.
+        """
 
     @_abc_1.abstractmethod
     def ListWorkflows(
@@ -173,12 +341,156 @@ class StoreServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _store_pb2.WatchSessionsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_store_pb2.WatchSessionsResponse], _abc.AsyncIterator[_store_pb2.WatchSessionsResponse]]:
-        """Follows the sessions of a user, or those that await one of some agents.
+        """Follows the sessions of a user and those that others share with them, or those that await one
+        of some agents.
 
         First come the matching summaries as of one revision (`listed` marks their end), then each
         change of them, at most 4 a second per session, deletions included. A client that comes back
         with the last cursor that it saw misses nothing; where that is not possible the stream says
         `reset` and lists again.
+        """
+
+    @_abc_1.abstractmethod
+    def ListMembers(
+        self,
+        request: _store_pb2.ListMembersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_store_pb2.ListMembersResponse, _abc.Awaitable[_store_pb2.ListMembersResponse]]:
+        """Lists with whom a session is shared, for whoever may read it."""
+
+    @_abc_1.abstractmethod
+    def ReadHistory(
+        self,
+        request: _store_pb2.ReadHistoryRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_store_pb2.ReadHistoryResponse], _abc.AsyncIterator[_store_pb2.ReadHistoryResponse]]:
+        """Reads a session's events, in order: all that had happened when the call began.
+
+        First comes the session as it stood then, with what is small; then the events from `first_seq`
+        on. A call that broke is made again from the next seq; so is one that UNAUTHENTICATED ended when
+        its token expired, with another token.
+        """
+
+    @_abc_1.abstractmethod
+    def ForkSession(
+        self,
+        request: _store_pb2.ForkSessionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_store_pb2.ForkSessionResponse, _abc.Awaitable[_store_pb2.ForkSessionResponse]]:
+        """Makes a session that begins as a copy of another one's first events. For whoever may read that
+        one; the caller owns the new one.
+
+        Repeatable under its operation id, as CreateSession is; a call that broke is gone on with. The
+        new session is nowhere to be seen until it is whole, and has no members, links, hold or running
+        turn of the other one. PERMISSION_DENIED for callers who own no sessions; RATE_LIMITED while
+        another fork or import of the caller goes on in this Store.
+        """
+
+    @_abc_1.abstractmethod
+    def ImportSession(
+        self,
+        request_iterator: _MaybeAsyncIterator[_store_pb2.ImportSessionRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_store_pb2.ImportSessionResponse, _abc.Awaitable[_store_pb2.ImportSessionResponse]]:
+        """Stores an exported session, as it was: same id, same events. For its owner, and administrators.
+
+        The first message says which session; the events follow in order. What was imported before is
+        answered as done, also when the session has gone on since; ID_TAKEN where another session
+        stands. Nothing is to be seen until the session is whole, and a call that broke is made again.
+        INVALID_ARGUMENT names the event and the field that is wrong; PERMISSION_DENIED for another
+        user's session, and for a held one unless the caller is an administrator; TOO_MANY_SHARED where
+        as many sessions are shared with a member as may be; RATE_LIMITED as for ForkSession. Links
+        come without their secrets, so nobody joins by them.
+        """
+
+    @_abc_1.abstractmethod
+    def PutTemplate(
+        self,
+        request: _store_pb2.PutTemplateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_store_pb2.PutTemplateResponse, _abc.Awaitable[_store_pb2.PutTemplateResponse]]:
+        """Saves a template under a name of the user's, or replaces it.
+
+        TOO_MANY_TEMPLATES beyond 100 of one user; INVALID_ARGUMENT under the id of a workflow. Like the
+        other calls about templates for oneself, and administrators: PERMISSION_DENIED otherwise.
+        """
+
+    @_abc_1.abstractmethod
+    def GetTemplate(
+        self,
+        request: _store_pb2.GetTemplateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_store_pb2.GetTemplateResponse, _abc.Awaitable[_store_pb2.GetTemplateResponse]]:
+        """Loads a template. TEMPLATE_NOT_FOUND where there is none."""
+
+    @_abc_1.abstractmethod
+    def ListTemplates(
+        self,
+        request: _store_pb2.ListTemplatesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_store_pb2.ListTemplatesResponse, _abc.Awaitable[_store_pb2.ListTemplatesResponse]]:
+        """Lists a user's templates by name, then the built-in ones: the workflows."""
+
+    @_abc_1.abstractmethod
+    def DeleteTemplate(
+        self,
+        request: _store_pb2.DeleteTemplateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_store_pb2.DeleteTemplateResponse, _abc.Awaitable[_store_pb2.DeleteTemplateResponse]]:
+        """Deletes a template; nothing changes where there is none.
+
+        INVALID_ARGUMENT for a built-in one.
+        """
+
+    @_abc_1.abstractmethod
+    def ScanSessions(
+        self,
+        request: _store_pb2.ScanSessionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_store_pb2.ScanSessionsResponse, _abc.Awaitable[_store_pb2.ScanSessionsResponse]]:
+        """Pages through the summaries of everybody's sessions. For administrators, and services that act
+        for nobody.
+
+        A scan goes on at a later revision when its own is gone, so a session that moved meanwhile may
+        come twice, or not at all.
+        """
+
+    @_abc_1.abstractmethod
+    def WatchChanges(
+        self,
+        request: _store_pb2.WatchChangesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_store_pb2.WatchChangesResponse], _abc.AsyncIterator[_store_pb2.WatchChangesResponse]]:
+        """Follows all changes of all sessions, each at least once, those of one session in order. For
+        administrators, and services that act for nobody.
+
+        Whoever comes back with the last cursor misses nothing for 24 hours; later, and where a backup
+        was restored since, the stream says `reset` first, since deletions may be missing. SLOW_READER
+        ends it for one that does not keep up; its last cursor goes on.
+        """
+
+    @_abc_1.abstractmethod
+    def EraseUser(
+        self,
+        request: _store_pb2.EraseUserRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_store_pb2.EraseUserResponse, _abc.Awaitable[_store_pb2.EraseUserResponse]]:
+        """Asks that everything of a user be erased: sessions, lists, shares, templates.
+
+        For administrators, and for oneself. The process of retention does it; until then asking again
+        changes nothing, and later it erases what has come since. What a legal hold keeps stays, and
+        the receipt names it.
+        """
+
+    @_abc_1.abstractmethod
+    def GetErasure(
+        self,
+        request: _store_pb2.GetErasureRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_store_pb2.GetErasureResponse, _abc.Awaitable[_store_pb2.GetErasureResponse]]:
+        """Says how an erasure stands.
+
+        For administrators, and for oneself. ERASURE_NOT_FOUND where nobody asked for one.
         """
 
 def add_StoreServiceServicer_to_server(servicer: StoreServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -235,7 +235,9 @@ async def test_a_session_that_is_deleted_says_so(
     page = await visit(name("alice"), f"/chat/{session['id']}")
     await expect(page.get_by_role("heading", name="Short")).to_be_visible()
     good(await alice.delete(f"/api/sessions/{session['id']}"), 204)
-    await expect(page.get_by_role("heading", name="This session was deleted")).to_be_visible()
+    await expect(
+        page.get_by_role("heading", name="This session is not here any more")
+    ).to_be_visible()
 
 
 async def test_all_of_it_works_by_keyboard(visit: Visits, system: System, name: Names) -> None:

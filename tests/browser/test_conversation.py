@@ -14,7 +14,7 @@ Names = Callable[[str], str]
 _SHOWN = """async (seqs) => {
   const { Conversation } = await import("/dashboard/conversation.js");
   const conversation = new Conversation();
-  const state = { session: {}, workflow: {}, messageCount: 0 };
+  const state = { session: {}, workflow: {}, messageCount: 0, members: [] };
   conversation.take({ snapshot: { logId: "a", seq: 1, state, last: true } });
   for (const seq of seqs) {
     conversation.take({ event: { seq, messageAppended: { message: { seq } } } });

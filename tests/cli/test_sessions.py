@@ -201,3 +201,30 @@ async def test_an_output_that_nobody_reads_to_its_end_is_no_failure(sessiond: Co
         process.stdout._transport.close()  # type: ignore[attr-defined]
         assert await process.wait() == 0
         assert await process.stderr.read() == b""
+
+
+async def test_a_session_goes_back_and_is_shown_as_it_was(
+    system: System, sessiond: Command, name: Callable[[str], str]
+) -> None:
+    """`rewind` prints the new revision; `show` takes a seq or a time, and says what is wrong."""
+    chosen, api = name("past"), system.api(sessiond.user)
+    good(await api.post("/api/sessions", json={"id": chosen, "workflowId": "chat"}), 201)
+    for content in ("one", "two"):
+        told = good(await api.post(f"/api/chat/{chosen}/messages", json={"content": content}), 201)
+    before = good(await api.get(f"/api/sessions/{chosen}"))
+    assert (await sessiond.inside("rewind", chosen, "2")).lines == ["4"]
+    shown = (await sessiond.inside("sessions", "show", chosen)).out
+    assert ("one" in shown, "two" in shown) == (True, False)
+    for moment in (("--at-seq", "3"), ("--at-time", told["timestamp"])):
+        done = await sessiond.inside("sessions", "show", chosen, "--json", *moment)
+        assert json.loads(done.out) == before
+    (back,) = (await sessiond.inside("rewind", chosen, "3", "--json")).lines
+    assert json.loads(back) == good(await api.get(f"/api/sessions/{chosen}"))
+    for words, complaint in (
+        (("rewind", chosen, "9"), "to_seq must be 1 to"),
+        (("sessions", "show", chosen, "--at-seq", "9"), "at_seq must be 1 to"),
+        (("sessions", "show", chosen, "--at-time", "yesterday"), "must be a time"),
+    ):
+        done = await sessiond(*words)
+        assert (done.code, done.out) == (1, "")
+        assert complaint in done.err

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 from sessiond.errors import CARRIED, SessiondError, SessionNotFound
 from sessiond.v1 import event_pb2, live_pb2, session_pb2
@@ -41,7 +42,10 @@ class Attachment:
 
 @dataclass(eq=False)
 class StoredSession:
-    """One session. A cursor before `oldest` is not served."""
+    """One session. A cursor before `oldest` is not served.
+
+    `undone` are the seqs of messages that rewinds took away; none comes back.
+    """
 
     id: str
     log_id: str = LOG_ID
@@ -51,6 +55,7 @@ class StoredSession:
     attachments: list[Attachment] = field(default_factory=list)
     turn: RunningTurn | None = None
     oldest: int = 0
+    undone: set[int] = field(default_factory=set)
     owner: str | None = None
     refuse: dict[str, list[SessiondError]] = field(default_factory=dict)
     presence: list[bool] = field(default_factory=list)
@@ -133,6 +138,23 @@ class StoredSession:
             ended.message.timestamp.FromMilliseconds(1_700_000_000_000 + self.head + 1)
         return self.happen(event_pb2.Event(turn_ended=ended), op_id)
 
+    def rewind(self, to_seq: int, op_id: str = "") -> int:
+        """Undo the messages after an event, and show everyone what is left, anew."""
+        self.undone |= set(range(to_seq + 1, self.head + 1))
+        rewound = event_pb2.Rewound(
+            to_seq=to_seq, status=session_pb2.SESSION_STATUS_ACTIVE, inputs_seq=1
+        )
+        seq = self.happen(event_pb2.Event(rewound=rewound), op_id)
+        self.oldest = seq + 1
+        for attachment in self.attachments:
+            reset = live_pb2.Reset(session_id=self.id, reason="REWOUND")
+            attachment.say(ServerFrame(reset=reset))
+            for part in self.snapshot(50):
+                attachment.say(part)
+            caught_up = live_pb2.CaughtUp(session_id=self.id, seq=seq)
+            attachment.say(ServerFrame(caught_up=caught_up))
+        return seq
+
     def move(self) -> None:
         """Let the owner die: what is not stored is gone, and everyone is told to come back."""
         if self.turn is not None:
@@ -171,6 +193,7 @@ class StoredSession:
             else event.message_appended.message
             for event in self.events
             if event.HasField("message_appended") or event.turn_ended.HasField("message")
+            if event.seq not in self.undone
         ]
         state.state.message_count = len(messages)
         if messages:
@@ -354,12 +377,58 @@ class Conversation:
         elif kind == "update":
             updated = event_pb2.SessionUpdated(title=frame.update.title, title_given=True)
             reply.seq = session.happen(event_pb2.Event(session_updated=updated), reply.op_id)
+        elif kind == "rewind":
+            reply.seq = session.rewind(frame.rewind.to_seq, reply.op_id)
         elif kind == "pause":
             paused = event_pb2.Event(session_paused=event_pb2.SessionPaused())
             reply.seq = session.happen(paused, reply.op_id)
+        elif kind == "share":
+            granted = event_pb2.MemberGranted(user_id=frame.share.user_id, role=frame.share.role)
+            reply.seq = session.happen(event_pb2.Event(member_granted=granted), reply.op_id)
+        elif kind == "unshare":
+            revoked = event_pb2.MemberRevoked(user_id=frame.unshare.user_id)
+            reply.seq = session.happen(event_pb2.Event(member_revoked=revoked), reply.op_id)
+        elif kind == "make_link":
+            made = event_pb2.LinkMade(link_id="l", role=frame.make_link.role)
+            reply.seq = session.happen(event_pb2.Event(link_made=made), reply.op_id)
+            reply.link.link.link_id = "l"
+            reply.link.secret = frame.make_link.secret
+        elif kind == "revoke_link":
+            unlinked = event_pb2.LinkRevoked(link_id=frame.revoke_link.link_id)
+            reply.seq = session.happen(event_pb2.Event(link_revoked=unlinked), reply.op_id)
+        elif kind == "transfer":
+            given = event_pb2.OwnerTransferred(
+                user_id=frame.transfer.user_id, former_user_id="alice"
+            )
+            reply.seq = session.happen(event_pb2.Event(owner_transferred=given), reply.op_id)
         elif kind == "resume":
             resumed = event_pb2.Event(session_resumed=event_pb2.SessionResumed())
             reply.seq = session.happen(resumed, reply.op_id)
         else:
-            raise AssertionError(kind)
+            happened = _of_sharing(getattr(frame, kind), kind, reply)
+            reply.seq = session.happen(happened, reply.op_id)
         return reply
+
+
+def _of_sharing(asked: Any, kind: str, reply: live_pb2.Reply) -> event_pb2.Event:
+    """Return what happens by a change of who may enter, or of what may go."""
+    event = event_pb2.Event()
+    if kind == "share":
+        event.member_granted.user_id = asked.user_id
+        event.member_granted.role = asked.role
+    elif kind == "unshare":
+        event.member_revoked.user_id = asked.user_id
+    elif kind == "make_link":
+        event.link_made.link_id = reply.link.link.link_id = "l1"
+        event.link_made.role = reply.link.link.role = asked.role
+        reply.link.secret = asked.secret
+    elif kind == "revoke_link":
+        event.link_revoked.link_id = asked.link_id
+    elif kind == "transfer":
+        event.owner_transferred.user_id = asked.user_id
+        event.owner_transferred.former_user_id = "alice"
+    elif kind == "set_hold":
+        event.hold_set.held = asked.held
+    else:
+        raise AssertionError(kind)
+    return event

@@ -11,6 +11,7 @@ from sessiond.client.copy import Copy
 from sessiond.event_wire import event_to_wire, state_to_wire
 from sessiond.session.access import Actor, Role
 from sessiond.session.apply import apply, message_of
+from sessiond.session.conversation import Conversation, Run
 from sessiond.session.events import (
     Event,
     MessageAppended,
@@ -25,13 +26,16 @@ from sessiond.session.events import (
     TurnBegun,
     TurnEnded,
 )
+from sessiond.session.standing import Rewound
 from sessiond.session.state import (
     Decision,
+    LastWord,
     Message,
     MessageType,
     OutputBody,
     Sender,
     Session,
+    Status,
     TurnOutcome,
 )
 from sessiond.session.workflow import Step, Workflow
@@ -194,3 +198,38 @@ def test_tokens_may_come_before_the_event_that_begins_their_turn() -> None:
     copy.take(ServerFrame(token=token))
     copy.take_event(event_to_wire(records()[10], "s"))
     assert (copy.turns["t11"].text, copy.turns["t11"].agent_id) == ("early", "b")
+
+
+def test_a_rewind_leaves_the_state_until_the_snapshot_is_whole() -> None:
+    """Of what is there again the event tells seqs alone; nobody sees a session with holes."""
+    copy = Copy()
+    for frame in (attached({}), *parts(*told(8))):
+        copy.take(frame)
+    before, said = shown(copy), list(copy.messages)
+    rewound = Rewound(
+        to_seq=2,
+        status=Status.ACTIVE,
+        current_step=0,
+        title="hello",
+        title_given=False,
+        metadata={"k": "v"},
+        inputs_seq=1,
+        outputs=(),
+        message_count=1,
+        last_message_seq=2,
+        last_word=LastWord.OTHER,
+        runs=(Run(1, 2),),
+    )
+    record = Record(9, 9_000, ALICE, rewound, "op9")
+    assert copy.take_event(event_to_wire(record, "s")) == record
+    reset = live_pb2.Reset(session_id="s", reason="REWOUND")
+    assert copy.take(ServerFrame(reset=reset)) is None
+    session, messages = told(2)
+    after = session._replace(seq=9, conversation=Conversation(9, (Run(1, 2),)))
+    *some, last = parts(after, messages)
+    for frame in some:
+        assert copy.take(frame) is None
+        assert (shown(copy), list(copy.messages)) == (before, said)
+    assert copy.take(last) == Reset("REWOUND", 9)
+    assert shown(copy) == state_to_wire(after)
+    assert list(copy.messages) == messages

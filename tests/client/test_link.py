@@ -8,12 +8,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sessiond.client.link import FAULT_SECONDS, Heard, Link, State, frames_in
+from sessiond.client.link import CHANGES, FAULT_SECONDS, Heard, Link, State, frames_in
 from sessiond.client.unanswered import CAPACITY
 from sessiond.errors import IdempotencyMismatch, InvalidArgument, RateLimited
 from sessiond.v1 import event_pb2, live_pb2, session_pb2
 from sessiond.v1.live_pb2 import ClientFrame, ServerFrame
 from tests.client.sessions import LOG_ID, Conversation, StoredSession
+
+
+def test_every_change_of_the_contract_is_taken() -> None:
+    """One that the link does not know would be refused as a slip of the caller's."""
+    frames = ClientFrame.DESCRIPTOR.oneofs_by_name["frame"].fields
+    kinds = {each.name: each.message_type for each in frames}
+    changes = {name for name, kind in kinds.items() if kind and "op_id" in kind.fields_by_name}
+    assert changes == CHANGES
 
 
 class Wire:

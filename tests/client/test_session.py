@@ -19,7 +19,17 @@ from sessiond.errors import (
     TurnNotFound,
     Unavailable,
 )
+from sessiond.session.access import MemberRole
 from sessiond.session.events import MessageAppended, Record, SessionPaused, SessionUpdated
+from sessiond.session.standing import (
+    HoldSet,
+    LinkMade,
+    LinkRevoked,
+    MemberGranted,
+    MemberRevoked,
+    OwnerTransferred,
+    Rewound,
+)
 from sessiond.session.state import Status
 from sessiond.v1 import live_pb2
 from sessiond.v1.live_pb2 import Goaway, ServerFrame
@@ -57,6 +67,23 @@ async def test_a_change_returns_its_seq_and_the_state_has_it(
         assert await session.resume() == 5
         assert session.state.status.value == Status.ACTIVE.value
     assert sessions["s"].head == 5
+
+
+async def test_an_attached_session_is_shared_and_given_away(
+    client: Client, sessions: Sessions
+) -> None:
+    """On its stream, as every other change."""
+    async with client.attach("s") as session:
+        assert await session.share("bob", MemberRole.VIEWER) == 2
+        assert session.state.members["bob"].role is MemberRole.VIEWER
+        link = await session.make_link(MemberRole.EDITOR)
+        assert (link.link.link_id, len(link.secret)) == ("l", 43)
+        assert await session.revoke_link("l") == 4
+        assert session.state.links == {}
+        assert await session.transfer("bob") == 5
+        assert (session.state.user_id, [*session.state.members]) == ("bob", ["alice"])
+        assert await session.unshare("alice") == 6
+    assert sessions["s"].head == 6
 
 
 async def test_a_change_returns_when_its_event_has_come_too(
@@ -329,3 +356,79 @@ async def test_readers_are_independent(client: Client) -> None:
         seen = [await anext(later), await anext(later)]
         assert [each.seq for each in seen if isinstance(each, Record)] == [2, 3]
         assert (await anext(third)).seq == 3
+
+
+async def test_who_may_enter_is_changed_as_all_else_is(client: Client, sessions: Sessions) -> None:
+    """Each returns its seq, and a link its secret; the state says whose the session is."""
+    async with client.attach("s") as session:
+        events = session.events()
+        assert await session.share("bob", MemberRole.EDITOR) == 2
+        made = await session.make_link(MemberRole.VIEWER)
+        assert made.link.link_id == "l" and made.secret
+        assert await session.revoke_link("l") == 4
+        assert await session.unshare("bob") == 5
+        assert await session.set_hold(True) == 6
+        assert session.state.held
+        assert await session.transfer("carol", op_id="t") == 7
+        assert await session.transfer("carol", op_id="t") == 7
+        assert session.state.user_id == "carol"
+        told = [await anext(events) for _ in range(6)]
+    kinds = [type(each.event) for each in told if isinstance(each, Record)]
+    assert kinds == [
+        *(MemberGranted, LinkMade, LinkRevoked, MemberRevoked),
+        *(HoldSet, OwnerTransferred),
+    ]
+
+
+async def test_a_rewind_loads_the_session_anew(client: Client, sessions: Sessions) -> None:
+    """Who asks finds it done; who reads sees it happen, and then that all was loaded."""
+    for content in ("one", "two", "three"):
+        sessions["s"].append(content)
+    async with client.attach("s") as session:
+        events = session.events()
+        assert await session.rewind(2) == 5
+        assert session.state.seq == 5
+        assert [message.content for message in session.messages] == ["one"]
+        happened = await anext(events)
+        assert isinstance(happened, Record)
+        assert isinstance(happened.event, Rewound)
+        assert happened.event.to_seq == 2
+        assert await anext(events) == Reset("REWOUND", 5)
+        await session.append("another way")
+        happened = await anext(events)
+        assert isinstance(happened, Record)
+        assert happened.seq == 6
+        assert [message.content for message in session.messages] == ["one", "another way"]
+        assert session.state.message_count == 2
+
+
+async def test_a_rewind_that_is_told_twice_is_done_once(client: Client, sessions: Sessions) -> None:
+    """By its operation id."""
+    sessions["s"].append("one")
+    async with client.attach("s") as session:
+        assert await session.rewind(1, op_id="r") == 3
+        assert await session.rewind(1, op_id="r") == 3
+    assert sessions["s"].head == 3
+
+
+async def test_a_connection_that_breaks_at_a_rewind_leaves_nothing_half_done(
+    client: Client, sessions: Sessions
+) -> None:
+    """The event came and the snapshot did not: it comes on the next attachment."""
+    stored = sessions["s"]
+    stored.append("one")
+    stored.append("two")
+    async with client.attach("s") as session:
+        events = session.events()
+        attachments, stored.attachments = stored.attachments, []
+        stored.rewind(2)
+        for attachment in attachments:
+            attachment.say(ServerFrame(event=stored.events[-1]))
+        stored.attachments = attachments
+        assert isinstance((await anext(events)), Record)
+        assert [message.content for message in session.messages] == ["one", "two"]
+        stored.move()
+        reset = await anext(events)
+        assert isinstance(reset, Reset)
+        assert reset.seq == 4
+        assert [message.content for message in session.messages] == ["one"]

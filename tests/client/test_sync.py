@@ -19,6 +19,7 @@ from sessiond.errors import (
     Unauthenticated,
     Unavailable,
 )
+from sessiond.session.access import MemberRole
 from sessiond.session.state import Decision, Status
 from sessiond.status import DETAILS_KEY, to_status
 from sessiond.v1 import event_pb2, live_pb2, session_pb2, store_pb2
@@ -142,14 +143,49 @@ def test_each_change_has_a_method(pool: ThreadPoolExecutor, channels: dict[str, 
         )
         ask(pool.submit(client.pause, "s"), "PauseSession", live_pb2.PauseSessionResponse())
         ask(pool.submit(client.resume, "s"), "ResumeSession", live_pb2.ResumeSessionResponse())
+        rewinding = pool.submit(client.rewind, "s", 3, expected_revision=9)
+        request = ask(rewinding, "RewindSession", live_pb2.RewindSessionResponse())
+        assert (request.to_seq, request.expected_revision) == (3, 9)
         ask(pool.submit(client.delete, "s"), "DeleteSession", live_pb2.DeleteSessionResponse())
+        sharing = pool.submit(client.share, "s", "bob", MemberRole.EDITOR)
+        request = ask(sharing, "ShareSession", live_pb2.ShareSessionResponse())
+        assert request.role == session_pb2.MEMBER_ROLE_EDITOR
+        linking = pool.submit(client.make_link, "s", MemberRole.VIEWER)
+        request = ask(linking, "MakeLink", live_pb2.MakeLinkResponse())
+        assert (len(request.secret), request.HasField("expires_at")) == (43, False)
+        ask(pool.submit(client.join, "s", "x"), "JoinSession", live_pb2.JoinSessionResponse())
+        giving = pool.submit(client.transfer, "s", "bob")
+        ask(giving, "TransferSession", live_pb2.TransferSessionResponse())
+        holding = pool.submit(client.set_hold, "s", True, reason="case 7")
+        request = ask(holding, "SetHold", live_pb2.SetHoldResponse())
+        assert (request.held, request.reason) == (True, "case 7")
         created = store_pb2.CreateSessionResponse(session=session_pb2.Session(id="new"))
         ask(pool.submit(client.create, id="new"), "CreateSession", created, STORE)
         assert asked[-1][0].result(10).id == "new"
-        for future, request, _, response in asked[:-2]:
-            assert future.result(10) == response
+        for future, request, method, response in asked[:-1]:
+            assert future.result(10) == (None if method == "DeleteSession" else response)
             assert request.session_id == "s"
             assert len(request.op_id) == 32
+
+
+def test_an_erasure_and_a_scan_are_asked_for(
+    pool: ThreadPoolExecutor, channels: dict[str, Channel]
+) -> None:
+    one, receipt = channels["one"], store_pb2.Erasure(user_id="alice", sessions=3)
+    with client_of(channels) as client:
+        erasing = pool.submit(client.erase)
+        asked = one.answer(STORE, "EraseUser", store_pb2.EraseUserResponse(erasure=receipt))
+        assert (asked.user_id, erasing.result(10)) == ("alice", receipt)
+        shown = pool.submit(client.erasure, "bob")
+        asked = one.answer(STORE, "GetErasure", store_pb2.GetErasureResponse(erasure=receipt))
+        assert (asked.user_id, shown.result(10)) == ("bob", receipt)
+        scanned = pool.submit(lambda: [each.id for each in client.scan(workflow_id="chat")])
+        for token, session_id, more in (("", "a", "p"), ("p", "b", "")):
+            summaries = [session_pb2.SessionSummary(id=session_id)]
+            page = store_pb2.ScanSessionsResponse(sessions=summaries, next_page_token=more)
+            asked = one.answer(STORE, "ScanSessions", page)
+            assert (asked.page_token, asked.workflow_id) == (token, "chat")
+        assert scanned.result(10) == ["a", "b"]
 
 
 def test_a_call_that_breaks_is_made_at_the_next_address_as_it_was(
@@ -208,9 +244,9 @@ def test_lists_and_histories_go_on_over_pages(
         assert listing.result(10) == ["a", "b"]
 
         loading = pool.submit(client.get, "s")
-        session = session_pb2.Session(id="s", revision=3)
-        one.answer(STORE, "GetSession", store_pb2.GetSessionResponse(session=session))
         messages = [session_pb2.Message(seq=seq) for seq in (2, 3, 4)]
+        session = session_pb2.Session(id="s", revision=3, conversation_history=messages[1:2])
+        one.answer(STORE, "GetSession", store_pb2.GetSessionResponse(session=session))
         one.answer(STORE, "ListMessages", store_pb2.ListMessagesResponse(messages=messages))
         loaded = loading.result(10)
         assert [message.seq for message in loaded.conversation_history] == [2, 3]
@@ -228,10 +264,39 @@ def test_workflows_come_as_they_are_listed(
         assert list(asking.result(10)) == listed
 
 
-def test_both_clients_have_the_same_unary_methods() -> None:
+def test_templates_are_saved_found_listed_used_and_deleted(
+    pool: ThreadPoolExecutor, channels: dict[str, Channel]
+) -> None:
+    one, plan = channels["one"], store_pb2.Template(name="plan")
+    with client_of(channels) as client:
+        saving = pool.submit(client.put_template, "plan", session_id="s", title="")
+        saved = store_pb2.PutTemplateResponse(template=plan)
+        request = one.answer(STORE, "PutTemplate", saved)
+        assert saving.result(10) == plan
+        assert request == store_pb2.PutTemplateRequest(
+            user_id="alice", name="plan", session_id="s", title=""
+        )
+        loading = pool.submit(client.template, "plan", user_id="bob")
+        loaded = store_pb2.GetTemplateResponse(template=plan)
+        assert one.answer(STORE, "GetTemplate", loaded).user_id == "bob"
+        assert loading.result(10) == plan
+        listing = pool.submit(client.templates)
+        one.answer(STORE, "ListTemplates", store_pb2.ListTemplatesResponse(templates=[plan]))
+        assert list(listing.result(10)) == [plan]
+        creating = pool.submit(client.create, template="plan")
+        created = store_pb2.CreateSessionResponse(session=session_pb2.Session(id="new"))
+        assert one.answer(STORE, "CreateSession", created).template == "plan"
+        assert creating.result(10).id == "new"
+        deleting = pool.submit(client.delete_template, "plan")
+        deleted = one.answer(STORE, "DeleteTemplate", store_pb2.DeleteTemplateResponse())
+        assert deleted == store_pb2.DeleteTemplateRequest(user_id="alice", name="plan")
+        deleting.result(10)
+
+
+def test_the_blocking_client_has_every_unary_method_and_the_feed() -> None:
     from sessiond.client.unary import UnaryCalls
 
     def public(kind: type) -> set[str]:
-        return {name for name in vars(kind) if not name.startswith("_")}
+        return {name for name in dir(kind) if not name.startswith("_")}
 
-    assert public(SyncClient) == public(UnaryCalls)
+    assert public(SyncClient) == public(UnaryCalls) | {"changes"}

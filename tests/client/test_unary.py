@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import grpc
@@ -14,6 +15,7 @@ from sessiond.errors import (
     DeadlineExceeded,
     InvalidArgument,
     OutcomeUnknown,
+    PageTokenExpired,
     PermissionDenied,
     RateLimited,
     SessiondError,
@@ -23,6 +25,7 @@ from sessiond.errors import (
     Unauthenticated,
     Unavailable,
 )
+from sessiond.session.access import MemberRole
 from sessiond.session.state import Decision, MessageType, Sender, Status
 from sessiond.status import DETAILS_KEY, to_status
 from sessiond.v1 import event_pb2, live_pb2, session_pb2, store_pb2
@@ -147,12 +150,102 @@ async def test_every_change_says_what_was_asked(replicas: list[Replica]) -> None
     assert all(each["authorization"] == f"Bearer {token()}" for each in one.metadata)
 
 
+async def test_sharing_says_what_was_asked(replicas: list[Replica]) -> None:
+    """A link's secret is made here, so that the call can be repeated and still be known."""
+    one, two = replicas
+    async with client_of(replicas) as client:
+        one.answers = [live_pb2.ShareSessionResponse(seq=2), live_pb2.UnshareSessionResponse(seq=3)]
+        assert (await client.share("s", "bob", MemberRole.APPROVER, expected_revision=1)).seq == 2
+        shared = one.asked[-1]
+        assert (shared.user_id, shared.role) == ("bob", session_pb2.MEMBER_ROLE_APPROVER)
+        assert shared.expected_revision == 1
+        assert await client.unshare("s", "bob") == 3
+        ending = datetime(2030, 1, 2, 1, tzinfo=timezone(timedelta(hours=1)))
+        one.answers, two.answers = [Unavailable()], [live_pb2.MakeLinkResponse(seq=4)]
+        await client.make_link("s", MemberRole.VIEWER, expires_at=ending)
+        assert one.asked[-1] == two.asked[-1]
+        assert len(one.asked[-1].secret) == 43
+        assert one.asked[-1].expires_at.ToJsonString() == "2030-01-02T00:00:00Z"
+        two.answers = [live_pb2.RevokeLinkResponse(), live_pb2.JoinSessionResponse(seq=5)]
+        await client.revoke_link("s", "l")
+        assert (await client.join("s", "secret")).seq == 5
+        assert two.asked[-1].secret == "secret"
+        two.answers = [live_pb2.TransferSessionResponse(seq=6)]
+        assert (await client.transfer("s", "bob")).seq == 6
+        assert all(len(request.op_id) == 32 for request in two.asked)
+        two.answers = [store_pb2.ListMembersResponse(owner="alice")]
+        assert (await client.members("s")).owner == "alice"
+        two.answers = [store_pb2.ListSessionsResponse()]
+        assert [each async for each in client.list(scope="shared")] == []
+        assert two.asked[-1].scope == store_pb2.LIST_SCOPE_SHARED
+        with pytest.raises(ValueError, match="zone"):
+            await client.make_link("s", MemberRole.VIEWER, expires_at=datetime(2030, 1, 2))
+
+
+async def test_what_is_kept_and_what_goes_is_asked_for(replicas: list[Replica]) -> None:
+    """Holds, erasures, and a scan over its pages."""
+
+    def page(*ids: str, more: str = "") -> store_pb2.ScanSessionsResponse:
+        summaries = [session_pb2.SessionSummary(id=each) for each in ids]
+        return store_pb2.ScanSessionsResponse(sessions=summaries, next_page_token=more)
+
+    one, receipt = replicas[0], store_pb2.Erasure(user_id="alice", sessions=3)
+    async with client_of(replicas[:1]) as client:
+        one.answers = [live_pb2.SetHoldResponse(seq=4)]
+        held = await client.set_hold("s", True, reason="case 7", expected_revision=3, op_id="one")
+        assert held.seq == 4
+        assert one.asked.pop() == live_pb2.SetHoldRequest(
+            session_id="s", held=True, reason="case 7", expected_revision=3, op_id="one"
+        )
+        one.answers = [store_pb2.EraseUserResponse(erasure=receipt)]
+        assert await client.erase() == receipt
+        assert one.asked.pop() == store_pb2.EraseUserRequest(user_id="alice")
+        one.answers = [store_pb2.GetErasureResponse(erasure=receipt)]
+        assert await client.erasure("bob") == receipt
+        assert one.asked.pop() == store_pb2.GetErasureRequest(user_id="bob")
+        one.answers = [page("a", more="p"), page("b")]
+        assert [each.id async for each in client.scan(status=Status.COMPLETED)] == ["a", "b"]
+    first, second = one.asked
+    assert (first.page_token, second.page_token, first.page_size) == ("", "p", 1000)
+    assert first.status == session_pb2.SESSION_STATUS_COMPLETED
+
+
 async def test_workflows_come_as_they_are_listed(replicas: list[Replica]) -> None:
     listed = [event_pb2.Workflow(id="w", name="W"), event_pb2.Workflow(id="c", agent="x")]
     replicas[0].answers = [Unavailable()]
     replicas[1].answers = [store_pb2.ListWorkflowsResponse(workflows=listed)]
     async with client_of(replicas) as client:
         assert list(await client.workflows()) == listed
+
+
+async def test_templates_are_saved_found_listed_used_and_deleted(replicas: list[Replica]) -> None:
+    one, plan = replicas[0], store_pb2.Template(name="plan", title="{date}")
+    async with client_of(replicas[:1]) as client:
+        one.answers = [Unavailable(), store_pb2.PutTemplateResponse(template=plan)]
+        saved = await client.put_template(
+            *("plan",), session_id="s", user_inputs={}, title="{date}", metadata={"k": "v"}
+        )
+        assert saved == plan
+        assert one.asked[-1] == store_pb2.PutTemplateRequest(
+            user_id="alice",
+            name="plan",
+            session_id="s",
+            user_inputs=session_pb2.JsonObject(text="{}"),
+            title="{date}",
+            metadata={"k": "v"},
+        )
+        one.answers = [store_pb2.GetTemplateResponse(template=plan)]
+        assert await client.template("plan", user_id="bob") == plan
+        assert one.asked[-1] == store_pb2.GetTemplateRequest(user_id="bob", name="plan")
+        one.answers = [store_pb2.ListTemplatesResponse(templates=[plan])]
+        assert list(await client.templates()) == [plan]
+        assert one.asked[-1] == store_pb2.ListTemplatesRequest(user_id="alice")
+        one.answers = [store_pb2.CreateSessionResponse(session=session_pb2.Session(id="new"))]
+        await client.create(template="plan", op_id="one")
+        assert one.asked[-1] == store_pb2.CreateSessionRequest(template="plan", op_id="one")
+        one.answers = [store_pb2.DeleteTemplateResponse()]
+        await client.delete_template("plan")
+        assert one.asked[-1] == store_pb2.DeleteTemplateRequest(user_id="alice", name="plan")
 
 
 async def test_an_object_that_is_no_json_is_refused(replicas: list[Replica]) -> None:
@@ -253,8 +346,9 @@ async def test_a_history_is_read_in_pages_up_to_the_session_s_revision(
     replicas: list[Replica],
 ) -> None:
     messages = [session_pb2.Message(id=f"m{seq}", seq=seq) for seq in range(2, 7)]
+    session = session_pb2.Session(id="s", revision=5, conversation_history=messages[3:4])
     replicas[0].answers = [
-        store_pb2.GetSessionResponse(session=session_pb2.Session(id="s", revision=5)),
+        store_pb2.GetSessionResponse(session=session),
         store_pb2.ListMessagesResponse(messages=messages[:2], next_page_token="p"),
         store_pb2.ListMessagesResponse(messages=messages[2:]),
     ]
@@ -262,8 +356,43 @@ async def test_a_history_is_read_in_pages_up_to_the_session_s_revision(
         session = await client.get("s")
     assert [message.seq for message in session.conversation_history] == [2, 3, 4, 5]
     whole, first, second = replicas[0].asked
-    assert whole == store_pb2.GetSessionRequest(session_id="s", tail=0)
+    assert whole == store_pb2.GetSessionRequest(session_id="s", tail=1)
     assert (first.page_token, second.page_token) == ("", "p")
+
+
+async def test_a_history_that_is_rewound_while_it_is_read_is_read_again(
+    replicas: list[Replica],
+) -> None:
+    """Neither half of one conversation nor two halves of two; not for ever, though."""
+    messages = [session_pb2.Message(id=f"m{seq}", seq=seq) for seq in range(2, 6)]
+    before = store_pb2.GetSessionResponse(
+        session=session_pb2.Session(id="s", revision=5, conversation_history=messages[3:])
+    )
+    after = store_pb2.GetSessionResponse(
+        session=session_pb2.Session(id="s", revision=6, conversation_history=messages[:1])
+    )
+    rest = store_pb2.ListMessagesResponse(messages=messages[:1])
+    cut = store_pb2.ListMessagesResponse(messages=messages[:2], next_page_token="p")
+    replicas[0].answers = [before, rest, before, cut, PageTokenExpired(), after, rest]
+    async with client_of(replicas) as client:
+        session = await client.get("s")
+        assert (session.revision, [each.seq for each in session.conversation_history]) == (6, [2])
+        replicas[0].answers = [before, rest] * 3
+        with pytest.raises(Unavailable):
+            await client.get("s")
+
+
+async def test_a_moment_is_asked_for_at_once(replicas: list[Replica]) -> None:
+    """By its seq or its time; there are no pages of the past."""
+    answer = store_pb2.GetSessionResponse(session=session_pb2.Session(id="s"))
+    replicas[0].answers = [answer, answer]
+    time = datetime(2026, 11, 29, 14, 30, tzinfo=timezone(timedelta(hours=2)))
+    async with client_of(replicas) as client:
+        await client.get("s", at_seq=3)
+        await client.get("s", at_time=time, tail=2)
+    first, second = replicas[0].asked
+    assert first == store_pb2.GetSessionRequest(session_id="s", at_seq=3)
+    assert (second.at_time.ToJsonString(), second.tail) == ("2026-11-29T12:30:00Z", 2)
 
 
 async def test_a_tail_is_read_at_once(replicas: list[Replica]) -> None:

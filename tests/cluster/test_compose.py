@@ -17,6 +17,7 @@ from cluster.etcd import GIB, TOGETHER
 from cluster.keys import ALGORITHM, AUDIENCE, ISSUER
 from gateway.settings import GatewaySettings
 from services.live.settings import LiveSettings
+from services.retention.settings import RetentionSettings
 from services.store.settings import StoreSettings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,12 +29,13 @@ PARTS: dict[str, type[BaseSettings]] = {
     "live-1": LiveSettings,
     "live-2": LiveSettings,
     "gateway": GatewaySettings,
+    "retention": RetentionSettings,
 }
 ETCDS = ("etcd-1", "etcd-2", "etcd-3")
 
 
 def test_the_services_are_those_of_the_picture() -> None:
-    """Three etcds, two Stores, two Lives, a gateway, and the one that makes the keys."""
+    """Three etcds, two Stores, two Lives, a gateway, retention, and the one that makes the keys."""
     assert set(SERVICES) == {"keys", *ETCDS, *PARTS}
 
 
@@ -61,6 +63,8 @@ def test_a_part_is_given_settings_that_it_knows(name: str) -> None:
     given = SERVICES[name]["environment"]
     fields = {f"SESSIOND_{field.upper()}" for field in PARTS[name].model_fields}
     assert set(given) <= fields
+    if "SESSIOND_JWT_ISSUER" not in fields:
+        return  # it is called by nobody, and so checks no tokens
     assert given["SESSIOND_JWT_ISSUER"] == ISSUER
     assert given["SESSIOND_JWT_AUDIENCE"] == AUDIENCE
     assert given["SESSIOND_JWT_ALGORITHMS"] == ALGORITHM
@@ -89,7 +93,8 @@ def test_the_addresses_are_those_of_services(name: str) -> None:
 @pytest.mark.parametrize("name", PARTS)
 def test_a_part_waits_for_what_it_needs(name: str) -> None:
     """Keys are there and the layer below is healthy before it starts."""
-    below = {"store": ETCDS, "live": ("store-1", "store-2"), "gateway": ("live-1", "live-2")}
+    lives = ("live-1", "live-2")
+    below = {"store": ETCDS, "live": ("store-1", "store-2"), "gateway": lives, "retention": lives}
     waits = SERVICES[name]["depends_on"]
     assert waits["keys"]["condition"] == "service_completed_successfully"
     for other in below[name.partition("-")[0]]:

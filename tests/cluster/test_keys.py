@@ -45,12 +45,14 @@ def test_an_agent_token_names_its_agents(tmp_path: Path) -> None:
     assert (claims["role"], claims["agents"]) == ("agent", ["assistant"])
 
 
-@pytest.mark.parametrize("part", ["live", "gateway"])
-def test_a_part_has_an_identity_of_its_own(tmp_path: Path, part: str) -> None:
-    """Its token file holds a token whose role is the part."""
+@pytest.mark.parametrize(
+    ("part", "role"), [("live", "live"), ("gateway", "gateway"), ("retention", "service")]
+)
+def test_a_part_has_an_identity_of_its_own(tmp_path: Path, part: str, role: str) -> None:
+    """Its token file holds a token of the part's role."""
     keys = keys_in(tmp_path)
     claims = claims_of(keys.part_token_file(part).read_text(), keys)
-    assert (claims["sub"], claims["role"]) == (part, part)
+    assert (claims["sub"], claims["role"]) == (part, role)
 
 
 def test_keys_outlive_the_process(tmp_path: Path) -> None:

@@ -78,3 +78,27 @@ def test_who_has_no_door_is_reached_where_it_serves(
     assert live.address == live.env["SESSIOND_LISTEN"] == "127.0.0.1:1005"
     assert live.env["SESSIOND_STORE_ADDRESSES"] == "127.0.0.1:1003"
     assert "SESSIOND_ADVERTISE" not in live.env
+
+
+def test_retention_finds_store_and_live_and_serves_nobody(
+    etcd_binary: EtcdBinary, tmp_path: Path
+) -> None:
+    """It has a service's token, its metrics, and what is set for it; by default there is none."""
+    topology = Topology(
+        stores=[Place(1003, 1004, door=2003)],
+        lives=[Place(1005, 1006)],
+        retentions=[1012, 1013],
+        settings={"retention": {"SESSIOND_RETENTION_EVERY_SECONDS": "5"}},
+    )
+    parts = parts_of(topology, etcd_binary, tmp_path)
+
+    first, second = parts["retention-1"], parts["retention-2"]
+    assert (first.address, first.kind) == ("", "retention")
+    assert first.ready_url == "http://127.0.0.1:1012/readyz"
+    assert second.env["SESSIOND_METRICS_LISTEN"] == "127.0.0.1:1013"
+    assert first.env["SESSIOND_STORE_ADDRESSES"] == "127.0.0.1:2003"
+    assert first.env["SESSIOND_LIVE_ADDRESSES"] == "127.0.0.1:1005"
+    assert first.env["SESSIOND_RETENTION_EVERY_SECONDS"] == "5"
+    token = Path(first.env["SESSIOND_IDENTITY_TOKEN_FILE"])
+    assert token.name == "retention.jwt"
+    assert not [name for name in parts_of(Topology(), etcd_binary, tmp_path) if "retention" in name]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from services.store.repository import (
@@ -16,6 +16,7 @@ from services.store.repository import (
     DraftWrite,
     IndexWrite,
     Repository,
+    SharedWrite,
     Snapshot,
 )
 from sessiond.store.codec import StoredHead, decode_head
@@ -114,8 +115,14 @@ class Chat:
         successor: bytes = b"",
         drafts: tuple[DraftWrite, ...] = (),
         ended_turn: str = "",
+        members: bytes | None = None,
+        shared: Mapping[str, bool] | None = None,
+        given_to: str = "",
     ) -> Commit:
-        """Return a commit of these records; the chat stays as it is until `took` it."""
+        """Return a commit of these records; the chat stays as it is until `took` it.
+
+        `shared` says with whom it is shared from now on, or no longer; `given_to` is a new owner.
+        """
         stored = self.stored
         seq = stored.seq + len(records)
         position_ms = self.position_ms if position_ms is None else position_ms
@@ -128,15 +135,18 @@ class Chat:
             records=records,
             outputs=outputs,
             index=IndexWrite(
-                user_id=self.user_id,
+                user_id=given_to or self.user_id,
                 position_ms=position_ms,
                 previous_position_ms=self.position_ms,
                 entry=f"entry of {self.session_id} at {seq}".encode(),
+                previous_user_id=self.user_id if given_to else "",
             ),
             awaited=None if agent is None else AwaitedWrite(agent, self.agent),
             successor=successor,
             drafts=drafts,
             ended_turn=ended_turn,
+            members=members,
+            shared=tuple(SharedWrite(*each) for each in (shared or {}).items()),
         )
 
     def drafting(self, *drafts: DraftWrite) -> Commit:
@@ -147,6 +157,7 @@ class Chat:
         """Know that the commit is stored."""
         self.head = commit.head or self.head
         if commit.index is not None:
+            self.user_id = commit.index.user_id
             self.position_ms = commit.index.position_ms
         if commit.awaited is not None:
             self.agent = commit.awaited.agent
@@ -156,7 +167,7 @@ class Chat:
         assert await repository.commit([commit]) == [Committed()]
         self.took(commit)
 
-    def deletion(self, head: bytes | None = None) -> Deletion:
+    def deletion(self, head: bytes | None = None, *, shared_with: tuple[str, ...] = ()) -> Deletion:
         """Return the deletion of this session."""
         return Deletion(
             instance=self.instance,
@@ -166,6 +177,7 @@ class Chat:
             user_id=self.user_id,
             position_ms=self.position_ms,
             awaited_agent=self.agent,
+            shared_with=shared_with,
         )
 
 

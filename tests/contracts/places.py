@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager
 
 from services.store.etcd.client import EtcdClient
 from services.store.etcd.repository import EtcdRepository
+from services.store.etcd.transactions import read
+from services.store.keys import Keys
 from services.store.memory import MemoryRepository
 from services.store.repository import Repository
 
@@ -22,6 +24,10 @@ class Place(ABC):
         """End a registration as if no heartbeat had come in time."""
 
     @abstractmethod
+    async def lapse(self, job: str) -> None:
+        """End the hold of a job as if it had not been prolonged in time."""
+
+    @abstractmethod
     async def compact(self) -> None:
         """Forget all history before the present revision."""
 
@@ -34,6 +40,9 @@ class MemoryPlace(Place):
 
     async def expire(self, instance: bytes) -> None:
         self.memory.expire(instance)
+
+    async def lapse(self, job: str) -> None:
+        self.memory.expire_job(job)
 
     async def compact(self) -> None:
         self.memory.compact()
@@ -51,6 +60,10 @@ class EtcdPlace(Place):
         _, standing = await self.repository.instances()
         (lease,) = [one.lease for one in standing if one.instance == instance]
         await self.etcd.lease_revoke(lease)
+
+    async def lapse(self, job: str) -> None:
+        found = await self.etcd.range(read(Keys(self.namespace).job(job)))
+        await self.etcd.lease_revoke(found.kvs[0].lease)
 
     async def compact(self) -> None:
         revision = (await self.etcd.put(f"{self.namespace}test".encode(), b"")).header.revision

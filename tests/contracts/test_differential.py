@@ -16,8 +16,9 @@ from hypothesis.stateful import precondition, rule, run_state_machine_as_test
 from cluster.supervisor import Cluster
 from services.store.etcd.client import EtcdClient
 from services.store.etcd.repository import EtcdRepository
-from services.store.repository import AgentScope, EntryPage, UserScope
-from tests.contracts.differential.changing import Changing
+from services.store.repository import AgentScope, EntryPage, Snapshot, UserScope
+from sessiond.store.codec import decode_head
+from tests.contracts.differential.beside import Beside
 from tests.contracts.differential.comparison import PATIENCE
 from tests.contracts.differential.sides import EtcdSide, MemorySide, Moment
 from tests.contracts.differential.works import agents, picks, positions, sessions, turns, users
@@ -29,7 +30,7 @@ STEPS_OF_ONE = int(os.environ.get("SESSIOND_DIFFERENTIAL_STEPS", "40"))
 seqs = st.integers(1, 9)
 
 
-class Repositories(Changing):
+class Repositories(Beside):
     """Everything that Store asks of a repository, and what befalls one."""
 
     def __init__(self, *told: Any) -> None:
@@ -87,6 +88,33 @@ class Repositories(Changing):
         self.compare_count(user_id)
         self.compare_awaited(agent)
 
+    @rule(user_id=users, asked=st.lists(sessions, max_size=4), pick=picks)
+    def read_shared(self, user_id: str, asked: list[str], pick: int) -> None:
+        at = self.moment(pick).at
+        self.ask(lambda side: side.repository.shared(user_id, revision=at(side)))
+        self.ask(lambda side: side.repository.shared_sessions(asked, revision=at(side)))
+
+    @rule(places=st.lists(st.tuples(users, positions, sessions), max_size=4), pick=picks)
+    def read_single_entries(self, places: list[tuple[str, int, str]], pick: int) -> None:
+        at = self.moment(pick).at
+        self.ask(lambda side: side.repository.entries_of(places, revision=at(side)))
+
+    @rule(user_id=users, limit=st.integers(1, 5))
+    def read_beside(self, user_id: str, limit: int) -> None:
+        self.compare_remains(user_id)
+        self.compare_templates(user_id)
+        self.ask(lambda side: side.scan(limit))
+
+    @rule(session_id=sessions, pick=picks)
+    def read_what_changed(self, session_id: str, pick: int) -> None:
+        """Since a moment, whether it is still kept or not."""
+        at = self.moment(pick).at
+        self.ask(lambda side: side.repository.check_kept(at(side)))
+        self.ask(lambda side: side.repository.changed_since(at(side)))
+        found = self.ask(lambda side: side.repository.snapshot(session_id))
+        if isinstance(found, Snapshot) and (last := decode_head(found.head).seq):
+            self.ask(lambda side: side.repository.first_after(session_id, at(side), last_seq=last))
+
     @rule(pick=picks)
     def look_back(self, pick: int) -> None:
         """At all that stood at a moment, if that is still kept."""
@@ -99,6 +127,12 @@ class Repositories(Changing):
         moment = self.moments.all[-1 - pick % len(self.moments.all)]
         if self.moments.followable(moment):
             self.watch(scope, moment)
+
+    @rule(pick=picks)
+    def watch_all_since(self, pick: int) -> None:
+        moment = self.moments.all[-1 - pick % len(self.moments.all)]
+        if self.moments.followable(moment):
+            self.watch_all(moment)
 
     @rule()
     def see_all_changes(self) -> None:
@@ -117,8 +151,12 @@ async def etcd_client(etcd: Cluster) -> AsyncIterator[EtcdClient]:
 
 
 @pytest.mark.timeout(900)
-async def test_the_reference_does_what_etcd_does(etcd_client: EtcdClient, namespace: str) -> None:
+async def test_the_reference_does_what_etcd_does(
+    etcd_client: EtcdClient, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """After every step answers, refusals, watches and all that is stored are the same."""
+    # On a busy machine a commit would else be given up, which the reference never does.
+    monkeypatch.setattr("services.store.etcd.patience.SHORTEST", PATIENCE)
     loop = asyncio.get_running_loop()
     numbers = itertools.count()
 
@@ -127,7 +165,11 @@ async def test_the_reference_does_what_etcd_does(etcd_client: EtcdClient, namesp
 
     def made() -> Repositories:
         within = f"{namespace}{next(numbers)}/"
-        etcd_place = EtcdPlace(etcd_client, EtcdRepository(etcd_client, namespace=within), within)
+        etcd_place = EtcdPlace(
+            etcd_client,
+            EtcdRepository(etcd_client, namespace=within, settle_seconds=PATIENCE),
+            within,
+        )
         return Repositories([MemorySide(MemoryPlace()), EtcdSide(etcd_place)], on_loop)
 
     told = settings(

@@ -56,6 +56,7 @@ async def conversation(repository: Repository) -> Chat:
     commit = chat.commit(b"two", outputs=b"table", position_ms=START_MS + 999, agent="planner")
     await chat.write(repository, commit)
     await chat.write(repository, chat.drafting(DraftWrite("t-1", 1, b"Once upon")))
+    await repository.put_template("alice", "plan", b"template")
     strange = await new_chat(repository, "of-strange", user_id="a:b%", instance=chat.instance)
     await strange.write(repository, strange.commit(b"two"))
     return chat
@@ -92,10 +93,11 @@ async def test_etcdctl_shows_the_documented_keys(
     assert await keys("user:") == [
         "user:a%3Ab%25:sessions:8299999999999:of-strange",
         "user:alice:sessions:8299999999000:abc-123",
+        "user:alice:template:plan",
     ]
     assert await keys("agent:") == ["agent:planner:abc-123"]
     assert await keys("live:") == [f"live:{chat.instance.hex()}"]
-    assert len(await keys("")) == 13
+    assert len(await keys("")) == 14
 
 
 async def test_another_client_reads_what_we_wrote(etcd_place: EtcdPlace) -> None:
@@ -122,6 +124,7 @@ async def test_another_client_reads_what_we_wrote(etcd_place: EtcdPlace) -> None
         "session:abc-123:event:0000000002": second,
         "session:abc-123:outputs": head.outputs,
         "user:alice:sessions:8299999999000:abc-123": page.entries[0].value,
+        "user:alice:template:plan": b"template",
         "agent:planner:abc-123": page.entries[0].value,
     }
     assert await all_drafts(repository, "abc-123", "t-1") == [b"Once upon"]

@@ -14,13 +14,18 @@ from services.store.keys import (
     LAST_POSITION_MS,
     LAST_SEQ,
     AwaitedKey,
+    CopyKey,
+    DeletedKey,
     DraftKey,
     EntryKey,
+    ErasureKey,
     EventKey,
     HeadKey,
+    JobKey,
     Keys,
     LiveKey,
     OutputsKey,
+    TemplateKey,
 )
 
 KEYS = Keys()
@@ -48,8 +53,13 @@ def test_every_key_is_parsed_as_it_was_built(
         (keys.outputs(one), OutputsKey(one)),
         (keys.draft(one, other, seq), DraftKey(one, other, seq)),
         (keys.entry(one, position_ms, other), EntryKey(one, position_ms, other)),
+        (keys.template(one, other), TemplateKey(one, other)),
+        (keys.copy(one, other), CopyKey(one, other)),
         (keys.awaited(one, other), AwaitedKey(one, other)),
         (keys.live(instance), LiveKey(instance)),
+        (keys.job(one), JobKey(one)),
+        (keys.erasure(one), ErasureKey(one)),
+        (keys.deleted(one), DeletedKey(one)),
     ):
         assert keys.parse(key) == meaning
 
@@ -93,6 +103,10 @@ def test_a_span_holds_its_own_keys_alone(
     """No key of one user, agent or session lies in the span of another."""
     same = one == other
     assert within(KEYS.entry(one, position_ms, session_id), KEYS.entries(other)) is same
+    assert within(KEYS.template(one, session_id), KEYS.templates(other)) is same
+    assert not within(KEYS.template(one, session_id), KEYS.entries(one))
+    assert within(KEYS.copy(one, session_id), KEYS.copies(other)) is same
+    assert not within(KEYS.copy(one, session_id), KEYS.entries(one))
     assert within(KEYS.awaited(one, session_id), KEYS.awaiting(other)) is same
     assert within(KEYS.event(one, seq), KEYS.children(other)) is same
     assert within(KEYS.outputs(one), KEYS.children(other)) is same
@@ -171,6 +185,8 @@ def test_what_we_would_not_write_is_not_parsed(key: bytes) -> None:
         b"session:\xff",
         b"user:a:sessions:1:b",
         b"user:a:sessions:9999999999999:",
+        b"user:a:template:",
+        b"user:a:template:b:c",
         b"live:",
         b"live:AB",
         b"live:a",
@@ -185,7 +201,7 @@ def test_foreign_keys_are_refused(key: bytes) -> None:
 
 
 def test_ordinary_ids_give_the_documented_keys() -> None:
-    """What DESIGN shows is what stands there, to the letter."""
+    """What `keys` documents is what stands there, to the letter."""
     assert KEYS.head("abc-123") == b"session:abc-123"
     assert KEYS.event("abc-123", 42) == b"session:abc-123:event:0000000042"
     assert KEYS.outputs("abc-123") == b"session:abc-123:outputs"
@@ -193,6 +209,9 @@ def test_ordinary_ids_give_the_documented_keys() -> None:
     assert KEYS.drafts("abc", "t") == (b"session:abc:draft:t:", b"session:abc:draft:t;")
     assert KEYS.entry("alice", 1_700_000_000_000, "abc") == b"user:alice:sessions:8299999999999:abc"
     assert KEYS.entry("a:b", 0, "abc") == b"user:a%3Ab:sessions:9999999999999:abc"
+    assert KEYS.template("alice", "plan") == b"user:alice:template:plan"
+    assert KEYS.templates("alice") == (b"user:alice:template:", b"user:alice:template;")
+    assert KEYS.copy("alice", "abc") == b"user:alice:copy:abc"
     assert KEYS.awaited("planner", "abc") == b"agent:planner:abc"
     assert KEYS.live(b"\x00\xff") == b"live:00ff"
     assert KEYS.children("abc") == (b"session:abc:", b"session:abc;")

@@ -1,4 +1,4 @@
-"""Tombstones in etcd: on a lease of a day, which an hour's deletions share."""
+"""Tombstones in etcd: on a lease of a day, which half an hour's deletions share."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ async def deleted(repository: EtcdRepository, place: EtcdPlace, session_id: str)
     return found.kvs[0].lease
 
 
-async def test_an_hours_deletions_share_a_lease(etcd_place: EtcdPlace) -> None:
-    """Within the hour the same one, after it another; each outlives its tombstones by a day."""
+async def test_half_an_hours_deletions_share_a_lease(etcd_place: EtcdPlace) -> None:
+    """Then another: each tombstone stands half an hour longer than a cursor is good for."""
     clock = Clock()
     async with timed(etcd_place, clock) as repository:
         first = await deleted(repository, etcd_place, "s1")
-        clock.seconds += HOUR - 1
+        clock.seconds += HOUR / 2 - 1
         assert await deleted(repository, etcd_place, "s2") == first
         clock.seconds += 1
         second = await deleted(repository, etcd_place, "s3")
@@ -68,6 +68,16 @@ async def test_a_lost_lease_does_not_stop_deletions(etcd_place: EtcdPlace) -> No
         first = await deleted(repository, etcd_place, "s1")
         await etcd_place.etcd.lease_revoke(first)
         assert await deleted(repository, etcd_place, "s2") != first
+
+
+async def test_what_says_where_a_tombstone_stands_goes_with_it(etcd_place: EtcdPlace) -> None:
+    """It hangs on the same lease."""
+    async with timed(etcd_place, Clock()) as repository:
+        lease = await deleted(repository, etcd_place, "abc")
+        mark = read(f"{etcd_place.namespace}deleted:abc".encode())
+        assert [kv.lease for kv in (await etcd_place.etcd.range(mark)).kvs] == [lease]
+        await etcd_place.etcd.lease_revoke(lease)
+        assert not (await etcd_place.etcd.range(mark)).kvs
 
 
 async def test_a_new_session_hangs_on_no_lease(etcd_place: EtcdPlace) -> None:

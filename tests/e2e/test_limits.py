@@ -14,12 +14,13 @@ from cluster.topology import Topology
 from tests.e2e.answers import bad_fields, good, problem
 from tests.e2e.system import System, running
 
-OUTPUTS, EVENTS, SIZE, SESSIONS, BURST = 3, 12, 16 * 1024, 3, 20
+OUTPUTS, EVENTS, SIZE, SESSIONS, SHARED, BURST = 3, 12, 16 * 1024, 3, 2, 20
 LOWERED = {
     "SESSIOND_LIMIT_OUTPUTS": str(OUTPUTS),
     "SESSIOND_LIMIT_EVENTS": str(EVENTS),
     "SESSIOND_LIMIT_SESSION": str(SIZE),
     "SESSIOND_LIMIT_SESSIONS_PER_USER": str(SESSIONS),
+    "SESSIOND_LIMIT_SHARED_PER_USER": str(SHARED),
     "SESSIOND_LIMIT_TITLE_CHARACTERS": "10",
     "SESSIOND_LIMIT_CONTENT": "8000",
 }
@@ -79,6 +80,40 @@ async def test_a_session_has_room_for_so_many_events(
     good(await heidi.delete(path), 204)
 
 
+async def test_nobody_is_kept_in_a_full_session(
+    lowered: System, heidi: httpx.AsyncClient, name: Callable[[str], str]
+) -> None:
+    """Members and links go, a hold comes and goes; it is exported, imported and forked."""
+    session = await created(heidi)
+    path, chat = f"/api/sessions/{session['id']}", f"/api/chat/{session['id']}"
+    bob, admin = lowered.api(name("bob")), lowered.api("root", role="admin")
+    member = f"{path}/members/{name('bob')}"
+    good(await heidi.put(member, json={"role": "editor"}))
+    link = good(await heidi.post(f"{path}/links", json={"role": "viewer"}), 201)
+    for _ in range(EVENTS - 3):
+        good(await heidi.post(f"{chat}/messages", json={"content": "x"}), 201)
+    for refused in (
+        await bob.post(f"{chat}/messages", json={"content": "x"}),
+        await heidi.put(f"{path}/members/{name('carol')}", json={"role": "viewer"}),
+        await heidi.post(f"{path}/links", json={"role": "viewer"}),
+    ):
+        problem(refused, 413, "SESSION_FULL")
+    good(await bob.delete(member), 204)
+    problem(await bob.get(path), 404, "SESSION_NOT_FOUND")
+    good(await heidi.delete(f"{path}/links/{link['link']['linkId']}"), 204)
+    assert good(await admin.put(f"{path}/hold", json={"held": True}))["held"]
+    problem(await heidi.delete(path), 409, "LEGAL_HOLD")
+    good(await admin.put(f"{path}/hold", json={"held": False}))
+    assert good(await heidi.get(path))["revision"] == EVENTS + 4
+    exported = await heidi.get(f"{path}/export", params={"format": "json"})
+    forked = good(await heidi.post(f"{path}/fork", json={"atSeq": EVENTS - 1}), 201)
+    assert forked["revision"] == EVENTS
+    content = exported.content.replace(session["id"].encode(), name("copy").encode())
+    headers = {"Content-Type": "application/json"}
+    imported = await heidi.post("/api/import", content=content, headers=headers)
+    assert good(imported, 201)["session"]["revision"] == EVENTS + 4
+
+
 async def test_a_session_has_room_for_so_many_bytes(
     lowered: System, heidi: httpx.AsyncClient
 ) -> None:
@@ -126,6 +161,31 @@ async def test_a_user_may_have_so_many_sessions(
     assert sorted(each["id"] for each in page["sessions"]) == sorted(made)
     good(await heidi.delete(f"/api/sessions/{made[1]}"), 204)
     good(await heidi.post("/api/sessions", json={"id": name("more")}), 201)
+
+
+async def test_so_many_sessions_may_be_shared_with_a_user(
+    lowered: System, heidi: httpx.AsyncClient, name: Callable[[str], str]
+) -> None:
+    """One more is TOO_MANY_SHARED, by a grant or a link, until the user leaves one."""
+    bob = lowered.api(name("bob"))
+    paths = [f"/api/sessions/{(await created(heidi))['id']}" for _ in range(SHARED + 1)]
+    member = f"members/{name('bob')}"
+    for path in paths[:SHARED]:
+        good(await heidi.put(f"{path}/{member}", json={"role": "viewer"}))
+    refused = await heidi.put(f"{paths[-1]}/{member}", json={"role": "viewer"})
+    assert problem(refused, 429, "TOO_MANY_SHARED")["retryable"] is False
+    good(await heidi.put(f"{paths[0]}/{member}", json={"role": "editor"}))  # they have this one
+    link = good(await heidi.post(f"{paths[-1]}/links", json={"role": "editor"}), 201)
+    join = {"secret": link["secret"]}
+    problem(await bob.post(f"{paths[-1]}/join", json=join), 429, "TOO_MANY_SHARED")
+    problem(
+        await bob.post(f"{paths[-1]}/join", json={"secret": "x" * 43}), 404, "SESSION_NOT_FOUND"
+    )
+    page = f"/api/users/{name('bob')}/sessions"
+    assert len(good(await bob.get(page))["sessions"]) == SHARED
+    good(await bob.delete(f"{paths[0]}/{member}"), 204)
+    good(await bob.post(f"{paths[-1]}/join", json=join))
+    assert len(good(await bob.get(page))["sessions"]) == SHARED
 
 
 async def test_a_user_may_change_things_so_fast(

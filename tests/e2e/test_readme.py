@@ -124,3 +124,7 @@ def _check_chat(lines: list[str]) -> None:
     assert "alice: Where do we start?" in lines
     (answer,) = [line for line in lines if line.startswith("assistant: ")]
     assert answer.strip().endswith("Where do we start?")
+    (shared,) = [line for line in lines if line.endswith("(editor of alice's)")]
+    assert shared.startswith("demo ")
+    assert any(line.startswith("viewer    carol") for line in lines)
+    assert lines[-1] == "present   demo"

@@ -23,7 +23,6 @@ from tests.e2e.places import placed_on, places, where
 from tests.e2e.system import System, running, until
 
 LIVES = ("live-1", "live-2", "live-3")
-ENTER_HERE = (("sessiond-hops", "1"),)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -258,7 +257,10 @@ async def test_an_owner_in_another_place_is_found_and_survived(
     """It is named by who is asked first; once it is killed, nobody names it any more."""
     (session_id,) = placed_on("live-1", await places(replicas, *LIVES), name("elsewhere"))
     speaker = await Speaker(replicas, "ruth", session_id).create()
-    assert await speaker.say("one", at="live-2", more=ENTER_HERE) == 2
+    # As if another Live had passed it on.
+    forwarder = replicas.keys.user_token("live", role="live")
+    enter_here = (("sessiond-hops", "1"), ("sessiond-forwarder", forwarder))
+    assert await speaker.say("one", at="live-2", more=enter_here) == 2
     assert await speaker.owner() == await replicas.instance("live-2")
     assert await speaker.say("two", at="live-3") == 3
     assert await speaker.say("three", at="live-1") == 4

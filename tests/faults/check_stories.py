@@ -48,9 +48,9 @@ MESSAGES = ((2, digest("two")), (3, digest("three")), (9, digest("abcd")))
 
 
 def asked(kind: Kind, name: str, at: int, **more: Any) -> Operation:
-    """An operation of alice's from `at` to 3 later; granted, unless said otherwise."""
-    given = {"outcome": Outcome.OK, "returned": at + 3, "session": "s", **more}
-    return Operation(kind=kind, client="a", actor="alice", invoked=at, op_id=name, **given)
+    """An operation of alice's from `at` to 3 later, and granted, unless said otherwise."""
+    given = {"outcome": Outcome.OK, "returned": at + 3, "session": "s", "actor": "alice", **more}
+    return Operation(kind=kind, client="a", invoked=at, op_id=name, **given)
 
 
 def recorded(
@@ -84,12 +84,17 @@ class Story:
     buried: bool = False
     orphans: frozenset[str] = frozenset()
     awaited: frozenset[tuple[str, str]] | None = None
+    states: dict[int, str] = field(default_factory=dict)
+    beside: dict[str, StoredSession] = field(default_factory=dict)
+    """Other sessions, each with its entry."""
 
     def laws(self) -> set[Law]:
         """Return which laws it breaks."""
-        sessions = {} if self.gone else {"s": StoredSession(self.head, self.records)}
+        sessions = {} if self.gone else {"s": StoredSession(self.head, self.records, self.states)}
         graves = frozenset({"s"} if self.buried else ())
         index = [] if self.gone and self.index[0].session == "s" else self.index
+        sessions |= self.beside
+        index = [*index, *(_entry(name, each.head) for name, each in self.beside.items())]
         final = Final(sessions, index, graves, self.drafts, self.orphans, self.awaited)
         history = sorted(self.entries, key=_when)
         return {violation.law for violation in check(history, final)}
@@ -189,6 +194,10 @@ def story() -> Story:
         asked(Kind.LIST, "", 120, session="", user="alice", listed=(("s", 10),)),
     ]
     return Story(entries, records)
+
+
+def _entry(session: str, head: StoredHead) -> StoredEntry:
+    return StoredEntry(head.user, session, head.seq)
 
 
 def _when(entry: Entry) -> int:

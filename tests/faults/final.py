@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sessiond.session.events import Record, TurnEnded
+from sessiond.session.standing import Forked, Rewound
 from sessiond.session.state import TurnOutcome
 from tests.faults.history import EventKind, about, actor_name, content_of, event_kind
 
@@ -15,7 +16,8 @@ class StoredRecord:
     """One record. `instance`, `commit_id` and `hash` are hexadecimal.
 
     `text` is that of a turn's end, "" for all other events; `completed` says whether its worker
-    ended that turn well.
+    ended that turn well. `past` is the seq that a rewind goes back to, or up to which a fork is a
+    copy; 0 for all other events.
     """
 
     seq: int
@@ -31,6 +33,7 @@ class StoredRecord:
     about: str = ""
     text: str = ""
     completed: bool = False
+    past: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +50,15 @@ class StoredHead:
 
 @dataclass(frozen=True, slots=True)
 class StoredSession:
-    """A session that is not deleted: its head, and its records in order of their keys."""
+    """A session that is not deleted: its head, and its records in order of their keys.
+
+    `states` are digests of the whole session as its log makes it, at the seqs that somebody asked
+    for; nothing of those that nobody did.
+    """
 
     head: StoredHead
     records: Sequence[StoredRecord]
+    states: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +85,7 @@ class Final:
     """Everything that is stored.
 
     Attributes:
-        sessions: by id; the deleted are not among them.
+        sessions: by id; neither the deleted nor copies that are being written are among them.
         entries: those of every user, in any order.
         tombstones: the ids of deleted sessions whose tombstones are there.
         drafts: in order of turn and offset.
@@ -97,6 +105,11 @@ def stored_record(record: Record) -> StoredRecord:
     """Return what the checker needs of a record."""
     event = record.event
     ended = event if isinstance(event, TurnEnded) else None
+    past = 0
+    if isinstance(event, Rewound):
+        past = event.to_seq
+    elif isinstance(event, Forked):
+        past = event.seq
     return StoredRecord(
         seq=record.seq,
         epoch=record.epoch,
@@ -111,4 +124,5 @@ def stored_record(record: Record) -> StoredRecord:
         about=about(event),
         text="" if ended is None else ended.content,
         completed=ended is not None and ended.outcome is TurnOutcome.COMPLETED,
+        past=past,
     )

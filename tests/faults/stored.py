@@ -54,30 +54,28 @@ async def read_final(etcd: EtcdClient) -> Final:
             case _:
                 pass
     sessions = {
-        session: StoredSession(
-            _head(head, records[session]), [*map(stored_record, records[session])]
-        )
+        session: StoredSession(_head(head), [*map(stored_record, records[session])])
         for session, head in heads.items()
-        if head.tombstone is None
+        if head.tombstone is None and head.meta.building is None
     }
+    building = {session for session, head in heads.items() if head.meta.building is not None}
     return Final(
         sessions=sessions,
         entries=entries,
-        tombstones=frozenset(heads.keys() - sessions.keys()),
+        tombstones=frozenset(heads.keys() - sessions.keys() - building),
         drafts=drafts,
         orphans=frozenset(children - heads.keys()),
         awaited=frozenset(awaited),
     )
 
 
-def _head(head: Head, records: list[Record]) -> StoredHead:
-    user = getattr(records[0].event, "user_id", "") if records else ""
+def _head(head: Head) -> StoredHead:
     return StoredHead(
         log_id=f"{head.meta.log_id:016x}",
         seq=head.seq,
         epoch=head.meta.epoch,
         owner=head.meta.owner.hex(),
-        user=user,
+        user=head.user_id,
         awaits=head.meta.awaited_agent,
     )
 

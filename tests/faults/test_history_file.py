@@ -11,6 +11,9 @@ from tests.faults.history import (
     CaughtUp,
     Entry,
     EventKind,
+    Fed,
+    FedDeletion,
+    FedReset,
     Goaway,
     Journal,
     Kind,
@@ -37,6 +40,9 @@ ENTRIES: list[Entry] = [
     CaughtUp("a", 1, "s", 15, 3),
     Reset("a", 1, "s", 16, "LOG_CHANGED"),
     Goaway("a", 1, "", 17, "SESSION_MOVED"),
+    Fed("f", "s", 18, 3, "op-2", EventKind.BEGUN, "", "t"),
+    FedDeletion("f", "s", 19),
+    FedReset("f", 20),
 ]
 
 

@@ -14,7 +14,7 @@ import requests
 from cluster.etcd_binary import EtcdBinary
 from cluster.topology import Topology
 from tests.e2e.system import System, running
-from tests.fuzz.known import DOOMED, STATES, USER, sessions_in
+from tests.fuzz.known import DOOMED, MEMBER, STATES, USER, sessions_in
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -55,6 +55,8 @@ async def known(
 async def _create(api: httpx.AsyncClient, sid: str) -> None:
     answer = await api.post("/api/sessions", json={"id": sid, "title": sid})
     assert answer.status_code == 201, answer.text
+    shared = await api.put(f"/api/sessions/{sid}/members/{MEMBER}", json={"role": "viewer"})
+    assert shared.is_success, shared.text
 
 
 async def _do(api: httpx.AsyncClient, sid: str, step: str, output: str) -> None:

@@ -28,7 +28,10 @@ class Asked(NamedTuple):
 
 
 Answer = Callable[[Any], Message | Awaitable[Message]]
-"""What an RPC does: gives a response or raises; a `SessiondError` travels as our parts send it."""
+"""What an RPC does: gives a response or raises; a `SessiondError` travels as our parts send it.
+
+It is given the request, or the list of requests where they are a stream.
+"""
 
 Stream = Callable[[Any], AsyncIterator[Message]]
 """What an RPC does that answers with a stream."""
@@ -92,7 +95,7 @@ class Part:
         self.answers.clear()
         self.streams.clear()
 
-    async def answer(self, rpc: str, request: Message, response: type[Message]) -> Message:
+    async def answer(self, rpc: str, request: Any, response: type[Message]) -> Message:
         found = self.answers.get(rpc, lambda _: response())(request)
         return found if isinstance(found, Message) else await found
 
@@ -112,7 +115,7 @@ class _Calls(grpc.GenericRpcHandler):
             return None
         response_class = GetMessageClass(rpc.output_type)
 
-        async def call(request: Message, context: grpc.aio.ServicerContext[Any, Any]) -> Message:
+        async def call(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Message:
             metadata = {key: str(value) for key, value in context.invocation_metadata() or ()}
             self._part.asked.append(Asked(rpc.name, request, metadata))
             try:
@@ -137,6 +140,17 @@ class _Calls(grpc.GenericRpcHandler):
             except SessiondError as error:
                 await context.abort_with_status(rpc_status.to_status(to_status(error)))
 
+        async def gathered(
+            requests: AsyncIterator[Message], context: grpc.aio.ServicerContext[Any, Any]
+        ) -> Message:
+            return await call([request async for request in requests], context)
+
+        if rpc.client_streaming and not rpc.server_streaming:
+            return grpc.stream_unary_rpc_method_handler(
+                gathered,
+                request_deserializer=GetMessageClass(rpc.input_type).FromString,
+                response_serializer=lambda message: message.SerializeToString(),
+            )
         if rpc.server_streaming and not rpc.client_streaming:
             return grpc.unary_stream_rpc_method_handler(
                 stream,

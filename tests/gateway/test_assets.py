@@ -19,7 +19,7 @@ FILES = sorted(
     for file in DASHBOARD.rglob("*")
     if file.suffix in (".js", ".css", ".svg", ".txt")
 )
-PAGES = ["/", "/chat/s1"]
+PAGES = ["/", "/chat/s1", "/administration", "/administration/changes"]
 POLICY = {
     "default-src": "'none'",
     "script-src": "'self'",

@@ -94,6 +94,7 @@ BAD_FIELDS: list[tuple[str, bytes, list[str]]] = [
     ("/api/sessions", b'{"userId":"bob","id":null}', ["userId", "id"]),
     ("/api/chat/s1/outputs", b'{"content":"x","qualityScore":true}', ["qualityScore"]),
     ("/api/chat/s1/outputs", b'{"content":"x","qualityScore":"1"}', ["qualityScore"]),
+    ("/api/sessions", b'{"template":1}', ["template"]),
     (
         "/api/chat/s1/outputs",
         b'{"content":"x","qualityScore":1' + b"0" * 400 + b"}",

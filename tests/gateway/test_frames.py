@@ -84,6 +84,8 @@ def test_a_change_is_read_with_what_rest_has_in_headers() -> None:
         ({"endTurn": {"opId": "a", "turnId": "t", "length": 0}}, "end_turn"),
         ({"endTurn": {"opId": "a", "turnId": "t", "length": 1, "failed": True}}, "end_turn"),
         ({"cancel": {"opId": "a", "turnId": "t"}}, "cancel"),
+        ({"rewind": {"opId": "a", "toSeq": 3}}, "rewind"),
+        ({"rewind": {"opId": "a", "toSeq": 3, "expectedRevision": 9}}, "rewind"),
         ({"presence": {"typing": True}}, "presence"),
         ({"presence": {}}, "presence"),
         ({"ping": {}}, "ping"),

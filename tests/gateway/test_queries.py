@@ -78,3 +78,36 @@ async def test_a_change_takes_no_query(address: HostPort, live: Part) -> None:
     answer = await exchange(address, "PUT", "/api/chat/s1/approve?decision=rejected")
     assert [error["field"] for error in answer.json()["errors"]] == ["decision"]
     assert live.asked == []
+
+
+async def test_a_moment_is_a_number_or_a_time(address: HostPort, store: Part) -> None:
+    """RFC 3339, in any zone; which of them makes sense is for the rules."""
+    answer = await exchange(address, "GET", "/api/sessions/s1?atSeq=3&tail=2")
+    assert answer.status == 200
+    assert store.last().request == store_pb2.GetSessionRequest(session_id="s1", at_seq=3, tail=2)
+    answer = await exchange(address, "GET", "/api/sessions/s1?atTime=2026-11-29T14:30:00.5%2B02:00")
+    assert answer.status == 200
+    assert store.last().request.at_time.ToJsonString() == "2026-11-29T12:30:00.500Z"
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("atSeq=", "atSeq"),
+        ("atSeq=last", "atSeq"),
+        ("atSeq=9223372036854775808", "atSeq"),
+        ("atTime=", "atTime"),
+        ("atTime=yesterday", "atTime"),
+        ("atTime=2026-11-29", "atTime"),
+        ("atTime=2026-13-01T00:00:00Z", "atTime"),
+        ("atTime=1796000000", "atTime"),
+    ],
+)
+async def test_what_is_no_moment_is_named(
+    address: HostPort, store: Part, query: str, field: str
+) -> None:
+    """Neither a word nor a day alone is a moment."""
+    answer = await exchange(address, "GET", f"/api/sessions/s1?{query}")
+    assert answer.status == 400
+    assert [error["field"] for error in answer.json()["errors"]] == [field]
+    assert store.asked == []

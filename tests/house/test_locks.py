@@ -14,7 +14,7 @@ from packaging.version import Version
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
-RUN = [*PROJECT["dependencies"], *EXTRAS["server"], *EXTRAS["cli"]]
+RUN = [*PROJECT["dependencies"], *EXTRAS["server"], *EXTRAS["cli"], *EXTRAS["pdf"]]
 DEV = [*RUN, *(line for extra in EXTRAS.values() for line in extra)]
 
 

@@ -30,7 +30,11 @@ class Reader:
     def __post_init__(self) -> None:
         self.outbox = Outbox(self._overflow, capacity=self.capacity)
         self.attachment = Attachment(
-            self.room, self.outbox, identity=lambda: self.identity, on_end=self.ended.append
+            self.room,
+            self.outbox,
+            identity=lambda: self.identity,
+            on_end=self.ended.append,
+            on_rewound=lambda: None,
         )
         self.room.audience.join(self.attachment)
         self.attachment.caught_up()

@@ -16,8 +16,9 @@ from joserfc.jwk import OctKey
 from prometheus_client import CollectorRegistry
 
 from services.live.hops import Hops
+from services.live.joins import Guesses
 from services.live.places import Whereabouts
-from services.live.rates import Rate
+from services.live.rates import Rate, Rates
 from services.live.servicer import InstanceServicer, LiveServicer
 from services.live.stream import Surroundings
 from services.live.streams import Streams
@@ -104,8 +105,8 @@ class Noting(LiveServicer, InstanceServicer):
         self.asked: list[str] = []
         self.noted = asyncio.Event()
 
-    def serve(self, live: Live, streams: Streams) -> None:
-        LiveServicer.__init__(self, live.changes, live.history, streams)
+    def serve(self, live: Live, streams: Streams, guesses: Guesses) -> None:
+        LiveServicer.__init__(self, live.changes, live.history, streams, guesses)
         InstanceServicer.__init__(self, live.registration)
 
     def connect(self, requests: Any, context: Any) -> Any:
@@ -167,7 +168,8 @@ class Replicas:
                         attached_sessions=1000,
                     )
                 )
-                servicer.serve(live, streams)
+                guesses = Guesses(hops, Rates(Rate(10 / 60, 10), clock=lambda: 0.0))
+                servicer.serve(live, streams, guesses)
                 yield Replica(
                     live,
                     str(listen),

@@ -17,11 +17,12 @@ from services.live.room import Room
 from services.live.window import WINDOW_RECORDS
 from sessiond.errors import SlowReader
 from sessiond.session.access import Identity, Role
-from sessiond.session.changes import AppendMessage, BeginTurn
-from sessiond.store.codec import encode_record
+from sessiond.session.changes import AppendMessage, BeginTurn, RewindSession
+from sessiond.session.rewinding import fill, fold
+from sessiond.store.codec import decode_record, encode_record
 from sessiond.v1.live_pb2 import Pong, ServerFrame
 from tests.live.readers import made
-from tests.live.rooms import ALICE, House
+from tests.live.rooms import ALICE, House, asked, commit
 
 AGENT = Identity("w", Role.AGENT, agents=frozenset({"writer"}))
 
@@ -39,6 +40,14 @@ class Log:
 
     def append(self, content: str) -> None:
         made(self.room, AppendMessage(content), f"op{len(self.kept)}")
+        self._keep()
+
+    def rewind(self, to_seq: int) -> None:
+        records = [decode_record(record) for record in self.kept]
+        request = asked(RewindSession(to_seq), f"op{len(self.kept)}")
+        request.past = fill(fold(None, records[:to_seq]), records)
+        self.room.submit(request)
+        commit(self.room)
         self._keep()
 
     def begin_turn(self, worker: Comer, text: str) -> None:
@@ -72,11 +81,21 @@ class Comer:
     shown: list[ServerFrame] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self.again: list[asyncio.Task[None]] = []
         self.outbox = Outbox(self._unexpected)
         self.attachment = Attachment(
-            self.room, self.outbox, identity=lambda: ALICE, on_end=lambda _: None
+            self.room,
+            self.outbox,
+            identity=lambda: ALICE,
+            on_end=lambda _: None,
+            on_rewound=self._rewound,
         )
         self.room.audience.join(self.attachment)
+
+    def _rewound(self) -> None:
+        store: Any = self.log
+        catching_up = CatchUp(self.attachment, self.outbox, store, "")
+        self.again.append(asyncio.create_task(catching_up.again(50)))
 
     def _unexpected(self) -> None:
         raise AssertionError("it is not slow")
@@ -239,3 +258,92 @@ async def test_a_stream_that_has_ended_reads_no_more_of_the_past() -> None:
     with pytest.raises(AttachmentEnded):
         await coming
     assert len(log.read) == read
+
+
+def said(heard: list[tuple[str, Any]]) -> list[str]:
+    """Return the messages of the snapshots that were shown."""
+    parts = [told for kind, told in heard if kind == "snapshot"]
+    return [message.content for part in parts for message in part.messages.messages]
+
+
+async def test_a_rewind_is_shown_and_then_the_session_anew() -> None:
+    """Of what is there again only a snapshot tells everything; events go on after it."""
+    room = House().room()
+    log = Log(room)
+    for content in ("one", "two", "three"):
+        log.append(content)
+    comer = Comer(room, log)
+    await comer.read_while(comer.come(room.cursor(4)))
+    comer.shown.clear()
+    log.rewind(2)
+    log.append("another")
+    (again,) = comer.again
+    await comer.read_while(again)
+    log.append("way")
+    await comer.read()
+    kinds = [kind for kind, _ in comer.heard()]
+    assert kinds[:2] == ["event", "reset"]
+    assert kinds[-2:] == ["caught_up", "event"]
+    heard = dict(comer.heard())
+    assert (comer.heard()[0][1].seq, heard["reset"].reason) == (5, "REWOUND")
+    assert comer.heard()[0][1].rewound.to_seq == 2
+    assert said(comer.heard()) == ["one", "another"]
+    assert follows(comer.heard(), 4) == 7
+
+
+@pytest.mark.parametrize("cursor", [True, False])
+async def test_a_rewind_while_somebody_comes_begins_that_again(cursor: bool) -> None:
+    """Whether events or a snapshot were being shown: nothing of them is left."""
+    room = House().room()
+    log = Log(room)
+    for _ in range(30):
+        log.append("x" * 100_000)
+    comer = Comer(room, log)
+    coming = comer.come(room.cursor(1) if cursor else None, tail=30)
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert not coming.done()
+    log.rewind(2)
+    log.append("then")
+    await comer.read_while(coming)
+    assert comer.again == []
+    kinds = [kind for kind, _ in comer.heard()]
+    assert kinds.count("reset") == 1
+    after = comer.heard()[kinds.index("reset") :]
+    assert after[0][1].reason == "REWOUND"
+    assert [len(content) for content in said(after)] == [100_000, 4]
+    assert follows(after, 0) == room.session.seq == 33
+
+
+async def test_a_cursor_of_before_a_rewind_or_of_itself_gives_a_snapshot() -> None:
+    """Who has the rewind alone may lack what it brought back; who has more has had that."""
+    room = House().room()
+    log = Log(room)
+    log.append("one")
+    log.append("two")
+    log.rewind(2)
+    log.append("three")
+    for seq, reasons in ((3, ["REWOUND"]), (4, ["REWOUND"]), (5, [])):
+        comer = Comer(room, log)
+        await comer.read_while(comer.come(room.cursor(seq)))
+        heard = comer.heard()
+        assert [told.reason for kind, told in heard if kind == "reset"] == reasons
+        assert said(heard) == (["one", "three"] if reasons else [])
+        comer.attachment.detach()
+
+
+async def test_what_was_undone_is_not_even_read() -> None:
+    """A snapshot reads the pieces of the conversation, wherever they are."""
+    room = House().room()
+    log = Log(room)
+    for number in range(3):
+        log.append(f"{number}")
+    for _ in range(WINDOW_RECORDS + 200):
+        log.append("undone")
+    log.rewind(3)
+    log.append("then")
+    log.read.clear()
+    comer = Comer(room, log)
+    await comer.read_while(comer.come(None))
+    assert said(comer.heard()) == ["0", "1", "then"]
+    assert sum(log.read) < 2_000

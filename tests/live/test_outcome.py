@@ -1,4 +1,4 @@
-"""The table of outcomes: each row of DESIGN §4, and nothing between them."""
+"""The table of outcomes: each row of it, and nothing between them."""
 
 from __future__ import annotations
 

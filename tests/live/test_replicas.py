@@ -10,7 +10,13 @@ import pytest
 
 from services.live.hops import FORWARDER_KEY, HOPS_KEY, OWNER_KEY
 from services.live.rates import Rate
-from sessiond.errors import OutcomeUnknown, RateLimited, SessionMoved, SessionNotFound
+from sessiond.errors import (
+    OutcomeUnknown,
+    RateLimited,
+    SessionMoved,
+    SessionNotFound,
+    Unavailable,
+)
 from sessiond.status import from_rpc_error
 from sessiond.v1 import live_pb2 as pb
 from tests.live.kept import Gate, at_once, contents
@@ -139,13 +145,23 @@ async def test_an_owner_in_another_place_is_found_and_then_asked_at_once(
 async def test_a_wrong_owner_names_the_right_one_to_lives_alone(
     house: House, ports: Iterator[int]
 ) -> None:
-    """In trailing metadata of a call that was passed on; a client never sees an address."""
+    """In trailing metadata of a call that was passed on; a client never sees an address.
+
+    Who claims that a Live passed on its call is believed no more than any other client.
+    """
     await house.kept.make()
     async with replicas(house, ports, 2) as started:
         owner, (other,) = await elsewhere(started)
         await owner.say("one")
+        claim = (HOPS_KEY, "1")
+        assert await other.say("two", metadata=(*calling(), claim)) == 3
+        for session_id in ("s1", "absent"):
+            with pytest.raises(grpc.aio.AioRpcError) as refused:
+                await other.say("x", session_id=session_id, metadata=(*calling("mallory"), claim))
+            assert isinstance(from_rpc_error(refused.value, mutating=True), SessionNotFound)
+        passed_on = (claim, (FORWARDER_KEY, (house.folder / "live.jwt").read_text()))
         with pytest.raises(grpc.aio.AioRpcError) as refused:
-            await other.say("two", metadata=(*calling(), (HOPS_KEY, "1")))
+            await other.say("three", metadata=(*calling(), *passed_on))
         assert isinstance(from_rpc_error(refused.value, mutating=True), SessionMoved)
         told = dict(refused.value.trailing_metadata() or ())
         assert told[OWNER_KEY] == owner.address
@@ -255,3 +271,27 @@ async def test_a_call_that_may_have_been_made_is_never_said_to_be_unmade(
             each.opened.set()
         assert await other.say("two", "op-2") == 3
         assert contents(await house.kept.log()) == ["one", "two"]
+
+
+async def test_a_rewind_that_finds_no_past_in_time_was_not_made(
+    house: House, ports: Iterator[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The past is read before anything is asked of the room, so its caller hears just that."""
+    await house.kept.make()
+    async with replicas(house, ports, 1) as started:
+        (owner,) = started.all
+        await owner.say("one")
+        owner.live.changes._answer_seconds = 1.0
+        reached = asyncio.Event()
+
+        async def never(*_: object, **__: object) -> list[bytes]:
+            reached.set()
+            await asyncio.Event().wait()
+            return []
+
+        monkeypatch.setattr(house.kept, "records", never)
+        request = pb.RewindSessionRequest(session_id="s1", to_seq=1)
+        with pytest.raises(grpc.aio.AioRpcError) as late:
+            await owner.stub.RewindSession(request, metadata=calling())
+        assert reached.is_set()
+        assert isinstance(from_rpc_error(late.value, mutating=True), Unavailable)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 import pytest
 
@@ -12,7 +12,7 @@ from services.live.acquisition import RECENT, InstanceDied
 from services.live.held import Held
 from services.live.registration import Instance
 from services.live.request import Request
-from services.live.room import Room
+from services.live.room import WAITING, Room
 from services.live.rooms import Rooms
 from services.live.window import WINDOW_BYTES
 from services.live.writing import Writing
@@ -25,7 +25,17 @@ from sessiond.errors import (
     StaleRevision,
     Unavailable,
 )
-from sessiond.session.changes import AppendMessage, ResumeSession
+from sessiond.session.access import MemberRole
+from sessiond.session.changes import (
+    AppendMessage,
+    Change,
+    JoinSession,
+    ResumeSession,
+    ShareSession,
+    TransferSession,
+    UnshareSession,
+)
+from sessiond.session.limits import DEFAULT_LIMITS
 from tests.live.kept import Gate, contents
 from tests.live.rooms import ALICE, BOB
 from tests.live.rooms import House as Small
@@ -112,6 +122,69 @@ async def test_strangers_and_absent_sessions_look_the_same(house: House) -> None
         for session_id, identity in (("s1", BOB), ("s2", ALICE)):
             with pytest.raises(SessionNotFound):
                 await live.append("hello", session_id=session_id, identity=identity)
+
+
+GUESS = JoinSession("0" * 64)
+"""A join by a secret that no link has."""
+
+
+@pytest.mark.parametrize("change", [AppendMessage("hello"), UnshareSession("bob"), GUESS])
+async def test_a_stranger_does_not_learn_that_a_room_is_full(house: House, change: Change) -> None:
+    """They hear what is told of an absent session; whoever may know of it is to come back."""
+    await house.kept.make()
+    async with house.store() as (store, _), house.live(store) as live:
+        held = await live.rooms.enter("s1")
+        for n in range(WAITING):
+            held.room.submit(Request(AppendMessage("x"), ALICE, f"n{n}"))
+        with pytest.raises(SessionNotFound):
+            await live.change(change, identity=BOB)
+        with pytest.raises(Unavailable):
+            await live.append("hello")
+
+
+async def test_a_former_owner_says_of_no_session_that_it_is_not_there(house: House) -> None:
+    """Not because its room is full, either: whom it takes for a stranger may be a member."""
+    await house.kept.make()
+    async with (
+        house.store() as (store, _),
+        house.live(store, address="127.0.0.1:1") as one,
+        house.live(store, address="127.0.0.1:2") as other,
+    ):
+        held = await one.rooms.enter("s1")
+        for n in range(WAITING):
+            held.room.submit(Request(AppendMessage("x"), ALICE, f"n{n}"))
+        house.kept.expire(one.instance)
+        await other.change(ShareSession("bob", MemberRole.EDITOR))
+        with pytest.raises(SessionMoved):
+            await one.append("hello", identity=BOB)
+
+
+async def test_nobody_makes_us_read_the_past_of_a_session_that_is_not_theirs(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Access comes before the operation id; who has left since is answered as at first."""
+    await house.kept.make()
+    async with house.store() as (store, _):
+        async with house.live(store) as live:
+            await live.change(ShareSession("bob", MemberRole.VIEWER))
+            left = await live.change(UnshareSession("bob"), "left", identity=BOB)
+            for n in range(RECENT + 50):
+                await live.append(f"{n}")
+        async with house.live(store) as taker:
+            held = await taker.rooms.enter("s1")
+            records = taker.store.records
+            monkeypatch.setattr(taker.store, "records", no_records)
+            for refused in (AppendMessage("hello"), UnshareSession("carol")):
+                with pytest.raises(SessionNotFound):
+                    await taker.change(refused, identity=BOB)
+            assert held.room.forgotten
+            monkeypatch.setattr(taker.store, "records", records)
+            again = await taker.change(UnshareSession("bob"), "left", identity=BOB)
+            assert again.seq == left.seq
+
+
+async def no_records(*span: Any, **more: Any) -> NoReturn:
+    raise AssertionError("the past was read")
 
 
 async def test_a_refusal_by_the_rules_reaches_the_caller(house: House) -> None:
@@ -252,6 +325,49 @@ async def test_a_former_owner_answers_nothing_out_of_its_memory(
         with pytest.raises((SessionMoved, Unavailable)):
             await one.ask(asked)
         assert (await other.change(ResumeSession(), "op")).seq == 3
+
+
+async def test_a_former_owner_does_not_say_that_somebody_has_too_many_sessions(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They have as many as they may since they were given this one, and that answer stands."""
+    counted = DEFAULT_LIMITS.sessions_per_user - 1
+
+    async def count(user_id: str) -> int:
+        return counted
+
+    monkeypatch.setattr(house.kept, "count", count)
+    await house.kept.make()
+    async with (
+        house.store() as (store, _),
+        house.live(store, address="127.0.0.1:1") as one,
+        house.live(store, address="127.0.0.1:2") as other,
+    ):
+        await one.change(ShareSession("bob", MemberRole.VIEWER))
+        house.kept.expire(one.instance)
+        given = await other.change(TransferSession("bob"), "give")
+        counted += 1
+        with pytest.raises(SessionMoved):
+            await one.change(TransferSession("bob"), "give")
+        assert await other.change(TransferSession("bob"), "give") == given
+
+
+async def test_a_former_owner_refuses_nobody_before_it_recalls_what_was_made(house: House) -> None:
+    """Whom it takes for a stranger may be a member by now."""
+    await house.kept.make()
+    async with house.store() as (store, _):
+        async with house.live(store) as first:
+            for n in range(RECENT + 50):
+                await first.append(f"{n}")
+        async with (
+            house.live(store, address="127.0.0.1:1") as one,
+            house.live(store, address="127.0.0.1:2") as other,
+        ):
+            assert (await one.rooms.enter("s1")).room.forgotten
+            house.kept.expire(one.instance)
+            await other.change(ShareSession("bob", MemberRole.EDITOR))
+            with pytest.raises(SessionMoved):
+                await one.append("hello", identity=BOB)
 
 
 async def test_a_former_owners_unknown_commit_is_settled_by_the_new_owner(house: House) -> None:

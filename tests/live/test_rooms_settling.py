@@ -14,6 +14,8 @@ from sessiond.errors import (
     OutcomeUnknown,
     Unavailable,
 )
+from sessiond.session.access import MemberRole
+from sessiond.session.changes import ShareSession, UnshareSession
 from tests.live.kept import Gate, Losses, contents
 from tests.live.standing import TTL_SECONDS, House
 
@@ -62,6 +64,17 @@ async def test_an_unknown_outcome_is_settled_by_the_identical_commit(
         first, *others = house.kept.commits
         assert others == [replace(first, deferrable=False)] * 3
         assert contents(await house.kept.log()) == ["one", "two"]
+
+
+async def test_what_takes_a_right_away_is_not_sent_as_what_may_wait(house: House) -> None:
+    """Neither at first nor again: Store would put it off while space is short."""
+    await house.kept.make()
+    async with house.store() as (store, _), house.live(store) as live:
+        await live.change(ShareSession("bob", MemberRole.VIEWER), "1")
+        house.kept.after_commit = Losses(1, True).after
+        await live.change(UnshareSession("bob"), "2")
+        await live.append("one")
+        assert [commit.deferrable for commit in house.kept.commits] == [True, False, False, True]
 
 
 async def test_the_next_store_serves_when_one_ends(house: House) -> None:

@@ -8,14 +8,19 @@ from functools import partial
 from typing import Any, NoReturn
 
 import grpc
+import pytest
 from structlog.testing import capture_logs
 
+from services.live import acquisition
 from services.live.commits import UNKNOWN, Settle
 from services.live.held import Held
 from services.live.rates import Rate
 from sessiond.errors import Draining, SessionMoved
+from sessiond.session.access import Identity, MemberRole
+from sessiond.session.changes import ShareSession
 from sessiond.v1 import live_pb2 as pb
 from sessiond.v1.ownership_pb2 import Commit
+from sessiond.v1.session_pb2 import MEMBER_ROLE_EDITOR
 from tests.live.following import Follower, client, ended
 from tests.live.kept import PATIENCE, Gate, contents
 from tests.live.replicas import Replica, Replicas, calling, replicas
@@ -275,6 +280,35 @@ async def test_a_former_owner_lets_nobody_in(house: House, ports: Iterator[int])
             await reader.begin()
             assert (await reader.until_away()).reason == "SESSION_NOT_FOUND"
             assert reader.attached is None
+
+
+async def test_a_former_owner_refuses_nothing_that_it_looks_for_in_the_past(
+    house: House, ports: Iterator[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whom it takes for a viewer may be an editor again: it finds out, and sends them away."""
+    monkeypatch.setattr(acquisition, "RECENT", 1)
+    await house.kept.make()
+    async with house.store() as (store, _), house.live(store) as live:
+        await live.change(ShareSession("bob", MemberRole.EDITOR))
+        first = await live.append("first", "b1", identity=Identity("bob"))
+        await live.change(ShareSession("bob", MemberRole.VIEWER))
+    async with replicas(house, ports, 3) as started:
+        stale, (entry, next_owner) = await elsewhere(started)
+        await stale.live.rooms.enter("s1")
+        async with client(stale, "bob") as bob:
+            await bob.follow()
+            await outlive(house, stale, (entry, next_owner))
+            share = pb.ShareSessionRequest(
+                session_id="s1", user_id="bob", role=MEMBER_ROLE_EDITOR, op_id="editor"
+            )
+            await next_owner.stub.ShareSession(share, metadata=calling())
+            request = pb.AppendMessageRequest(session_id="s1", content="first", op_id="b1")
+            await bob.say(pb.ClientFrame(append=request, since=1))
+            assert (await bob.hear("goaway")).reason == "SESSION_MOVED"
+        async with client(next_owner, "bob") as bob:
+            await bob.follow()
+            await bob.say(pb.ClientFrame(append=request, since=1))
+            assert (await bob.until("reply")).seq == first
 
 
 async def test_who_attaches_sees_what_is_stored_before_its_owner_hears_of_it(
@@ -576,3 +610,28 @@ async def test_a_deleted_session_ends_for_readers_everywhere_once(
                 assert (goaway.reason, goaway.reconnect) == ("SESSION_NOT_FOUND", False)
                 await each.client.say(pb.ClientFrame(ping=pb.Ping(payload="p")))
                 assert (await each.client.hear("pong")).payload == "p"
+
+
+async def test_a_rewind_reaches_those_who_follow_through_other_lives(
+    house: House, ports: Iterator[int]
+) -> None:
+    """The owner reads the past, whoever was asked; what it shows anew is passed on as it comes."""
+    await house.kept.make()
+    async with replicas(house, ports, 2) as started:
+        owner, (asking,) = await elsewhere(started)
+        await filled(owner, 3)
+        async with client(owner) as one, client(asking) as two:
+            readers = [Follower(each) for each in (one, two)]
+            for reader in readers:
+                await reader.begin()
+                await reader.caught_up()
+            request = pb.RewindSessionRequest(session_id="s1", to_seq=2, op_id="r")
+            answer = await asking.stub.RewindSession(request, metadata=calling())
+            assert answer.seq == answer.session.revision == 5
+            assert len(answer.session.conversation_history) == 1
+            again = await owner.stub.RewindSession(request, metadata=calling())
+            assert again == answer
+            await owner.say("then")
+            for reader in readers:
+                await reader.upto(6)
+                assert (reader.resets, reader.goaways) == (["REWOUND"], [])

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, NoReturn
 
 import grpc
 import pytest
 
 from services.live.acquisition import RECENT
 from services.live.rates import Rate
+from services.live.request import Request
 from services.live.stream import Stream
 from sessiond.errors import Draining
+from sessiond.session.access import Identity, MemberRole
+from sessiond.session.changes import ShareSession
 from sessiond.store.codec import decode_draft
 from sessiond.v1 import live_pb2 as pb
+from sessiond.v1 import session_pb2
 from tests.live.kept import PATIENCE, Gate, Losses
 from tests.live.standing import House
-from tests.live.streaming import serving, token
+from tests.live.streaming import Client, serving, token
 
 
 async def log_of(house: House) -> str:
@@ -199,6 +205,77 @@ async def test_a_repeat_that_names_no_since_is_known_after_a_takeover(house: Hou
         assert (await client.until("reply")).seq == first
         await client.append("new", "op2")
         assert (await client.until("reply")).seq == first + RECENT + 51
+
+
+async def share(owner: Client, role: session_pb2.MemberRole.ValueType) -> None:
+    """Make bob a member, or of another role."""
+    request = pb.ShareSessionRequest(session_id="s1", user_id="bob", role=role, op_id=f"{role}")
+    await owner.say(pb.ClientFrame(share=request))
+    assert (await owner.until("reply")).seq
+
+
+async def no_records(*span: Any, **more: Any) -> NoReturn:
+    raise AssertionError("the past was read")
+
+
+async def test_the_past_is_looked_through_for_who_may_make_the_change(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Access comes first: an editor who is a viewer by now is refused, whatever they did before.
+
+    Or every change that a viewer may not make would let us read up to the whole session.
+    """
+    await house.kept.make()
+    async with serving(house) as live, live.client() as alice:
+        await alice.follow()
+        await share(alice, session_pb2.MEMBER_ROLE_EDITOR)
+        async with live.client("bob") as editor:
+            await editor.follow()
+            await editor.append("first", "b1")
+            assert (await editor.until("reply")).seq == 3
+        await share(alice, session_pb2.MEMBER_ROLE_VIEWER)
+        await asyncio.gather(*(live.live.append(f"m{n}") for n in range(RECENT + 50)))
+    async with serving(house) as taker, taker.client("bob") as viewer:
+        await viewer.follow()
+        monkeypatch.setattr(taker.live.store, "records", no_records)
+        request = pb.AppendMessageRequest(session_id="s1", content="first", op_id="b1")
+        for since in (1, 0):
+            await viewer.say(pb.ClientFrame(append=request, since=since))
+            assert (await viewer.until("reply")).error.code == "PERMISSION_DENIED"
+
+
+async def test_who_may_do_it_no_more_once_the_past_was_read_is_refused(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reading takes time, in which their role may have become another one."""
+    await house.kept.make()
+    async with serving(house) as live, live.client() as alice:
+        await alice.follow()
+        await share(alice, session_pb2.MEMBER_ROLE_EDITOR)
+        async with live.client("bob") as bob:
+            await bob.follow()
+            await bob.append("first", "b1")
+            await bob.until("reply")
+        await asyncio.gather(*(live.live.append(f"m{n}") for n in range(RECENT + 50)))
+    async with serving(house) as taker, taker.client() as alice, taker.client("bob") as bob:
+        await alice.follow()
+        await bob.follow()
+        records, gate = taker.live.store.records, Gate()
+
+        async def slowly(*span: Any, **more: Any) -> Sequence[bytes]:
+            await gate()
+            return await records(*span, **more)
+
+        monkeypatch.setattr(taker.live.store, "records", slowly)
+        request = pb.AppendMessageRequest(session_id="s1", content="first", op_id="b1")
+        await bob.say(pb.ClientFrame(append=request, since=1))
+        await gate.reached.wait()
+        change = ShareSession("bob", MemberRole.VIEWER)
+        asked = Request(change, Identity("alice"), "demote")
+        held = await taker.live.rooms.enter("s1")
+        await taker.live.rooms.submit("s1", held, asked)
+        gate.opened.set()
+        assert (await bob.until("reply")).error.code == "PERMISSION_DENIED"
 
 
 async def test_a_repeat_is_found_however_much_lies_before_it(house: House) -> None:
@@ -551,3 +628,63 @@ async def test_a_thousand_attaches_and_no_more(house: House) -> None:
             reasons[goaway.reason] = reasons.get(goaway.reason, 0) + 1
         assert set(reasons) <= {"SESSION_NOT_FOUND", "TOO_MANY_ATTACHED"}
         assert reasons["SESSION_NOT_FOUND"] >= 5
+
+
+async def test_a_rewind_shows_everybody_the_session_anew(house: House) -> None:
+    """Who asked gets the seq of it; all see it happen, then the session, and what follows."""
+    async with serving(house) as live, live.client() as reader, live.client() as writer:
+        await house.kept.make()
+        for content in ("one", "two", "three"):
+            await live.live.append(content)
+        await reader.follow()
+        await writer.follow()
+        rewind = pb.RewindSessionRequest(session_id="s1", to_seq=2, op_id="r")
+        await writer.say(pb.ClientFrame(rewind=rewind))
+        assert (await writer.until("reply")).seq == 5
+        for client in (reader, writer):
+            if client is reader:
+                assert (await client.hear("event")).rewound.to_seq == 2
+            assert (await client.hear("reset")).reason == "REWOUND"
+            state = await client.hear("snapshot")
+            assert (state.seq, state.state.message_count, state.state.rewound_seq) == (5, 1, 5)
+            messages = await client.hear("snapshot")
+            assert [each.content for each in messages.messages.messages] == ["one"]
+            assert messages.last
+            assert (await client.hear("caught_up")).seq == 5
+        await live.live.append("another way")
+        for client in (reader, writer):
+            assert (await client.hear("event")).seq == 6
+        # Said again, it was done already, however far the session is by now.
+        await writer.say(pb.ClientFrame(rewind=rewind, since=4))
+        assert (await writer.hear("reply")).seq == 5
+
+
+async def test_a_rewind_that_the_rules_refuse_changes_nothing(house: House) -> None:
+    """No such event, a running turn, another revision, another's session: each has its name."""
+    async with (
+        serving(house) as live,
+        live.client() as owner,
+        live.client("w", role="agent", agents=["writer"]) as agent,
+    ):
+        await house.kept.make()
+        await live.live.append("one")
+        await owner.follow()
+        await agent.follow()
+
+        async def refused(client: Client, **fields: Any) -> str:
+            asked: dict[str, Any] = {"session_id": "s1", "to_seq": 1, "op_id": secrets.token_hex(8)}
+            asked |= fields
+            await client.say(pb.ClientFrame(rewind=pb.RewindSessionRequest(**asked)))
+            reply = await client.until("reply")
+            return str(reply.error.code)
+
+        for to_seq in (-1, 0, 3, 1 << 60):
+            assert await refused(owner, to_seq=to_seq) == "INVALID_ARGUMENT"
+        assert await refused(owner, expected_revision=1) == "STALE_REVISION"
+        assert await refused(agent) == "PERMISSION_DENIED"
+        begin = pb.BeginTurn(session_id="s1", op_id="t")
+        await agent.say(pb.ClientFrame(begin_turn=begin))
+        assert (await agent.until("reply")).turn.turn_id
+        assert await refused(owner) == "TURN_ACTIVE"
+        assert live.live.rooms.held("s1") is not None
+        assert (await house.kept.head()).seq == 3

@@ -9,6 +9,7 @@ from functools import partial
 
 from services.live import acquisition, attachment, catch_up, forming, looking_back, stream, window
 from services.live.outbox import CAPACITY, Outbox
+from services.store import copying
 from tests.simulation import calls
 from tests.simulation.patching import patched
 
@@ -24,6 +25,7 @@ class Bounds:
     page: int = catch_up.PAGE
     replayed: int = catch_up.REPLAYED
     together: int = forming.COMMIT_RECORDS
+    piece: int = copying.PIECE_RECORDS
 
     @classmethod
     def of(cls, chance: random.Random, *, slow: bool) -> Bounds:
@@ -38,6 +40,7 @@ class Bounds:
             page=chance.choice((1, 3, 100)),
             replayed=chance.choice((5, 10_000)),
             together=chance.choice((1, 3, 53)),
+            piece=chance.choice((1, 3, 100)),
         )
 
     def hold(self) -> AbstractContextManager[None]:
@@ -52,4 +55,5 @@ class Bounds:
             (catch_up, "REPLAYED", self.replayed),
             (looking_back, "PAGE", self.page),
             (forming, "COMMIT_RECORDS", self.together),
+            (copying, "PIECE_RECORDS", self.piece),
         )

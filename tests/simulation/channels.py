@@ -73,6 +73,10 @@ class Channel:
         """Return a method."""
         return self._method(path, *codecs, asks_once=True, **more)
 
+    def stream_unary(self, path: str, *codecs: Any, **more: Any) -> Callable[..., ClientCall]:
+        """Return a method."""
+        return self._method(path, *codecs, asks_once=False, **more)
+
     def stream_stream(self, path: str, *codecs: Any, **more: Any) -> Callable[..., ClientCall]:
         """Return a method."""
         return self._method(path, *codecs, asks_once=False, **more)

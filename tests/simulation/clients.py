@@ -15,8 +15,9 @@ from sessiond.status import from_rpc_error
 from sessiond.v1 import live_pb2 as live
 from sessiond.v1 import store_pb2 as store
 from sessiond.v1.live_pb2_grpc import LiveServiceStub
+from sessiond.v1.session_pb2 import MemberRole, Session
 from sessiond.v1.store_pb2_grpc import StoreServiceStub
-from tests.faults.history import digest
+from tests.faults.history import digest, place
 from tests.simulation.channels import Channel
 from tests.simulation.history import FAIL, OK, UNKNOWN, History, Operation
 from tests.simulation.loop import Process
@@ -35,6 +36,31 @@ AGAIN |= {"DEADLINE_EXCEEDED", "INTERNAL"}
 def told_of(message: Any) -> tuple[int, str]:
     """Return a message as histories have it."""
     return message.seq, digest(message.content)
+
+
+def state_of(session: Session) -> str:
+    """Return the digest of a whole session, its history included."""
+    return digest(session.SerializeToString(deterministic=True).hex())
+
+
+def _said(kind: str, request: Any) -> tuple[str, str]:
+    """Return what a request says, and of whom or what, as the event says it that it makes."""
+    match kind:
+        case "approve":
+            rejects = request.decision == live.DECISION_REJECTED
+            return "rejected" if rejects else "approved", request.output_id
+        case "rewind":
+            return place(request.to_seq), ""
+        case "share":
+            return MemberRole.Name(request.role).removeprefix(
+                "MEMBER_ROLE_"
+            ).lower(), request.user_id
+        case "unshare":
+            return "", request.user_id
+        case "fork":
+            at = request.at_seq
+            return place(at, request.session_id) if at else "", request.session_id
+    return getattr(request, "content", "") or getattr(request, "title", ""), ""
 
 
 class Client:
@@ -91,14 +117,11 @@ class Client:
 
     def begin(self, kind: str, session_id: str, op_id: str = "", request: Any = None) -> Operation:
         """Note that something is asked for."""
-        content = getattr(request, "content", "") or getattr(request, "title", "")
-        if kind == "approve":
-            rejects = request.decision == live.DECISION_REJECTED
-            content = "rejected" if rejects else "approved"
+        content, about = _said(kind, request)
         asked = Operation(self.name, self.actor, kind, session_id, op_id, content, self.loop.time())
-        asked.about = getattr(request, "output_id", "") if kind == "approve" else ""
+        asked.about = about
         asked.expected = getattr(request, "expected_revision", 0)
-        asked.user = self.user if kind == "create" else ""
+        asked.user = self.user if kind in ("create", "fork") else ""
         self.history.operations.append(asked)
         self.history.note(self.loop.time(), self.name, f"{kind} {session_id} {op_id}")
         return asked
@@ -173,6 +196,7 @@ class Client:
         if answer is not None:
             session = answer.session
             asked.told = [told_of(message) for message in session.conversation_history]
+            asked.state = session.revision, state_of(session)
             self.settle(asked, OK, session.revision)
             self.heard(asked, answer)
         return asked

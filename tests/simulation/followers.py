@@ -36,6 +36,8 @@ class Follower(Client):
     """Follows sessions for as long as it is let; one that is `slow` reads when it likes to."""
 
     slow = False
+    ends = ENDS
+    """Why a session is not asked for again."""
     pace = 6.0
     """Changes a second."""
 
@@ -174,6 +176,7 @@ class Follower(Client):
                         log,
                         cursor,
                         turns,
+                        self.actor,
                     )
                 )
                 followed.log_id = told.log_id
@@ -206,7 +209,7 @@ class Follower(Client):
             case "goaway":
                 self._show(Goaway(*stream, now, told.reason))
                 self._left(followed)
-                if told.reason in ENDS:
+                if told.reason in self.ends:
                     followed.gone = True
                     for sent in followed.sent.values():
                         # It was under way when the session went.

@@ -25,8 +25,9 @@ def ns(seconds: float) -> int:
 class Operation:
     """One change or read. `content` is what it says; `told` what a read was shown.
 
-    `about` is the output that it names, `expected` the revision that it asks for, `user` whose
-    session is made, or whose are listed.
+    `about` is the output or user that it names, or the session that it forks; `expected` the
+    revision that it asks for, `user` whose session is made, or whose are listed, `state` the
+    revision and the digest of the whole session that it was answered with.
     """
 
     client: str
@@ -44,6 +45,7 @@ class Operation:
     about: str = ""
     expected: int = 0
     user: str = ""
+    state: tuple[int, str] = (0, "")
 
     def entry(self) -> told.Operation:
         """Return it as the checker reads it."""
@@ -65,6 +67,7 @@ class Operation:
             messages=tuple(self.told) if kind is Kind.GET else (),
             user=self.user,
             listed=tuple(self.told) if kind is Kind.LIST else (),
+            state=self.state,
         )
 
 

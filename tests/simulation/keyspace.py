@@ -214,7 +214,8 @@ class Keyspace:
             value = staged[name] if name in staged else self._kept.get(key_of(name), revision)
             if value is not None:
                 lease = self._lease_of.get(name, 0)
-                found.append(KeyValue(key=name, value=value, lease=lease))
+                at = self._kept.written(key_of(name), revision)
+                found.append(KeyValue(key=name, value=value, lease=lease, mod_revision=at))
         return found
 
     def _write(self, staged: _Staged) -> None:

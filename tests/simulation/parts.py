@@ -16,6 +16,7 @@ from services.live.acquisition import Acquirer
 from services.live.changes import Changes, Counts
 from services.live.history import History
 from services.live.hops import Hops
+from services.live.joins import Guesses
 from services.live.leaving import Leaving
 from services.live.places import Whereabouts
 from services.live.rates import Rate, Rates
@@ -33,6 +34,8 @@ from services.serving.health import Health
 from services.serving.instances import Instances
 from services.serving.interceptors import CallInterceptor
 from services.store.commit import Committer
+from services.store.copying import Copying
+from services.store.feeding import Feeding
 from services.store.ownership import OwnershipServicer
 from services.store.servicer import StoreServicer
 from services.store.sessions import Sessions
@@ -153,11 +156,21 @@ class Store(Part):
             now_ms=self._now_ms,
             random_bytes=self._bytes,
         )
+        copying = Copying(
+            repository,
+            DEFAULT_LIMITS,
+            now_ms=self._now_ms,
+            random_bytes=self._bytes,
+            committer=committer,
+        )
         watching = Watching(repository, health, clock=loop.time)
+        feeding = Feeding(repository, health, clock=loop.time, now_ms=self._now_ms)
         server = self._server()
         add_StoreServiceServicer_to_server(
             StoreServicer(
                 *(sessions, repository, workflows(), watching, DEFAULT_LIMITS),
+                copying=copying,
+                feeding=feeding,
                 wall_clock=self._wall,
             ),
             server,
@@ -233,7 +246,10 @@ class Live(Part):
         )
         streams._open = InOrder()  # type: ignore[assignment]
         server = self._server(public=frozenset({IDENTIFY}))
-        add_LiveServiceServicer_to_server(LiveServicer(changes, History(store), streams), server)
+        guesses = Guesses(hops, Rates(Rate(1.0, 10), clock=loop.time))
+        add_LiveServiceServicer_to_server(
+            LiveServicer(changes, History(store), streams, guesses), server
+        )
         streams.take_calls(server)
         add_InstanceServiceServicer_to_server(InstanceServicer(registration), server)
         server.listen()

@@ -7,12 +7,24 @@ from typing import Any
 
 import grpc
 
-from sessiond.errors import IdTaken
+from sessiond.errors import IdTaken, Unavailable
 from sessiond.status import from_rpc_error
 from sessiond.v1 import live_pb2 as live
 from sessiond.v1 import store_pb2 as store
-from sessiond.v1.session_pb2 import OUTPUT_STATUS_PENDING
-from tests.simulation.clients import CALL_SECONDS, UNSETTLED, Client
+from sessiond.v1.session_pb2 import (
+    MEMBER_ROLE_EDITOR,
+    MEMBER_ROLE_VIEWER,
+    OUTPUT_STATUS_PENDING,
+)
+from tests.simulation.clients import (
+    AGAIN,
+    CALL_SECONDS,
+    PATIENCE,
+    TRIES,
+    UNSETTLED,
+    Client,
+    state_of,
+)
 from tests.simulation.history import FAIL, OK, UNKNOWN, Operation
 
 KINDS = {
@@ -29,6 +41,9 @@ KINDS = {
 }
 """How often each is done."""
 
+GUEST = "bob"
+"""With whom sessions are shared."""
+
 
 class Person(Client):
     """Makes changes and reads, one after the other."""
@@ -41,6 +56,9 @@ class Person(Client):
         """Operations a second."""
         self.stepped: frozenset[str] = frozenset()
         """The sessions that outputs belong in."""
+        self.also: dict[str, int] = {}
+        """What else is done, beside what everybody does, and how often."""
+        self.forks: list[str] = []
 
     async def work(self, sessions: tuple[str, ...], operations: int, *, deletes: bool) -> None:
         """Do so many things; with `deletes` to delete a session, too, and to make it again."""
@@ -57,8 +75,40 @@ class Person(Client):
                     kind = "append"
                 await self._one(kind, session_id)
 
+    async def fork(self, session_id: str, at_seq: int | None) -> None:
+        """Make a session that begins as another one, and go on with it."""
+        op_id = self.new_op_id()
+        made = f"{session_id}-{op_id}"
+        request = store.ForkSessionRequest(
+            session_id=session_id, at_seq=at_seq, id=made, op_id=op_id
+        )
+        asked = self.begin("fork", made, op_id, request)
+        unknown = False
+        for tried in range(TRIES):
+            try:
+                answer = await self.store().ForkSession(
+                    request, metadata=self.metadata, timeout=self.chance.choice(PATIENCE)
+                )
+            except grpc.aio.AioRpcError as error:
+                failure = from_rpc_error(error, mutating=True)
+            else:
+                self.settle(asked, OK, answer.seq)
+                self.forks.append(made)
+                await self._one(self.chance.choice(("append", "get", "rewind")), made)
+                return
+            self._complain(asked, failure)
+            unknown = unknown or isinstance(failure, (*UNSETTLED, Unavailable))
+            if failure.reason not in AGAIN or self.chance.random() < 0.2:
+                break
+            if self.chance.random() < 0.3:  # what is half way there is nowhere yet
+                await self.get(made)
+            await asyncio.sleep(self.chance.uniform(0.01, 0.2) * 2 ** min(tried, 4))
+        self.settle(asked, UNKNOWN if unknown else FAIL, reason=failure.reason)
+
     def heard(self, asked: Operation, answer: Any) -> None:
         """Remember the output that waits, and how far the session has come."""
+        if asked.kind == "rewind":
+            asked.state = answer.session.revision, state_of(answer.session)
         self._known[asked.session_id] = asked.seq
         if asked.kind == "submit":
             self._outputs[asked.session_id] = answer.output_id
@@ -92,7 +142,8 @@ class Person(Client):
     # --- inside ----------------------------------------------------------------------------------
 
     def _any(self) -> str:
-        return self.chance.choices(tuple(KINDS), tuple(KINDS.values()))[0]
+        kinds = {**KINDS, **self.also}
+        return self.chance.choices(tuple(kinds), tuple(kinds.values()))[0]
 
     async def _one(self, kind: str, session_id: str) -> None:
         where: dict[str, Any] = {"session_id": session_id}
@@ -134,10 +185,38 @@ class Person(Client):
             case "resume":  # which mostly changes nothing, and is answered by the revision
                 resume = live.ResumeSessionRequest(**where)
                 await self.change(kind, session_id, resume, "ResumeSession")
+            case "rewind":
+                to_seq = self.chance.randint(1, max(1, self._known.get(session_id, 3)))
+                rewind = live.RewindSessionRequest(to_seq=to_seq, **where)
+                await self.change(kind, session_id, rewind, "RewindSession")
+            case "share":
+                role = self.chance.choice((MEMBER_ROLE_VIEWER, MEMBER_ROLE_EDITOR))
+                share = live.ShareSessionRequest(user_id=GUEST, role=role, **where)
+                await self.change(kind, session_id, share, "ShareSession")
+            case "unshare":
+                unshare = live.UnshareSessionRequest(user_id=GUEST, **where)
+                await self.change(kind, session_id, unshare, "UnshareSession")
+            case "fork":
+                known = max(1, self._known.get(session_id, 1))
+                await self.fork(
+                    session_id, self.chance.choice((None, self.chance.randint(1, known)))
+                )
             case "get":
                 await self.get(session_id)
             case _:
-                await self.list("alice", self.chance.choice((None, 1, 2)))
+                whose = self.user if self.user == GUEST else "alice"
+                await self.list(whose, self.chance.choice((None, 1, 2)))
+
+
+class Guest(Person):
+    """Does what members do, whether a session is shared with them at the moment or not."""
+
+    async def visit(self, sessions: tuple[str, ...], operations: int) -> None:
+        """Do so many things, here and there."""
+        kinds = ("append", "append", "get", "get", "list", "resume", *self.also)
+        for _ in range(operations):
+            await asyncio.sleep(self.chance.expovariate(self.pace))
+            await self._one(self.chance.choice(kinds), self.chance.choice(sessions))
 
 
 class Stranger(Person):

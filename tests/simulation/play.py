@@ -20,10 +20,12 @@ import structlog
 from tests.simulation.clients import Client
 from tests.simulation.faults import Harm
 from tests.simulation.followers import Follower
+from tests.simulation.guests import GuestFollower
 from tests.simulation.history import OK, UNKNOWN, History
+from tests.simulation.indexers import Indexer
 from tests.simulation.judge import judge
 from tests.simulation.loop import Deadlock, VirtualLoop
-from tests.simulation.persons import Person, Stranger
+from tests.simulation.persons import GUEST, Guest, Person, Stranger
 from tests.simulation.schedule import LIVES, STORES, Schedule
 from tests.simulation.watchers import Watcher
 from tests.simulation.workers import Worker
@@ -156,6 +158,12 @@ async def _run(
     def begin(who: Client, work: Any) -> asyncio.Task[Any]:
         return loop.create_task(work, name=who.name, context=who.process.context)
 
+    indexer: Indexer | None = (
+        client(Indexer, "indexer", "service:indexer") if schedule.fed else None
+    )
+    if indexer is not None:
+        begin(indexer, indexer.run())
+        await indexer.begun.wait()
     sessions = tuple(session_id for session_id, _ in schedule.sessions)
     maker: Client = client(Client, "maker")
     for session_id, workflow in schedule.sessions:
@@ -182,6 +190,7 @@ async def _run(
     for person in persons:
         person.pace = schedule.pace
         person.stepped = frozenset(sessions) - frozenset(chats)
+        person.also = schedule.also
     if schedule.twin:
         persons[-1].voice = persons[0].voice
     work = [
@@ -197,12 +206,30 @@ async def _run(
     if schedule.stranger:
         stranger: Stranger = client(Stranger, "stranger", "user:al")
         work.append(begin(stranger, stranger.trespass("x0", sessions, 6)))
+    guests: list[GuestFollower] = []
+    if schedule.shared:
+        guest: Guest = client(Guest, "guest", f"user:{GUEST}")
+        guest.pace, guest.also = schedule.pace, {"fork": 1} if schedule.forked else {}
+        work.append(begin(guest, guest.visit(sessions, schedule.operations)))
+        guests.append(client(GuestFollower, "gf", f"user:{GUEST}"))
+        guests[0].follow(sessions)
+        begin(guests[0], guests[0].run())
+        work.append(begin(guests[0], guests[0].work(schedule.streamed)))
+        persons.append(guest)
     await asyncio.wait(work)
     for done in work:
         done.result()
     await harm.mend()
     history.note(loop.time(), "FAULT", "all is mended")
     violations = await _come_to_rest(world, maker, begin, streams, sessions)
+    for each in guests:
+        each.give_up()
+    for person in persons:
+        for fork in person.forks:
+            await begin(person, person.get(fork))
+    if indexer is not None:
+        follows = indexer
+        await _until(lambda: follows.knows_all(world.etcd.keys()), loop.time() + PATIENCE)
     if watcher is not None:
         await watcher.report(world.etcd.keys, loop.time() + PATIENCE)
     return violations

@@ -71,6 +71,10 @@ class Schedule:
         twin: whether somebody else uses the same operation ids as one of the persons.
         stranger: whether somebody tries what is not theirs.
         deletes: whether sessions are deleted, and made again.
+        goes_back: whether sessions are rewound.
+        shared: whether sessions are shared with somebody, and no longer.
+        forked: whether sessions are forked.
+        fed: whether somebody follows the feed.
         etcd: whether Stores run their code for etcd, on something that answers as etcd does.
     """
 
@@ -89,7 +93,23 @@ class Schedule:
     deletes: bool
     etcd: bool
     bounds: Bounds
+    goes_back: bool
+    shared: bool
+    forked: bool
+    fed: bool
     faults: tuple[Fault, ...]
+
+    @property
+    def also(self) -> dict[str, int]:
+        """What persons do beside what everybody does, and how often."""
+        kinds: dict[str, int] = {}
+        if self.goes_back:
+            kinds["rewind"] = 8
+        if self.shared:
+            kinds |= {"share": 14, "unshare": 10}
+        if self.forked:
+            kinds["fork"] = 5
+        return kinds
 
     @classmethod
     def of(cls, seed: int) -> Schedule:
@@ -119,5 +139,9 @@ class Schedule:
             deletes=chance.random() < 0.25,
             etcd=chance.random() < 0.15,
             bounds=Bounds.of(chance, slow=slow > 0),
+            goes_back=chance.random() < 0.4,
+            shared=chance.random() < 0.4,
+            forked=chance.random() < 0.3,
+            fed=chance.random() < 0.4,
             faults=tuple(sorted(faults, key=lambda fault: fault.at)),
         )

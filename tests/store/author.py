@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 
 from services.store.repository import (
@@ -13,14 +14,16 @@ from services.store.repository import (
     IndexWrite,
     Outcome,
     Repository,
+    SharedWrite,
     Snapshot,
 )
 from sessiond.session.access import Identity, Role
 from sessiond.session.apply import apply
-from sessiond.session.changes import AppendMessage, BeginTurn, Change
+from sessiond.session.changes import AppendMessage, BeginTurn, Change, RewindSession
 from sessiond.session.decide import decide
 from sessiond.session.events import Record, TurnEnded
 from sessiond.session.limits import DEFAULT_LIMITS
+from sessiond.session.rewinding import fill, filled_from, fold
 from sessiond.session.state import Session
 from sessiond.store.codec import (
     Tombstone,
@@ -30,6 +33,7 @@ from sessiond.store.codec import (
     encode_draft,
     encode_entry,
     encode_head,
+    encode_members,
     encode_outputs,
     encode_record,
     encode_tombstone_head,
@@ -39,6 +43,8 @@ from sessiond.store.codec import (
 from sessiond.v1 import ownership_pb2 as pb
 
 ADMIN = Identity("root", Role.ADMIN)
+SECRET = "s" * 43
+"""That of every link that is made here."""
 CRM = Identity("crm", Role.SERVICE, acting_for="alice")
 
 
@@ -67,7 +73,7 @@ class Author:
         records = await self.repository.records_at(
             session_id, needed_seqs(head, rows), revision=snapshot.revision
         )
-        return snapshot, load(head, rows, map(decode_record, records))
+        return snapshot, load(head, rows, map(decode_record, records), snapshot.members)
 
     async def change(
         self,
@@ -99,10 +105,12 @@ class Author:
         snapshot, session = await self.state(session_id)
         before = decode_head(snapshot.head)
         asking = identity or Identity(session.user_id)
+        owner, members = session.user_id, session.members
         records: list[bytes] = []
         ended_turn = ""
         for change in changes:
             self.now_ms += apart_ms
+            past = await self._past(session_id, snapshot, change)
             events = decide(
                 session,
                 change,
@@ -111,6 +119,8 @@ class Author:
                 new_id=lambda: f"id-{next(self._ids)}",
                 limits=DEFAULT_LIMITS,
                 text=text,
+                past=past,
+                secret_hash=hashlib.sha256(SECRET.encode()).digest(),
             )
             for event in events:
                 record = Record(
@@ -122,6 +132,8 @@ class Author:
                     instance=self.instance,
                 )
                 session = apply(session, record)
+                if past is not None:
+                    session = filled_from(session, past)
                 records.append(encode_record(record))
                 if isinstance(event, TurnEnded):
                     ended_turn = event.turn_id
@@ -141,13 +153,33 @@ class Author:
             first_seq=before.seq + 1,
             records=tuple(records),
             outputs=encode_outputs(session),
-            index=IndexWrite(session.user_id, position, previous, encode_entry(session)),
-            awaited=AwaitedWrite(session.awaited_agent, before.meta.awaited_agent)
-            if session.awaited_agent != before.meta.awaited_agent
-            else None,
+            index=IndexWrite(
+                session.user_id,
+                position,
+                previous,
+                encode_entry(session),
+                owner if owner != session.user_id else "",
+            ),
+            awaited=_awaited(owner, session, before.meta.awaited_agent),
             ended_turn=ended_turn,
+            members=encode_members(session),
+            shared=tuple(
+                SharedWrite(user_id, user_id in session.members)
+                for user_id in sorted({*members, *session.members})
+                if members.get(user_id) != session.members.get(user_id)
+            ),
         )
         return commit, session
+
+    async def _past(self, session_id: str, snapshot: Snapshot, change: Change) -> Session | None:
+        """Return the session as it was where a rewind goes back to."""
+        if not isinstance(change, RewindSession):
+            return None
+        stored = await self.repository.records(
+            session_id, 1, change.to_seq, revision=snapshot.revision
+        )
+        records = [*map(decode_record, stored)]
+        return fill(fold(None, records), records)
 
     async def begin_turn(self, session_id: str) -> str:
         """Begin a turn as a service, and return its id."""
@@ -186,6 +218,7 @@ class Author:
                 user_id=session.user_id,
                 position_ms=meta.index_ms,
                 awaited_agent=meta.awaited_agent,
+                shared_with=tuple(session.members),
             )
         )
 
@@ -206,6 +239,7 @@ def wired(commit: Commit, tag: int) -> pb.Commit:
             position_ms=index.position_ms,
             previous_position_ms=index.previous_position_ms,
             entry=index.entry,
+            previous_user_id=index.previous_user_id or None,
         )
         if index
         else None,
@@ -217,4 +251,14 @@ def wired(commit: Commit, tag: int) -> pb.Commit:
             for draft in commit.drafts
         ],
         ended_turn=commit.ended_turn,
+        members=commit.members,
+        shared=[pb.SharedWrite(user_id=each.user_id, shared=each.shared) for each in commit.shared],
     )
+
+
+def _awaited(owner: str, session: Session, before: str) -> AwaitedWrite | None:
+    """Return where the session is found from now on; put anew where it names another owner."""
+    agent = session.awaited_agent
+    if agent != before:
+        return AwaitedWrite(agent, before)
+    return AwaitedWrite(agent, "") if agent and session.user_id != owner else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import pytest
 from cluster.etcd import Place, etcd_parts
 from cluster.etcd_binary import EtcdBinary
 from cluster.supervisor import Cluster
+from services.store.doctor.examination import ABANDONED_MS
 from services.store.doctor.findings import Kind
 from services.store.etcd.client import EtcdClient
 from services.store.etcd.doctor.command import Ending, examine_all, renew_logs
@@ -21,21 +23,25 @@ from services.store.etcd.doctor.treatment import LivesRun, Treatment
 from services.store.etcd.doctor.visit import Visit
 from services.store.etcd.errors import Compacted
 from services.store.etcd.repository import EtcdRepository
-from services.store.etcd.transactions import read
+from services.store.etcd.transactions import delete, read, transaction
 from services.store.keys import Keys
-from services.store.repository import Committed
-from sessiond.session.access import Identity
+from services.store.repository import Committed, CopyPiece
+from sessiond.session.access import Identity, MemberRole
 from sessiond.session.changes import (
     AppendMessage,
     ApproveOutput,
     CreateSession,
     EndTurn,
+    ShareSession,
     SubmitOutput,
+    TransferSession,
     UpdateSession,
 )
+from sessiond.store.codec import Building, encode_building_head
 from sessiond.store.v1 import records_pb2 as pb
-from tests.store.author import CRM, Author
+from tests.store.author import ADMIN, CRM, Author
 from tests.store.conftest import Clock, sessions_of
+from tests.store.copying import Copier, history_of
 
 
 @dataclass
@@ -108,6 +114,7 @@ async def ward(etcd: Cluster, namespace: str) -> AsyncIterator[Ward]:
         assert await repository.commit([await author.draft_of("turn", "Once", " upon")]) == [
             Committed()
         ]
+        await author.change("chat.2", ShareSession("bob", MemberRole.VIEWER))
         await author.say("gone", "soon")
         assert await author.delete("gone") == Committed()
         yield ward
@@ -179,6 +186,55 @@ async def _leave_draft(ward: Ward) -> None:
     await ward.etcd.put(ward.keys.draft("chat", "t-9", 2), b"")
 
 
+async def _share_with_a_stranger(ward: Ward) -> None:
+    await ward.etcd.put(ward.keys.shared("carol", "chat.2"), b"")
+
+
+async def _share_nothing(ward: Ward) -> None:
+    await ward.etcd.put(ward.keys.shared("bob", "never"), b"")
+
+
+async def _lose_share(ward: Ward) -> None:
+    await ward.etcd.delete(ward.keys.shared("bob", "chat.2"))
+
+
+async def _abandon_copy(ward: Ward, *, rested_ms: int = ABANDONED_MS + 60_000) -> None:
+    now_ms = time.time_ns() // 1_000_000
+    building = Building(Identity("alice").actor, "op", b"", now_ms - rested_ms)
+    repository = ward.author.repository
+    first = encode_building_head(9, building)
+    assert await repository.begin_copy("copy", first, maker_id="alice") == Committed()
+    head = encode_building_head(9, building, seq=2, size=6)
+    piece = CopyPiece("copy", first, head, 1, (b"one", b"two"))
+    assert await repository.write_copy(piece) == Committed()
+
+
+async def _lose_copy(ward: Ward) -> None:
+    await ward.author.repository.begin_copy("begun", _new_copy(), maker_id="alice")
+    await ward.etcd.delete(ward.keys.copy("alice", "begun"))
+
+
+async def _call_a_session_a_copy(ward: Ward) -> None:
+    await ward.etcd.put(ward.keys.copy("alice", "chat"), b"")
+
+
+async def _call_the_living_deleted(ward: Ward) -> None:
+    await ward.etcd.put(ward.keys.deleted("chat"), b"")
+
+
+async def _call_nothing_deleted(ward: Ward) -> None:
+    await ward.etcd.put(ward.keys.deleted("never"), b"")
+
+
+async def _lose_deleted(ward: Ward) -> None:
+    await ward.etcd.delete(ward.keys.deleted("gone"))
+
+
+def _new_copy() -> bytes:
+    now_ms = time.time_ns() // 1_000_000
+    return encode_building_head(9, Building(Identity("alice").actor, "op", b"", now_ms))
+
+
 async def _leave_record(ward: Ward) -> None:
     await ward.etcd.put(ward.keys.event("gone", 1), await ward.value(ward.keys.event("chat", 1)))
 
@@ -198,6 +254,14 @@ async def _leave_record(ward: Ward) -> None:
         (_await_another, Kind.AWAITED_STRAY),
         (_leave_draft, Kind.DRAFT_ORPHANED),
         (_leave_record, Kind.LEFTOVER),
+        (_share_with_a_stranger, Kind.SHARED_STRAY),
+        (_share_nothing, Kind.SHARED_STRAY),
+        (_lose_share, Kind.SHARED_MISSING),
+        (_abandon_copy, Kind.COPY_ABANDONED),
+        (_call_a_session_a_copy, Kind.COPY_STRAY),
+        (_call_the_living_deleted, Kind.DELETED_STRAY),
+        (_call_nothing_deleted, Kind.DELETED_STRAY),
+        (_lose_deleted, Kind.DELETED_MISSING),
     ],
 )
 async def test_what_follows_from_the_rest_is_named_and_repaired(
@@ -265,6 +329,14 @@ async def _misname_output(ward: Ward) -> None:
     await ward.etcd.put(ward.keys.outputs("flow"), table.SerializeToString())
 
 
+async def _lose_members(ward: Ward) -> None:
+    await ward.etcd.delete(ward.keys.members("chat.2"))
+
+
+async def _spoil_members(ward: Ward) -> None:
+    await ward.etcd.put(ward.keys.members("chat.2"), b"\xff")
+
+
 async def _spoil_head(ward: Ward) -> None:
     await ward.etcd.put(ward.keys.head("chat"), b"\xff")
 
@@ -286,6 +358,22 @@ async def _write_beside_us(ward: Ward) -> None:
     await ward.etcd.put(ward.keys.head("chat") + b":else", b"")
 
 
+async def _spoil_erasure(ward: Ward) -> None:
+    await ward.etcd.put(ward.keys.erasure("alice"), b"\xff")
+
+
+async def _spoil_job(ward: Ward) -> None:
+    await ward.etcd.put(ward.keys.job("retention"), b"\xff")
+
+
+async def _spoil_template(ward: Ward) -> None:
+    await ward.etcd.put(ward.keys.template("alice", "plan"), b"\xff")
+
+
+async def _ask_for_an_erasure_elsehow(ward: Ward) -> None:
+    await ward.etcd.put(ward.keys.erasure("alice") + b":else", b"")
+
+
 @pytest.mark.parametrize(
     ("harm", "kind"),
     [
@@ -298,10 +386,16 @@ async def _write_beside_us(ward: Ward) -> None:
         (_change_history, Kind.HEAD_DISAGREES),
         (_lose_outputs, Kind.OUTPUTS_DISAGREE),
         (_misname_output, Kind.OUTPUTS_DISAGREE),
+        (_lose_members, Kind.MEMBERS_DISAGREE),
+        (_spoil_members, Kind.MEMBERS_DISAGREE),
         (_spoil_head, Kind.HEAD_UNREADABLE),
         (_head_of_a_later_format, Kind.HEAD_UNREADABLE),
         (_await_against_the_rule, Kind.HEAD_DISAGREES),
         (_write_beside_us, Kind.KEY_UNKNOWN),
+        (_spoil_erasure, Kind.VALUE_UNREADABLE),
+        (_spoil_job, Kind.VALUE_UNREADABLE),
+        (_spoil_template, Kind.VALUE_UNREADABLE),
+        (_ask_for_an_erasure_elsehow, Kind.KEY_UNKNOWN),
     ],
 )
 async def test_what_only_a_guess_could_repair_is_named_and_left(
@@ -315,6 +409,67 @@ async def test_what_only_a_guess_could_repair_is_named_and_left(
     assert ending is Ending.ILL
     assert all(line.endswith("only a guess could repair it)") for line in said[:-1]), said
     assert await ward.everything() == before
+
+
+async def test_a_copy_that_is_being_written_is_left_alone(ward: Ward) -> None:
+    """For an hour after its last piece; its records are no session's yet."""
+    await _abandon_copy(ward, rested_ms=ABANDONED_MS - 60_000)
+    before = await ward.everything()
+    assert (await ward.look(fix=True))[0] is Ending.WELL
+    assert await ward.everything() == before
+    await ward.etcd.put(ward.keys.entry("alice", 1, "copy"), b"")
+    assert await ward.kinds() == [Kind.ENTRY_STRAY]
+
+
+async def test_a_copy_is_put_back_among_those_of_its_maker(ward: Ward) -> None:
+    """An erasure finds it there, and nowhere else."""
+    await _lose_copy(ward)
+    assert await ward.kinds() == [Kind.COPY_MISSING]
+    assert (await ward.look(fix=True))[0] is Ending.WELL
+    assert await ward.author.repository.copies("alice") == ("begun",)
+    assert await ward.kinds() == []
+
+
+async def test_a_copy_is_looked_for_under_whom_it_is_listed(ward: Ward) -> None:
+    """An administrator's import under its owner, and not under who makes it."""
+    repository = ward.author.repository
+    building = Building(ADMIN.actor, "", b"", time.time_ns() // 1_000_000, "bob")
+    await repository.begin_copy("begun", encode_building_head(9, building), maker_id="bob")
+    assert await ward.kinds() == []
+    await ward.etcd.delete(ward.keys.copy("bob", "begun"))
+    assert await ward.kinds() == [Kind.COPY_MISSING]
+    assert (await ward.look(fix=True))[0] is Ending.WELL
+    assert await repository.copies("bob") == ("begun",)
+
+
+async def test_what_says_where_a_tombstone_stands_is_put_back(ward: Ward) -> None:
+    """On the lease of the tombstone, so that it goes with it."""
+    await _lose_deleted(ward)
+    assert (await ward.look(fix=True))[0] is Ending.WELL
+    found = await ward.etcd.range(read(ward.keys.deleted("gone")))
+    tombstone = await ward.etcd.range(read(ward.keys.head("gone")))
+    assert [kv.lease for kv in found.kvs] == [tombstone.kvs[0].lease] != [0]
+    assert await ward.kinds() == []
+
+
+async def test_forks_and_imports_are_sessions_like_any_other(ward: Ward) -> None:
+    """With members, a rewind and a lineage there is nothing to say of them."""
+    repository, clock = ward.author.repository, Clock()
+    copier = Copier(repository, clock)
+    await copier.fork("flow", new_id="fork")
+    events = await history_of(repository, "chat.2")
+    await ward.author.delete("chat.2")
+    await ward.etcd.delete(ward.keys.head("chat.2"))
+    await ward.etcd.delete(ward.keys.deleted("chat.2"))  # the day is over
+    imported = await copier.store("chat.2", events, identity=Identity("al:ice"))
+    assert imported.imported
+    assert (await ward.look())[0] is Ending.WELL, await ward.look()
+
+
+async def test_a_session_that_was_given_away_is_well(ward: Ward) -> None:
+    """Its entry, its pointers and its place under an agent name the new owner."""
+    await ward.author.change("chat.2", TransferSession("bob"))
+    assert (await ward.look())[0] is Ending.WELL, await ward.look()
 
 
 async def test_a_lost_head_is_no_reason_to_forget_the_rest(ward: Ward) -> None:
@@ -366,10 +521,11 @@ async def test_new_logs_need_the_lives_to_be_gone(ward: Ward) -> None:
     await ward.author.repository.deregister(ward.author.instance, ward.author.lease)
     ending = await renew_logs(Visit(ward.etcd, ward.namespace), ward.treatment, said.append)
     assert (ending, said) == (Ending.WELL, ["6 logs have new ids"])
+    assert await ward.author.repository.history_id() == f"{77:016x}"
     for number, session_id in enumerate(("chat", "chat-1", "chat-1-b", "chat.2", "flow", "turn")):
         head = await ward.head(session_id)
         was = pb.Head.FromString(before[ward.keys.head(session_id)])
-        assert head.log_id == 77 + number != was.log_id
+        assert head.log_id == 78 + number != was.log_id
         head.log_id = was.log_id
         assert head == was
     assert (await ward.look())[0] is Ending.WELL
@@ -401,7 +557,8 @@ async def test_a_busy_system_is_not_called_ill(
                 await author.change(session_id, EndTurn(turn_id, 9), identity=CRM, text="Once upon")
                 if turn % 2 == 0:
                     await author.delete(session_id)
-                    await client.delete(Keys().head(session_id))  # the day is over
+                    gone = [delete(Keys().head(session_id)), delete(Keys().deleted(session_id))]
+                    await client.txn(transaction((), gone))  # the day is over
                 revision = (await client.range(read(b"batch"))).header.revision
                 # Who writes reads at the revision just before; the doctor's is older, and gone.
                 with suppress(Compacted):

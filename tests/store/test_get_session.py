@@ -17,6 +17,7 @@ from sessiond.session.changes import (
     EndTurn,
     PauseSession,
     ResumeSession,
+    RewindSession,
     SubmitOutput,
     UpdateSession,
 )
@@ -218,6 +219,22 @@ async def test_those_who_may_enter_read(
     """Owner, administrator, a service for the owner, and the current step's agent."""
     await begin("s-1", workflow="master-workflow-v2")
     assert (await sessions.load(identity, "s-1")).id == "s-1"
+
+
+async def test_a_rewound_session_reads_little(
+    sessions: Sessions, author: Author, begin: Begin, repository: Counting
+) -> None:
+    """What was undone is not read, however much it is."""
+    await begin("s-1")
+    await author.say("s-1", "first")
+    for _ in range(10):
+        await author.say("s-1", *("message" for _ in range(50)))
+    await author.change("s-1", RewindSession(2))
+    await author.say("s-1", "last")
+    repository.read = 0
+    session = await sessions.load(ALICE, "s-1")
+    assert [message.content for message in session.conversation_history] == ["first", "last"]
+    assert repository.read <= 5
 
 
 async def test_a_deleted_session_is_gone(sessions: Sessions, author: Author, begin: Begin) -> None:

@@ -9,7 +9,13 @@ from services.store.messages import list_messages
 from services.store.tokens import seal
 from sessiond.errors import InvalidArgument, PageTokenExpired, SessionNotFound
 from sessiond.session.access import Identity
-from sessiond.session.changes import AppendMessage, EndTurn, PauseSession, ResumeSession
+from sessiond.session.changes import (
+    AppendMessage,
+    EndTurn,
+    PauseSession,
+    ResumeSession,
+    RewindSession,
+)
 from sessiond.v1.session_pb2 import Message
 from tests.store.author import CRM, Author
 from tests.store.conftest import Begin
@@ -121,7 +127,7 @@ async def test_a_token_belongs_to_its_session_and_order(
     _, token = await page(repository, page_size=1)
     with pytest.raises(InvalidArgument):
         await page(repository, token, newest_first=True)
-    forged = seal(["messages", "s-1", "asc"], [0, 2, 999])
+    forged = seal(["messages", "s-1", "asc"], [0, 0, 2, 999])
     with pytest.raises((InvalidArgument, PageTokenExpired)):
         await page(repository, forged)
 
@@ -133,7 +139,7 @@ async def test_a_token_of_an_earlier_session_of_that_id_has_expired(
     await begin("s-1")
     await author.say("s-1", "1", "2")
     with pytest.raises(PageTokenExpired):
-        await page(repository, seal(["messages", "s-1", "asc"], [12345678, 2, 3]))
+        await page(repository, seal(["messages", "s-1", "asc"], [12345678, 0, 2, 3]))
 
 
 async def test_strangers_find_no_messages(repository: MemoryRepository, begin: Begin) -> None:
@@ -149,3 +155,35 @@ async def test_strangers_find_no_messages(repository: MemoryRepository, begin: B
                 page_token=None,
                 newest_first=False,
             )
+
+
+@pytest.mark.parametrize("page_size", [1, 2, 50])
+@pytest.mark.parametrize("newest_first", [False, True])
+async def test_pages_hold_what_a_rewind_left(
+    repository: MemoryRepository,
+    author: Author,
+    begin: Begin,
+    page_size: int,
+    newest_first: bool,
+) -> None:
+    """What was undone is not there, and what a second rewind brought back is."""
+    await begin("s-1")
+    await author.say("s-1", *(f"{n}" for n in range(6)))  # 2 to 7
+    await author.change("s-1", RewindSession(3))
+    await author.say("s-1", "another", "way")  # 9, 10
+    for expected in (["0", "1", "another", "way"], ["0", "1", "2", "3", "4", "5"]):
+        found = await everything(repository, page_size=page_size, newest_first=newest_first)
+        assert found == (expected[::-1] if newest_first else expected)
+        await author.change("s-1", RewindSession(7))
+
+
+async def test_a_token_of_before_a_rewind_has_expired(
+    repository: MemoryRepository, author: Author, begin: Begin
+) -> None:
+    """The rest of its pages belongs to another conversation."""
+    await begin("s-1")
+    await author.say("s-1", "1", "2", "3")
+    _, token = await page(repository, page_size=1)
+    await author.change("s-1", RewindSession(3))
+    with pytest.raises(PageTokenExpired):
+        await page(repository, token)

@@ -8,6 +8,8 @@ from typing import Any
 import grpc
 import pytest
 
+from services.store import acquisition
+from services.store.acquisition import read_records
 from services.store.memory import MemoryRepository
 from sessiond.errors import (
     InvalidArgument,
@@ -318,3 +320,18 @@ async def test_a_watch_of_instances_ends_with_the_drain(served: Served) -> None:
     served.health.begin_drain(5)
     async with asyncio.timeout(2):
         assert isinstance(await failure(watching.read()), Unavailable)
+
+
+async def test_a_reader_that_gets_on_may_take_longer_than_history_is_kept(
+    repository: MemoryRepository, author: Author, begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Compaction sends away who gets nowhere, and nobody else: records never change."""
+    monkeypatch.setattr(acquisition, "run_length", lambda _: 1)
+    await begin("s-1")
+    await author.say("s-1", *"abcdef")
+    found = 0
+    async for run in read_records(repository, "s-1", 1, 7):
+        found += len(run)
+        await author.say("s-1", "more")
+        repository.compact()
+    assert found == 7

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from hypothesis import strategies as st
 
 from sessiond.errors import SessiondError
-from sessiond.session.access import Identity
+from sessiond.session.access import Identity, MemberRole
 from sessiond.session.changes import (
     AbandonTurn,
     AppendMessage,
@@ -20,9 +20,16 @@ from sessiond.session.changes import (
     Change,
     EditOutput,
     EndTurn,
+    MakeLink,
     PauseSession,
     ResumeSession,
+    RevokeLink,
+    RewindSession,
+    SetHold,
+    ShareSession,
     SubmitOutput,
+    TransferSession,
+    UnshareSession,
     UpdateSession,
 )
 from sessiond.session.limits import DEFAULT_LIMITS
@@ -56,6 +63,7 @@ class Asking(NamedTuple):
 
 workflows = st.sampled_from([THREE_STEPS, MASTER, CHAT])
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+users = st.sampled_from(["alice", "bob", "carol"])
 output_ids = st.sampled_from(["o-1", "o-2", "o-3", "o-4", "o-5"])
 objects = st.dictionaries(
     st.sampled_from(["a", "b", "ж"]),
@@ -96,6 +104,12 @@ changes: st.SearchStrategy[Change] = st.one_of(
     st.builds(EndTurn, st.just(""), st.sampled_from([0, 0, 0, 1]), st.booleans(), objects),
     st.sampled_from([EndTurn("", 0), CancelTurn("")]),
     st.builds(AbandonTurn, st.just(""), _STOPPED),
+    st.builds(RewindSession, st.integers(0, 26)),
+    st.builds(SetHold, st.booleans(), texts),
+    st.builds(ShareSession, users, st.sampled_from(MemberRole)),
+    st.builds(MakeLink, st.sampled_from(MemberRole), st.none() | st.just(2_000_000_000_000)),
+    st.builds(RevokeLink, st.sampled_from(["id-1", "id-2", "id-3"])),
+    st.builds(UnshareSession, users) | st.builds(TransferSession, users),
 )
 askings = st.builds(
     Asking,

@@ -18,12 +18,14 @@ from sessiond.session.changes import (
     BeginTurn,
     Change,
     CreateSession,
+    RewindSession,
     SubmitOutput,
     fingerprint,
 )
 from sessiond.session.decide import create, decide
 from sessiond.session.events import Event, Record, TurnEnded
 from sessiond.session.limits import DEFAULT_LIMITS, Limits
+from sessiond.session.rewinding import fill, filled_from, fold
 from sessiond.session.state import Message, Session
 from sessiond.session.workflow import Workflow, parse
 
@@ -95,13 +97,21 @@ class Story:
             new_id=lambda: f"id-{next(self.ids)}",
             limits=self.limits,
             text=self.text,
+            past=self.past_of(change),
         )
+
+    def past_of(self, change: Change) -> Session | None:
+        """The session as it was where a rewind goes back to; None for every other change."""
+        if isinstance(change, RewindSession) and 1 <= change.to_seq <= self.session.seq:
+            return fill(fold(None, self.records[: change.to_seq]), self.records)
+        return None
 
     def make(
         self, change: Change, identity: Identity = ALICE, *, after_ms: int = 1000
     ) -> tuple[Event, ...]:
         """Decide about a change and make it."""
         self.now_ms += after_ms
+        past = self.past_of(change)
         events = self.decide(change, identity)
         for event in events:
             record = Record(
@@ -119,6 +129,8 @@ class Story:
             self.session = apply(self.session, record)
             if isinstance(event, TurnEnded):
                 self.text = ""
+            if past is not None:
+                self.session = filled_from(self.session, past)
         return events
 
     def begin(self, identity: Identity = CONSULTANT, text: str = "") -> str:
@@ -135,7 +147,12 @@ class Story:
     @property
     def messages(self) -> list[Message]:
         """The whole conversation."""
-        return [message for record in self.records if (message := message_of(record))]
+        holds = self.session.conversation.holds
+        return [
+            message
+            for record in self.records
+            if holds(record.seq) and (message := message_of(record))
+        ]
 
     @property
     def event(self) -> Event:

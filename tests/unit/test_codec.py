@@ -17,6 +17,7 @@ from sessiond.session.changes import (
 from sessiond.session.events import Record, SessionPaused
 from sessiond.session.state import LastWord, OutputStatus, Status, Turn
 from sessiond.store.codec import (
+    Building,
     HeadMeta,
     OutputRow,
     Tombstone,
@@ -26,6 +27,7 @@ from sessiond.store.codec import (
     decode_head,
     decode_outputs,
     decode_record,
+    encode_building_head,
     encode_draft,
     encode_entry,
     encode_head,
@@ -190,6 +192,14 @@ def test_a_session_keeps_the_workflow_that_it_was_created_with() -> None:
 
 
 TOMBSTONE = Tombstone(Actor("crm", Role.SERVICE, "alice"), "op-9", b"h" * 16, 1_700_000_000_000)
+
+
+def test_the_head_of_a_copy_says_how_far_it_came_and_whose_it_is() -> None:
+    """It is no session's head yet, and nobody takes it for one."""
+    building = Building(SERVICE.actor, "op", b"h" * 16, 1_700_000_000_001, "bob", 2**64 - 1)
+    head = decode_head(encode_building_head(5, building, seq=7, size=900))
+    assert head.meta == HeadMeta(log_id=5, size=900, building=building)
+    assert (head.seq, head.user_id, head.tombstone) == (7, "", None)
 
 
 def test_a_tombstone_comes_back_and_nothing_beside_it() -> None:

@@ -23,8 +23,11 @@ from sessiond.session.changes import (
     DeleteSession,
     EditOutput,
     EndTurn,
+    ForkSession,
+    ImportSession,
     PauseSession,
     ResumeSession,
+    SetHold,
     SubmitOutput,
     UpdateSession,
     fingerprint,
@@ -33,7 +36,7 @@ from sessiond.session.state import Decision, MessageType, Sender, TurnOutcome
 from tests.unit.asking import changes, objects, texts
 
 # They stand in etcd beside every record. A new value here breaks retries across an upgrade.
-GOLDEN: list[tuple[CreateSession | Change, str]] = [
+GOLDEN: list[tuple[CreateSession | ForkSession | ImportSession | Change, str]] = [
     (CreateSession(), "6854996f6d96114ee92c616e807a225e"),
     (
         CreateSession("chat", '{"a":1}', "T", {"k": "v"}, "s-1"),
@@ -56,7 +59,12 @@ GOLDEN: list[tuple[CreateSession | Change, str]] = [
     (EndTurn("t", 5, failed=True, metadata="{}"), "bcb743f905385cb8949b3ad2f4625282"),
     (CancelTurn("t"), "02c27b6f449833d702320c949506b19a"),
     (AbandonTurn("t", TurnOutcome.INTERRUPTED), "12f4ae139dea621378190dbecca65a5b"),
+    (SetHold(True), "52666b116ca3a03c61fc6a6f0f48f38b"),
+    (SetHold(False, "case 7"), "7a6a01ccea15ab3588fb5245f2431c2c"),
     (DeleteSession(), "ce76d4f7ff81d63c6d48322f43aa32c8"),
+    (ForkSession("s-1"), "151c2aa3f412dbea71254ab7a4b1cdd1"),
+    (ForkSession("s-1", 7, "s-2"), "e0dc09793e63a109183f284ca8620475"),
+    (ImportSession("s-1", 7), "7a1ece749b1bda0e1c7c11e631cb9600"),
 ]
 
 

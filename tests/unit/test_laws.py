@@ -8,9 +8,11 @@ from hypothesis import strategies as st
 from sessiond.errors import SessiondError
 from sessiond.session.apply import apply, message_of
 from sessiond.session.changes import ApproveOutput
+from sessiond.session.rewinding import fill
 from sessiond.session.state import Decision, OutputStatus, Session, Status
 from sessiond.session.workflow import Workflow
 from sessiond.store.codec import (
+    Building,
     HeadMeta,
     add_message,
     decode_entry,
@@ -19,6 +21,7 @@ from sessiond.store.codec import (
     decode_record,
     encode_entry,
     encode_head,
+    encode_members,
     encode_outputs,
     encode_record,
     load,
@@ -27,7 +30,7 @@ from sessiond.store.codec import (
 from sessiond.v1 import session_pb2
 from sessiond.wire import message_to_wire, session_to_wire, summary_to_wire
 from tests.unit.asking import LIMITS, THREE_STEPS, Asking, aimed, ask, askings, lived, workflows
-from tests.unit.stories import Story
+from tests.unit.stories import ALICE, Story
 
 meta = st.builds(
     HeadMeta,
@@ -38,6 +41,8 @@ meta = st.builds(
     st.integers(0, 1 << 25),
     st.integers(0, 1 << 45),
     st.sampled_from(["", "reviewer"]),
+    st.integers(0, 20_000),
+    st.sampled_from([None, Building(ALICE.actor, "op", b"hash", 1_700_000_000_000)]),
 )
 
 
@@ -82,6 +87,8 @@ def plain_summary(session: Session) -> session_pb2.SessionSummary:
         revision=whole.revision,
         message_count=session.message_count,
         last_message=session.last_message,
+        lineage=whole.lineage if whole.HasField("lineage") else None,
+        held=session.held or None,
     )
 
 
@@ -90,7 +97,7 @@ def plain_summary(session: Session) -> session_pb2.SessionSummary:
 def test_loading_gives_what_folding_gives(
     workflow: Workflow, asked: list[Asking], meta: HeadMeta
 ) -> None:
-    """Head, outputs table and the needed records hold the whole state, after every change.
+    """Head, tables and the needed records hold the whole state, after every change.
 
     On the way: refused changes leave no trace, records and heads come back as they went, seqs are
     dense, last_active never goes back, and the summary says what the session says.
@@ -108,16 +115,16 @@ def test_loading_gives_what_folding_gives(
         rows = decode_outputs(encode_outputs(story.session))
         needed = set(needed_seqs(head, rows))
         held = [record for record in story.records if record.seq in needed]
-        assert load(head, rows, [decode_record(encode_record(one)) for one in held]) == (
-            story.session
-        )
+        held = [decode_record(encode_record(one)) for one in held]
+        assert load(head, rows, held, encode_members(story.session)) == story.session
     assert [record.seq for record in story.records] == [*range(1, story.session.seq + 1)]
     folded = None
     for record in story.records:
         read = decode_record(encode_record(record))
         assert read == record
         folded = apply(folded, read)
-    assert folded == story.session
+    assert folded is not None
+    assert fill(folded, story.records) == story.session
     assert story.session.message_count == len(story.messages)
     summary = summary_to_wire(decode_entry(encode_entry(story.session)))
     assert summary == plain_summary(story.session)
@@ -135,7 +142,9 @@ def test_what_is_read_of_a_log_is_its_messages(workflow: Workflow, asked: list[A
     ]
     assert added == [message_of(record) is not None for record in story.records]
     assert [*read.conversation_history] == [
-        message_to_wire(message, "s-1") for message in story.messages
+        message_to_wire(message, "s-1")
+        for record in story.records
+        if (message := message_of(record)) is not None
     ]
 
 

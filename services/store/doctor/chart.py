@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from services.store.keys import DraftKey, EventKey, Key, Keys, OutputsKey
+from services.store.keys import DraftKey, EventKey, Key, Keys, MembersKey, OutputsKey
 
 
 @dataclass(frozen=True)
@@ -15,6 +15,9 @@ class Chart:
 
     `head` is None where none stands; `children` are all other keys of the session. `entry` and
     `awaited` are the values under the two keys that the head speaks of; None where none stands.
+    `shared` are the users of the members table in whose lists of shared sessions it stands. Of a
+    copy that is being written, `listed` says whether it stands among those of its maker, and of a
+    deleted session, whether it stands among these. `lease` is that of the head; 0 for none.
     """
 
     session_id: str
@@ -22,6 +25,9 @@ class Chart:
     children: Mapping[bytes, bytes] = field(default_factory=dict)
     entry: bytes | None = None
     awaited: bytes | None = None
+    shared: frozenset[str] = frozenset()
+    listed: bool = False
+    lease: int = 0
 
 
 class Children:
@@ -31,6 +37,7 @@ class Children:
         self.records: dict[int, bytes] = {}
         self.drafts: dict[str, list[bytes]] = {}
         self.outputs = b""
+        self.members = b""
         self.unknown: list[bytes] = []
         for key, value in chart.children.items():
             match _parsed(keys, key):
@@ -40,6 +47,8 @@ class Children:
                     self.drafts.setdefault(turn_id, []).append(key)
                 case OutputsKey():
                     self.outputs = value
+                case MembersKey():
+                    self.members = value
                 case _:
                     self.unknown.append(key)
 

@@ -28,21 +28,34 @@ class Kind(StrEnum):
     AWAITED_MISSING = "awaited-missing"
     AWAITED_WRONG = "awaited-wrong"
     AWAITED_STRAY = "awaited-stray"
+    MEMBERS_DISAGREE = "members-disagree"
+    SHARED_MISSING = "shared-missing"
+    SHARED_STRAY = "shared-stray"
     DRAFT_ORPHANED = "draft-orphaned"
+    COPY_ABANDONED = "copy-abandoned"
+    COPY_MISSING = "copy-missing"
+    COPY_STRAY = "copy-stray"
     LEFTOVER = "leftover"
+    DELETED_MISSING = "deleted-missing"
+    DELETED_STRAY = "deleted-stray"
+    VALUE_UNREADABLE = "value-unreadable"
 
 
 @dataclass(frozen=True, slots=True)
 class Repair:
     """What puts a finding right, while the session's head is, to the bit, `head`; None for none.
 
-    It never touches the head: its owner compares the very bytes that it wrote.
+    What is put goes with the lease; 0 for none.
+
+    It never touches the head, whose owner compares the very bytes that it wrote; but for that of an
+    abandoned copy, which nobody owns.
     """
 
     session_id: str
     head: bytes | None
     puts: Mapping[bytes, bytes] = field(default_factory=dict)
     deletes: tuple[Span, ...] = ()
+    lease: int = 0
 
 
 @dataclass(frozen=True, slots=True)

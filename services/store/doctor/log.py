@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from services.store.doctor.findings import Finding, Kind
 from sessiond.session.apply import apply
 from sessiond.session.events import Record
+from sessiond.session.rewinding import fill
+from sessiond.session.standing import Rewound
 from sessiond.session.state import Session
 from sessiond.store.codec import StoredHead, decode_record
 
@@ -54,8 +56,10 @@ def compare_head(
     session_id = loaded.id
     try:
         folded: Session | None = None
-        for record in records:
+        for place, record in enumerate(records):
             folded = apply(folded, record)
+            if isinstance(record.event, Rewound):
+                folded = fill(folded, records[:place])
     except (ValueError, KeyError) as error:
         detail = f"the log cannot be followed: {error}"
         yield Finding(Kind.HEAD_DISAGREES, session_id, detail)
@@ -66,6 +70,12 @@ def compare_head(
         differing.remove("outputs")
         detail = "the table of outputs is not what the log gives"
         yield Finding(Kind.OUTPUTS_DISAGREE, session_id, detail)
+    if {"members", "links"} & set(differing):
+        differing = [name for name in differing if name not in ("members", "links")]
+        detail = "the table of members is not what the log gives"
+        yield Finding(Kind.MEMBERS_DISAGREE, session_id, detail)
+    if head.member_count != len(folded.members):
+        differing.append("member_count")
     if head.current_agent != folded.current_agent:
         differing.append("current_agent")
     if head.meta.awaited_agent != folded.awaited_agent:

@@ -15,8 +15,8 @@ import asyncio
 
 from services.store.etcd.client import EtcdClient
 from services.store.etcd.commit import fence_of, owned
-from services.store.etcd.etcd_pb2 import RangeResponse, TxnResponse
-from services.store.etcd.reads import ConsensusReads, answered
+from services.store.etcd.etcd_pb2 import TxnResponse
+from services.store.etcd.reads import ConsensusReads, answered, value_of
 from services.store.etcd.registrations import instance_of
 from services.store.etcd.settling import settle
 from services.store.etcd.transactions import absent, get_key, joined, nested, put, read, transaction
@@ -53,21 +53,24 @@ class Acquisition:
     ) -> Snapshot | Owned | NotRegistered | None:
         keys = self._keys
         while True:
-            revision, (heads, tables, live) = await self._reads.read(
+            revision, (heads, outputs, members, live) = await self._reads.read(
                 read(keys.head(session_id)),
                 read(keys.outputs(session_id)),
+                read(keys.members(session_id)),
                 read(keys.live(instance), keys_only=True),
             )
             if not heads.kvs:
                 return None
             head = heads.kvs[0].value
             stored = codec.decode_head(head)
+            if stored.meta.building is not None:
+                return None
             if stored.tombstone is not None:
                 return Snapshot(revision, head, b"")
             if not live.kvs:
                 return NotRegistered()
             if stored.meta.commit_id == commit_id:
-                return Snapshot(revision, head, _value(tables))
+                return Snapshot(revision, head, value_of(outputs), value_of(members))
             new = codec.take_over(
                 head, owner=instance, epoch=stored.meta.epoch + 1, commit_id=commit_id
             )
@@ -75,11 +78,11 @@ class Acquisition:
             answer = done.responses[0].response_txn
             answers = [each.response_range for each in answer.responses]
             if answer.succeeded:
-                return Snapshot(done.header.revision, new, _value(answers[0]))
+                return Snapshot(done.header.revision, new, *map(value_of, answers[:2]))
             found, live, *owner = answers
             if not live.kvs:
                 return NotRegistered()
-            if _value(found) == head:  # so the former owner's key stood in the way
+            if value_of(found) == head:  # so the former owner's key stood in the way
                 former = instance_of(LiveKey(stored.meta.owner), owner[0].kvs[0])
                 return Owned(former.instance, former.address)
 
@@ -93,7 +96,8 @@ class Acquisition:
         """
         keys = self._keys
         head_key, owner = keys.head(session_id), stored.meta.owner
-        writes = [get_key(keys.outputs(session_id)), put(head_key, new)]
+        tables = keys.outputs(session_id), keys.members(session_id)
+        writes = [*map(get_key, tables), put(head_key, new)]
         inner = joined(owned(head_key, head, writes), fence_of(keys, instance))
         if owner and owner != instance:
             former = keys.live(owner)
@@ -102,7 +106,3 @@ class Acquisition:
             return await settle(
                 self._etcd, transaction(success=[nested(inner)]), seconds=self._settle_seconds
             )
-
-
-def _value(answer: RangeResponse) -> bytes:
-    return answer.kvs[0].value if answer.kvs else b""

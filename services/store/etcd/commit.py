@@ -170,11 +170,17 @@ def _writes(keys: Keys, head: bytes, commit: Commit) -> list[Operation]:
     writes.append(put(head, commit.head))
     if commit.outputs is not None:
         writes.append(put(keys.outputs(session_id), commit.outputs))
+    if commit.members is not None:
+        writes.append(put(keys.members(session_id), commit.members))
+    for each in commit.shared:
+        pointer = keys.shared(each.user_id, session_id)
+        writes.append(put(pointer, b"") if each.shared else delete(pointer))
     if index is not None:
-        if index.previous_position_ms != index.position_ms:
-            before = keys.entry(index.user_id, index.previous_position_ms, session_id)
-            writes.append(delete(before))
-        writes.append(put(keys.entry(index.user_id, index.position_ms, session_id), index.entry))
+        user_id, position_ms = index.user_id, index.position_ms
+        before = index.previous_user_id or user_id, index.previous_position_ms
+        if before != (user_id, position_ms):
+            writes.append(delete(keys.entry(*before, session_id)))
+        writes.append(put(keys.entry(user_id, position_ms, session_id), index.entry))
     if awaited is not None and awaited.agent != awaited.previous_agent:
         if awaited.previous_agent:
             writes.append(delete(keys.awaited(awaited.previous_agent, session_id)))

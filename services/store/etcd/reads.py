@@ -15,7 +15,7 @@ from typing import Final, NamedTuple, Self
 
 from services.store.etcd.client import EtcdClient
 from services.store.etcd.errors import Compacted, EtcdError
-from services.store.etcd.etcd_pb2 import KeyValue, RangeRequest
+from services.store.etcd.etcd_pb2 import KeyValue, RangeRequest, RangeResponse
 from services.store.etcd.transactions import ConsensusRead, read
 from services.store.keys import Span
 from services.store.repository import RevisionCompacted
@@ -36,6 +36,11 @@ def answered() -> Iterator[None]:
         raise RevisionCompacted from error
     except EtcdError as error:
         raise Unavailable from error
+
+
+def value_of(answer: RangeResponse) -> bytes:
+    """Return the value of the key that was read; b"" where it is absent."""
+    return answer.kvs[0].value if answer.kvs else b""
 
 
 class _Waiting(NamedTuple):

@@ -8,7 +8,7 @@ from typing import Final
 from services.store.etcd.client import EtcdClient
 from services.store.etcd.commit import UNSTORABLE
 from services.store.etcd.errors import EtcdError
-from services.store.etcd.reads import ConsensusReads, answered, read_all
+from services.store.etcd.reads import ConsensusReads, answered, read_all, value_of
 from services.store.etcd.settling import settle
 from services.store.etcd.transactions import absent, get, put, read, transaction
 from services.store.keys import Keys
@@ -58,14 +58,16 @@ class Sessions:
         return Existing(heads[0].value, record)
 
     async def snapshot(self, session_id: str) -> Snapshot | None:
-        """Read head and outputs together, through consensus."""
-        revision, (heads, outputs) = await self._reads.read(
-            read(self._keys.head(session_id)), read(self._keys.outputs(session_id))
+        """Read head and tables together, through consensus."""
+        keys = self._keys
+        revision, (heads, outputs, members) = await self._reads.read(
+            read(keys.head(session_id)),
+            read(keys.outputs(session_id)),
+            read(keys.members(session_id)),
         )
         if not heads.kvs:
             return None
-        table = outputs.kvs[0].value if outputs.kvs else b""
-        return Snapshot(revision, heads.kvs[0].value, table)
+        return Snapshot(revision, heads.kvs[0].value, value_of(outputs), value_of(members))
 
     async def records(
         self, session_id: str, first_seq: int, last_seq: int, *, revision: int

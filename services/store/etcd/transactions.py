@@ -107,6 +107,19 @@ def modified_at(key: bytes, revision: int) -> Compare:
     return _compare(pb.Compare(target=pb.Compare.MOD, key=key, mod_revision=revision))
 
 
+def unwritten_since(span_start: bytes, span_end: bytes, revision: int) -> Compare:
+    """Hold where no key from `span_start` to before `span_end` was written after a revision."""
+    return _compare(
+        pb.Compare(
+            target=pb.Compare.MOD,
+            result=pb.Compare.LESS,
+            key=span_start,
+            range_end=span_end,
+            mod_revision=revision + 1,
+        )
+    )
+
+
 def version_is(key: bytes, version: int) -> Compare:
     """Hold where the key was written this often since it was made; 0 where it is absent."""
     return _compare(pb.Compare(target=pb.Compare.VERSION, key=key, version=version))

@@ -98,6 +98,14 @@ class Head(_message.Message):
     AWAITED_AGENT_FIELD_NUMBER: _builtins.int
     LAST_WORD_FIELD_NUMBER: _builtins.int
     TURN_FIELD_NUMBER: _builtins.int
+    WORKFLOW_ID_FIELD_NUMBER: _builtins.int
+    HELD_FIELD_NUMBER: _builtins.int
+    LINEAGE_FIELD_NUMBER: _builtins.int
+    RUNS_FIELD_NUMBER: _builtins.int
+    REWOUND_SEQ_FIELD_NUMBER: _builtins.int
+    BUILDING_FIELD_NUMBER: _builtins.int
+    COPIED_SEQ_FIELD_NUMBER: _builtins.int
+    MEMBER_COUNT_FIELD_NUMBER: _builtins.int
     format: _builtins.int
     """The format of this session's records: 1."""
     log_id: _builtins.int
@@ -140,6 +148,16 @@ class Head(_message.Message):
     """The agent that the session awaits, so under `agent:{agent}:{sid}`; "" for none."""
     last_word: Global___LastWord.ValueType
     """Who had the last word, as a LastWord."""
+    workflow_id: _builtins.str
+    """The workflow, so that a reader of all changes knows it; "" in heads of before."""
+    held: _builtins.bool
+    """Whether a legal hold keeps the session."""
+    rewound_seq: _builtins.int
+    """The seq of the last rewind; 0 for none."""
+    copied_seq: _builtins.int
+    """The seq of the last record that a copy brought; 0 where the session began here."""
+    member_count: _builtins.int
+    """With how many users it is shared, so that one with nobody needs no read of its members."""
     @_builtins.property
     def tombstone(self) -> Global___Tombstone:
         """Set when the session was deleted; then only `format` and `log_id` stand beside it."""
@@ -151,6 +169,18 @@ class Head(_message.Message):
     @_builtins.property
     def turn(self) -> Global___RunningTurn:
         """The turn that runs, if one does."""
+
+    @_builtins.property
+    def lineage(self) -> Global___Lineage:
+        """Where it was forked from."""
+
+    @_builtins.property
+    def runs(self) -> _containers.RepeatedCompositeFieldContainer[Global___Run]:
+        """Which seqs up to the last rewind make up the conversation."""
+
+    @_builtins.property
+    def building(self) -> Global___Building:
+        """Set while a copy is being written: the session does not exist yet for anybody else."""
 
     def __init__(
         self,
@@ -179,14 +209,356 @@ class Head(_message.Message):
         awaited_agent: _builtins.str = ...,
         last_word: Global___LastWord.ValueType = ...,
         turn: Global___RunningTurn | None = ...,
+        workflow_id: _builtins.str = ...,
+        held: _builtins.bool = ...,
+        lineage: Global___Lineage | None = ...,
+        runs: _abc.Iterable[Global___Run] | None = ...,
+        rewound_seq: _builtins.int = ...,
+        building: Global___Building | None = ...,
+        copied_seq: _builtins.int = ...,
+        member_count: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["tombstone", b"tombstone", "turn", b"turn"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["building", b"building", "lineage", b"lineage", "tombstone", b"tombstone", "turn", b"turn"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["awaited_agent", b"awaited_agent", "commit_id", b"commit_id", "created_ms", b"created_ms", "current_agent", b"current_agent", "current_step", b"current_step", "epoch", b"epoch", "format", b"format", "index_ms", b"index_ms", "inputs_seq", b"inputs_seq", "last_active_ms", b"last_active_ms", "last_message_seq", b"last_message_seq", "last_word", b"last_word", "log_id", b"log_id", "message_count", b"message_count", "metadata", b"metadata", "owner", b"owner", "seq", b"seq", "size", b"size", "status", b"status", "title", b"title", "title_given", b"title_given", "tombstone", b"tombstone", "turn", b"turn", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["awaited_agent", b"awaited_agent", "building", b"building", "commit_id", b"commit_id", "copied_seq", b"copied_seq", "created_ms", b"created_ms", "current_agent", b"current_agent", "current_step", b"current_step", "epoch", b"epoch", "format", b"format", "held", b"held", "index_ms", b"index_ms", "inputs_seq", b"inputs_seq", "last_active_ms", b"last_active_ms", "last_message_seq", b"last_message_seq", "last_word", b"last_word", "lineage", b"lineage", "log_id", b"log_id", "member_count", b"member_count", "message_count", b"message_count", "metadata", b"metadata", "owner", b"owner", "rewound_seq", b"rewound_seq", "runs", b"runs", "seq", b"seq", "size", b"size", "status", b"status", "title", b"title", "title_given", b"title_given", "tombstone", b"tombstone", "turn", b"turn", "user_id", b"user_id", "workflow_id", b"workflow_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Head: _TypeAlias = Head  # noqa: Y015
+
+@_typing.final
+class Building(_message.Message):
+    """A copy that is being written: of `seq` records of its head, the first ones are there."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACTOR_FIELD_NUMBER: _builtins.int
+    OP_ID_FIELD_NUMBER: _builtins.int
+    HASH_FIELD_NUMBER: _builtins.int
+    TOUCHED_MS_FIELD_NUMBER: _builtins.int
+    USER_ID_FIELD_NUMBER: _builtins.int
+    PARENT_LOG_ID_FIELD_NUMBER: _builtins.int
+    op_id: _builtins.str
+    """Under which operation id."""
+    hash: _builtins.bytes
+    """The hash of what was asked for."""
+    touched_ms: _builtins.int
+    """When a piece was last written: one that rests for an hour is abandoned."""
+    user_id: _builtins.str
+    """Under whom it is listed until it is finished; whoever makes it where absent."""
+    parent_log_id: _builtins.int
+    """Of a fork: the log id of the session that is copied."""
+    @_builtins.property
+    def actor(self) -> Global___Actor:
+        """Who makes it."""
+
+    def __init__(
+        self,
+        *,
+        actor: Global___Actor | None = ...,
+        op_id: _builtins.str = ...,
+        hash: _builtins.bytes = ...,
+        touched_ms: _builtins.int = ...,
+        user_id: _builtins.str = ...,
+        parent_log_id: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "hash", b"hash", "op_id", b"op_id", "parent_log_id", b"parent_log_id", "touched_ms", b"touched_ms", "user_id", b"user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Building: _TypeAlias = Building  # noqa: Y015
+
+@_typing.final
+class Lineage(_message.Message):
+    """What a session was forked from."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SESSION_ID_FIELD_NUMBER: _builtins.int
+    SEQ_FIELD_NUMBER: _builtins.int
+    session_id: _builtins.str
+    """The other session."""
+    seq: _builtins.int
+    """How many of its events stand at the beginning."""
+    def __init__(
+        self,
+        *,
+        session_id: _builtins.str = ...,
+        seq: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["seq", b"seq", "session_id", b"session_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Lineage: _TypeAlias = Lineage  # noqa: Y015
+
+@_typing.final
+class Run(_message.Message):
+    """Seqs that follow one another."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIRST_SEQ_FIELD_NUMBER: _builtins.int
+    LAST_SEQ_FIELD_NUMBER: _builtins.int
+    first_seq: _builtins.int
+    """The first."""
+    last_seq: _builtins.int
+    """The last."""
+    def __init__(
+        self,
+        *,
+        first_seq: _builtins.int = ...,
+        last_seq: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["first_seq", b"first_seq", "last_seq", b"last_seq"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Run: _TypeAlias = Run  # noqa: Y015
+
+@_typing.final
+class MembersTable(_message.Message):
+    """With whom a session is shared, at `session:{sid}:members`: rewritten when that changes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MEMBERS_FIELD_NUMBER: _builtins.int
+    LINKS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def members(self) -> _containers.RepeatedCompositeFieldContainer[Global___MemberRow]:
+        """In the order of their grants."""
+
+    @_builtins.property
+    def links(self) -> _containers.RepeatedCompositeFieldContainer[Global___LinkRow]:
+        """In the order in which they were made."""
+
+    def __init__(
+        self,
+        *,
+        members: _abc.Iterable[Global___MemberRow] | None = ...,
+        links: _abc.Iterable[Global___LinkRow] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["links", b"links", "members", b"members"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MembersTable: _TypeAlias = MembersTable  # noqa: Y015
+
+@_typing.final
+class MemberRow(_message.Message):
+    """A member."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USER_ID_FIELD_NUMBER: _builtins.int
+    ROLE_FIELD_NUMBER: _builtins.int
+    GRANTED_MS_FIELD_NUMBER: _builtins.int
+    LINK_ID_FIELD_NUMBER: _builtins.int
+    user_id: _builtins.str
+    """Who."""
+    role: _builtins.int
+    """As sessiond.v1.MemberRole."""
+    granted_ms: _builtins.int
+    """Since when."""
+    link_id: _builtins.str
+    """The link by which they joined; "" for none."""
+    def __init__(
+        self,
+        *,
+        user_id: _builtins.str = ...,
+        role: _builtins.int = ...,
+        granted_ms: _builtins.int = ...,
+        link_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["granted_ms", b"granted_ms", "link_id", b"link_id", "role", b"role", "user_id", b"user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MemberRow: _TypeAlias = MemberRow  # noqa: Y015
+
+@_typing.final
+class LinkRow(_message.Message):
+    """A link."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    ROLE_FIELD_NUMBER: _builtins.int
+    MADE_MS_FIELD_NUMBER: _builtins.int
+    EXPIRES_MS_FIELD_NUMBER: _builtins.int
+    SECRET_HASH_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """Its id."""
+    role: _builtins.int
+    """As sessiond.v1.MemberRole."""
+    made_ms: _builtins.int
+    """When it was made."""
+    expires_ms: _builtins.int
+    """Until when it is good; 0 for ever."""
+    secret_hash: _builtins.bytes
+    """SHA-256 of its secret; empty where nobody can know one: in an imported session."""
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        role: _builtins.int = ...,
+        made_ms: _builtins.int = ...,
+        expires_ms: _builtins.int = ...,
+        secret_hash: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expires_ms", b"expires_ms", "id", b"id", "made_ms", b"made_ms", "role", b"role", "secret_hash", b"secret_hash"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LinkRow: _TypeAlias = LinkRow  # noqa: Y015
+
+@_typing.final
+class Template(_message.Message):
+    """A template, at `user:{uid}:template:{name}`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class MetadataEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    WORKFLOW_ID_FIELD_NUMBER: _builtins.int
+    USER_INPUTS_FIELD_NUMBER: _builtins.int
+    TITLE_FIELD_NUMBER: _builtins.int
+    METADATA_FIELD_NUMBER: _builtins.int
+    UPDATED_MS_FIELD_NUMBER: _builtins.int
+    workflow_id: _builtins.str
+    """The workflow."""
+    user_inputs: _builtins.str
+    """The inputs: a JSON object's text."""
+    title: _builtins.str
+    """The pattern of the title; "" for none."""
+    updated_ms: _builtins.int
+    """When it was last saved."""
+    @_builtins.property
+    def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """The user's own notes."""
+
+    def __init__(
+        self,
+        *,
+        workflow_id: _builtins.str = ...,
+        user_inputs: _builtins.str = ...,
+        title: _builtins.str = ...,
+        metadata: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        updated_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["metadata", b"metadata", "title", b"title", "updated_ms", b"updated_ms", "user_inputs", b"user_inputs", "workflow_id", b"workflow_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Template: _TypeAlias = Template  # noqa: Y015
+
+@_typing.final
+class JobHolder(_message.Message):
+    """Who holds a job, at `job:{name}`, on a lease of the holder's."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HOLDER_FIELD_NUMBER: _builtins.int
+    LEASE_FIELD_NUMBER: _builtins.int
+    holder: _builtins.bytes
+    """16 random bytes of the process."""
+    lease: _builtins.int
+    """The lease that it is prolonged by."""
+    def __init__(
+        self,
+        *,
+        holder: _builtins.bytes = ...,
+        lease: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["holder", b"holder", "lease", b"lease"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___JobHolder: _TypeAlias = JobHolder  # noqa: Y015
+
+@_typing.final
+class Erasure(_message.Message):
+    """An erasure, at `erasure:{uid}`: asked for, or done."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUESTED_MS_FIELD_NUMBER: _builtins.int
+    REQUESTED_BY_FIELD_NUMBER: _builtins.int
+    COMPLETED_MS_FIELD_NUMBER: _builtins.int
+    SESSIONS_FIELD_NUMBER: _builtins.int
+    HELD_SESSION_IDS_FIELD_NUMBER: _builtins.int
+    SHARES_FIELD_NUMBER: _builtins.int
+    TEMPLATES_FIELD_NUMBER: _builtins.int
+    requested_ms: _builtins.int
+    """When it was asked for."""
+    completed_ms: _builtins.int
+    """When it was done; 0 until then."""
+    sessions: _builtins.int
+    """How many sessions were deleted."""
+    shares: _builtins.int
+    """How many memberships were ended."""
+    templates: _builtins.int
+    """How many templates were deleted."""
+    @_builtins.property
+    def requested_by(self) -> Global___Actor:
+        """By whom."""
+
+    @_builtins.property
+    def held_session_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The sessions that a legal hold keeps."""
+
+    def __init__(
+        self,
+        *,
+        requested_ms: _builtins.int = ...,
+        requested_by: Global___Actor | None = ...,
+        completed_ms: _builtins.int = ...,
+        sessions: _builtins.int = ...,
+        held_session_ids: _abc.Iterable[_builtins.str] | None = ...,
+        shares: _builtins.int = ...,
+        templates: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["requested_by", b"requested_by"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["completed_ms", b"completed_ms", "held_session_ids", b"held_session_ids", "requested_by", b"requested_by", "requested_ms", b"requested_ms", "sessions", b"sessions", "shares", b"shares", "templates", b"templates"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Erasure: _TypeAlias = Erasure  # noqa: Y015
 
 @_typing.final
 class RunningTurn(_message.Message):
@@ -258,7 +630,7 @@ Global___Draft: _TypeAlias = Draft  # noqa: Y015
 
 @_typing.final
 class Tombstone(_message.Message):
-    """What remains of a deleted session for 24 to 25 hours."""
+    """What remains of a deleted session for 24.5 to 25 hours."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -346,6 +718,14 @@ class Record(_message.Message):
     SESSION_RESUMED_FIELD_NUMBER: _builtins.int
     TURN_BEGUN_FIELD_NUMBER: _builtins.int
     TURN_ENDED_FIELD_NUMBER: _builtins.int
+    MEMBER_GRANTED_FIELD_NUMBER: _builtins.int
+    MEMBER_REVOKED_FIELD_NUMBER: _builtins.int
+    LINK_MADE_FIELD_NUMBER: _builtins.int
+    LINK_REVOKED_FIELD_NUMBER: _builtins.int
+    OWNER_TRANSFERRED_FIELD_NUMBER: _builtins.int
+    REWOUND_FIELD_NUMBER: _builtins.int
+    FORKED_FIELD_NUMBER: _builtins.int
+    HOLD_SET_FIELD_NUMBER: _builtins.int
     seq: _builtins.int
     """Its place in the session's one sequence."""
     epoch: _builtins.int
@@ -404,6 +784,38 @@ class Record(_message.Message):
     def turn_ended(self) -> Global___TurnEnded:
         """The running turn ended."""
 
+    @_builtins.property
+    def member_granted(self) -> Global___MemberGranted:
+        """A user became a member, or a member got another role."""
+
+    @_builtins.property
+    def member_revoked(self) -> Global___MemberRevoked:
+        """A member is one no longer."""
+
+    @_builtins.property
+    def link_made(self) -> Global___LinkMade:
+        """A link was made."""
+
+    @_builtins.property
+    def link_revoked(self) -> Global___LinkRevoked:
+        """A link is good no longer."""
+
+    @_builtins.property
+    def owner_transferred(self) -> Global___OwnerTransferred:
+        """A member became the owner."""
+
+    @_builtins.property
+    def rewound(self) -> Global___Rewound:
+        """The session went back to how it was."""
+
+    @_builtins.property
+    def forked(self) -> Global___Forked:
+        """The session began as a copy."""
+
+    @_builtins.property
+    def hold_set(self) -> Global___HoldSet:
+        """A legal hold began or ended."""
+
     def __init__(
         self,
         *,
@@ -425,12 +837,20 @@ class Record(_message.Message):
         session_resumed: Global___SessionResumed | None = ...,
         turn_begun: Global___TurnBegun | None = ...,
         turn_ended: Global___TurnEnded | None = ...,
+        member_granted: Global___MemberGranted | None = ...,
+        member_revoked: Global___MemberRevoked | None = ...,
+        link_made: Global___LinkMade | None = ...,
+        link_revoked: Global___LinkRevoked | None = ...,
+        owner_transferred: Global___OwnerTransferred | None = ...,
+        rewound: Global___Rewound | None = ...,
+        forked: Global___Forked | None = ...,
+        hold_set: Global___HoldSet | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "event", b"event", "message_appended", b"message_appended", "output_decided", b"output_decided", "output_edited", b"output_edited", "output_submitted", b"output_submitted", "session_created", b"session_created", "session_paused", b"session_paused", "session_resumed", b"session_resumed", "session_updated", b"session_updated", "turn_begun", b"turn_begun", "turn_ended", b"turn_ended"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "event", b"event", "forked", b"forked", "hold_set", b"hold_set", "link_made", b"link_made", "link_revoked", b"link_revoked", "member_granted", b"member_granted", "member_revoked", b"member_revoked", "message_appended", b"message_appended", "output_decided", b"output_decided", "output_edited", b"output_edited", "output_submitted", b"output_submitted", "owner_transferred", b"owner_transferred", "rewound", b"rewound", "session_created", b"session_created", "session_paused", b"session_paused", "session_resumed", b"session_resumed", "session_updated", b"session_updated", "turn_begun", b"turn_begun", "turn_ended", b"turn_ended"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "commit_id", b"commit_id", "epoch", b"epoch", "event", b"event", "hash", b"hash", "instance", b"instance", "message_appended", b"message_appended", "op_id", b"op_id", "output_decided", b"output_decided", "output_edited", b"output_edited", "output_submitted", b"output_submitted", "seq", b"seq", "session_created", b"session_created", "session_paused", b"session_paused", "session_resumed", b"session_resumed", "session_updated", b"session_updated", "time_ms", b"time_ms", "turn_begun", b"turn_begun", "turn_ended", b"turn_ended"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "commit_id", b"commit_id", "epoch", b"epoch", "event", b"event", "forked", b"forked", "hash", b"hash", "hold_set", b"hold_set", "instance", b"instance", "link_made", b"link_made", "link_revoked", b"link_revoked", "member_granted", b"member_granted", "member_revoked", b"member_revoked", "message_appended", b"message_appended", "op_id", b"op_id", "output_decided", b"output_decided", "output_edited", b"output_edited", "output_submitted", b"output_submitted", "owner_transferred", b"owner_transferred", "rewound", b"rewound", "seq", b"seq", "session_created", b"session_created", "session_paused", b"session_paused", "session_resumed", b"session_resumed", "session_updated", b"session_updated", "time_ms", b"time_ms", "turn_begun", b"turn_begun", "turn_ended", b"turn_ended"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["session_created", "message_appended", "session_updated", "output_submitted", "output_edited", "output_decided", "session_paused", "session_resumed", "turn_begun", "turn_ended"]  # noqa: Y015
+    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["session_created", "message_appended", "session_updated", "output_submitted", "output_edited", "output_decided", "session_paused", "session_resumed", "turn_begun", "turn_ended", "member_granted", "member_revoked", "link_made", "link_revoked", "owner_transferred", "rewound", "forked", "hold_set"]  # noqa: Y015
     _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
 
@@ -989,6 +1409,288 @@ class TurnEnded(_message.Message):
 Global___TurnEnded: _TypeAlias = TurnEnded  # noqa: Y015
 
 @_typing.final
+class MemberGranted(_message.Message):
+    """A user became a member, or a member got another role."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USER_ID_FIELD_NUMBER: _builtins.int
+    ROLE_FIELD_NUMBER: _builtins.int
+    LINK_ID_FIELD_NUMBER: _builtins.int
+    user_id: _builtins.str
+    """Who."""
+    role: _builtins.int
+    """As sessiond.v1.MemberRole."""
+    link_id: _builtins.str
+    """The link by which they joined; "" for none."""
+    def __init__(
+        self,
+        *,
+        user_id: _builtins.str = ...,
+        role: _builtins.int = ...,
+        link_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["link_id", b"link_id", "role", b"role", "user_id", b"user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MemberGranted: _TypeAlias = MemberGranted  # noqa: Y015
+
+@_typing.final
+class MemberRevoked(_message.Message):
+    """A member is one no longer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USER_ID_FIELD_NUMBER: _builtins.int
+    user_id: _builtins.str
+    """Who."""
+    def __init__(
+        self,
+        *,
+        user_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["user_id", b"user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MemberRevoked: _TypeAlias = MemberRevoked  # noqa: Y015
+
+@_typing.final
+class LinkMade(_message.Message):
+    """A link was made."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LINK_ID_FIELD_NUMBER: _builtins.int
+    ROLE_FIELD_NUMBER: _builtins.int
+    EXPIRES_MS_FIELD_NUMBER: _builtins.int
+    SECRET_HASH_FIELD_NUMBER: _builtins.int
+    link_id: _builtins.str
+    """Its id."""
+    role: _builtins.int
+    """As sessiond.v1.MemberRole."""
+    expires_ms: _builtins.int
+    """Until when it is good; 0 for ever."""
+    secret_hash: _builtins.bytes
+    """SHA-256 of its secret; it leaves Store with the table of links only."""
+    def __init__(
+        self,
+        *,
+        link_id: _builtins.str = ...,
+        role: _builtins.int = ...,
+        expires_ms: _builtins.int = ...,
+        secret_hash: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expires_ms", b"expires_ms", "link_id", b"link_id", "role", b"role", "secret_hash", b"secret_hash"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LinkMade: _TypeAlias = LinkMade  # noqa: Y015
+
+@_typing.final
+class LinkRevoked(_message.Message):
+    """A link is good no longer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LINK_ID_FIELD_NUMBER: _builtins.int
+    link_id: _builtins.str
+    """Which."""
+    def __init__(
+        self,
+        *,
+        link_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["link_id", b"link_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LinkRevoked: _TypeAlias = LinkRevoked  # noqa: Y015
+
+@_typing.final
+class OwnerTransferred(_message.Message):
+    """A member became the owner, and the former owner an editor."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USER_ID_FIELD_NUMBER: _builtins.int
+    FORMER_USER_ID_FIELD_NUMBER: _builtins.int
+    user_id: _builtins.str
+    """The new owner."""
+    former_user_id: _builtins.str
+    """The former owner."""
+    def __init__(
+        self,
+        *,
+        user_id: _builtins.str = ...,
+        former_user_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["former_user_id", b"former_user_id", "user_id", b"user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OwnerTransferred: _TypeAlias = OwnerTransferred  # noqa: Y015
+
+@_typing.final
+class Rewound(_message.Message):
+    """The session went back to how it was after `to_seq`: what is small, and where the rest stands."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class MetadataEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    TO_SEQ_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    CURRENT_STEP_FIELD_NUMBER: _builtins.int
+    TITLE_FIELD_NUMBER: _builtins.int
+    TITLE_GIVEN_FIELD_NUMBER: _builtins.int
+    METADATA_FIELD_NUMBER: _builtins.int
+    INPUTS_SEQ_FIELD_NUMBER: _builtins.int
+    OUTPUTS_FIELD_NUMBER: _builtins.int
+    MESSAGE_COUNT_FIELD_NUMBER: _builtins.int
+    LAST_MESSAGE_SEQ_FIELD_NUMBER: _builtins.int
+    LAST_WORD_FIELD_NUMBER: _builtins.int
+    RUNS_FIELD_NUMBER: _builtins.int
+    to_seq: _builtins.int
+    """After which event."""
+    status: _builtins.int
+    """As sessiond.v1.SessionStatus."""
+    current_step: _builtins.int
+    """0-based index of the current step."""
+    title: _builtins.str
+    """The title."""
+    title_given: _builtins.bool
+    """Whether a user gave the title."""
+    inputs_seq: _builtins.int
+    """The seq of the event that holds the inputs."""
+    message_count: _builtins.int
+    """How many messages the conversation has."""
+    last_message_seq: _builtins.int
+    """The seq of the newest message; 0 for none."""
+    last_word: Global___LastWord.ValueType
+    """Who had the last word."""
+    @_builtins.property
+    def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """The user's own notes."""
+
+    @_builtins.property
+    def outputs(self) -> Global___OutputTable:
+        """All outputs."""
+
+    @_builtins.property
+    def runs(self) -> _containers.RepeatedCompositeFieldContainer[Global___Run]:
+        """Which seqs make up the conversation."""
+
+    def __init__(
+        self,
+        *,
+        to_seq: _builtins.int = ...,
+        status: _builtins.int = ...,
+        current_step: _builtins.int = ...,
+        title: _builtins.str = ...,
+        title_given: _builtins.bool = ...,
+        metadata: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        inputs_seq: _builtins.int = ...,
+        outputs: Global___OutputTable | None = ...,
+        message_count: _builtins.int = ...,
+        last_message_seq: _builtins.int = ...,
+        last_word: Global___LastWord.ValueType = ...,
+        runs: _abc.Iterable[Global___Run] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["outputs", b"outputs"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["current_step", b"current_step", "inputs_seq", b"inputs_seq", "last_message_seq", b"last_message_seq", "last_word", b"last_word", "message_count", b"message_count", "metadata", b"metadata", "outputs", b"outputs", "runs", b"runs", "status", b"status", "title", b"title", "title_given", b"title_given", "to_seq", b"to_seq"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Rewound: _TypeAlias = Rewound  # noqa: Y015
+
+@_typing.final
+class Forked(_message.Message):
+    """The session began as a copy of another one's first events."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SESSION_ID_FIELD_NUMBER: _builtins.int
+    SEQ_FIELD_NUMBER: _builtins.int
+    USER_ID_FIELD_NUMBER: _builtins.int
+    session_id: _builtins.str
+    """The other session."""
+    seq: _builtins.int
+    """How many events."""
+    user_id: _builtins.str
+    """The owner of this one."""
+    def __init__(
+        self,
+        *,
+        session_id: _builtins.str = ...,
+        seq: _builtins.int = ...,
+        user_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["seq", b"seq", "session_id", b"session_id", "user_id", b"user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Forked: _TypeAlias = Forked  # noqa: Y015
+
+@_typing.final
+class HoldSet(_message.Message):
+    """A legal hold began or ended."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HELD_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    held: _builtins.bool
+    """Whether the session is held from now on."""
+    reason: _builtins.str
+    """Why."""
+    def __init__(
+        self,
+        *,
+        held: _builtins.bool = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["held", b"held", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HoldSet: _TypeAlias = HoldSet  # noqa: Y015
+
+@_typing.final
 class OutputTable(_message.Message):
     """The outputs of a session, at `session:{sid}:outputs`: rewritten when one of them changes."""
 
@@ -1110,6 +1812,9 @@ class IndexEntry(_message.Message):
     REVISION_FIELD_NUMBER: _builtins.int
     MESSAGE_COUNT_FIELD_NUMBER: _builtins.int
     LAST_MESSAGE_FIELD_NUMBER: _builtins.int
+    LINEAGE_FIELD_NUMBER: _builtins.int
+    HELD_FIELD_NUMBER: _builtins.int
+    SHARED_AS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """As in sessiond.v1.SessionSummary, each of them."""
     user_id: _builtins.str
@@ -1142,6 +1847,12 @@ class IndexEntry(_message.Message):
     """How many messages."""
     last_message: _builtins.str
     """The beginning of the newest message."""
+    held: _builtins.bool
+    """Whether a legal hold keeps it."""
+    shared_as: _builtins.int
+    """As sessiond.v1.MemberRole: as what it is shared with whoever lists it. Put beside an entry that
+    was read, never stored.
+    """
     @_builtins.property
     def stage_progress(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
         """Each stage's approved part, 0 to 1."""
@@ -1149,6 +1860,10 @@ class IndexEntry(_message.Message):
     @_builtins.property
     def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """The user's own notes."""
+
+    @_builtins.property
+    def lineage(self) -> Global___Lineage:
+        """Where it was forked from."""
 
     def __init__(
         self,
@@ -1171,10 +1886,13 @@ class IndexEntry(_message.Message):
         revision: _builtins.int = ...,
         message_count: _builtins.int = ...,
         last_message: _builtins.str = ...,
+        lineage: Global___Lineage | None = ...,
+        held: _builtins.bool = ...,
+        shared_as: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["lineage", b"lineage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["completed_steps", b"completed_steps", "created_ms", b"created_ms", "current_agent", b"current_agent", "current_step", b"current_step", "current_step_id", b"current_step_id", "estimated_time_remaining", b"estimated_time_remaining", "id", b"id", "last_active_ms", b"last_active_ms", "last_message", b"last_message", "message_count", b"message_count", "metadata", b"metadata", "revision", b"revision", "stage_progress", b"stage_progress", "status", b"status", "title", b"title", "total_steps", b"total_steps", "user_id", b"user_id", "workflow_id", b"workflow_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["completed_steps", b"completed_steps", "created_ms", b"created_ms", "current_agent", b"current_agent", "current_step", b"current_step", "current_step_id", b"current_step_id", "estimated_time_remaining", b"estimated_time_remaining", "held", b"held", "id", b"id", "last_active_ms", b"last_active_ms", "last_message", b"last_message", "lineage", b"lineage", "message_count", b"message_count", "metadata", b"metadata", "revision", b"revision", "shared_as", b"shared_as", "stage_progress", b"stage_progress", "status", b"status", "title", b"title", "total_steps", b"total_steps", "user_id", b"user_id", "workflow_id", b"workflow_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -159,9 +159,14 @@ class Changing(Comparison):
                 self.owned(chat.session_id, owner, head)
 
     @precondition(lambda self: len(self.present) > 1)
-    @rule(pick=picks, op_id=st.sampled_from(["delete", "another"]))
-    def delete_one(self, pick: int, op_id: str) -> None:
-        self.delete(self.chat(pick).deletion(tombstone_bytes(op_id)))
+    @rule(
+        pick=picks,
+        op_id=st.sampled_from(["delete", "another"]),
+        shared_with=st.sampled_from([USERS, (), USERS[:1]]),
+    )
+    def delete_one(self, pick: int, op_id: str, shared_with: tuple[str, ...]) -> None:
+        deletion = self.chat(pick).deletion(tombstone_bytes(op_id), shared_with=shared_with)
+        self.delete(deletion)
 
     @precondition(lambda self: self.deletions)
     @rule(pick=picks, other=st.none() | picks, op_id=st.sampled_from(["delete", "another"]))

@@ -11,6 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant
 
 from services.store.repository import (
     AgentScope,
+    AllChanges,
     Commit,
     Committed,
     Creation,
@@ -23,7 +24,7 @@ from services.store.repository import (
 from sessiond.store.codec import decode_head
 from tests.contracts.chats import Chat, creation
 from tests.contracts.differential.sides import REFUSALS, Moment, Moments, Side
-from tests.contracts.differential.works import AGENTS, SESSIONS, TURNS, USERS
+from tests.contracts.differential.works import AGENTS, NAMES, SESSIONS, TURNS, USERS
 
 PATIENCE = 30.0
 
@@ -177,11 +178,22 @@ class Comparison(RuleBasedStateMachine):
 
         self.ask(changes)
 
+    def watch_all(self, moment: Moment) -> None:
+        """Compare what happened to all sessions after a moment."""
+        marker = self.mark("nobody", "")
+
+        async def changes(side: Side) -> list[AllChanges]:
+            async with side.repository.watch_all(after_revision=moment.at(side)) as watched:
+                return await told_until(watched, marker)
+
+        self.ask(changes)
+
     def catch_up(self) -> None:
         """Compare what was watched all the time."""
         marker = self.mark(USERS[0], AGENTS[0])
         self.ask(lambda side: until(side.followed[0], marker))
         self.ask(lambda side: until(side.followed[1], marker))
+        self.ask(lambda side: told_until(side.everything, marker))
         self.ask(lambda side: side.settled())
 
     def compact(self) -> None:
@@ -205,8 +217,12 @@ class Comparison(RuleBasedStateMachine):
         for user_id in USERS:
             self.compare_page(user_id, None, 1000, None)
             self.compare_count(user_id)
+            self.compare_templates(user_id)
+            self.compare_remains(user_id)
         for agent in AGENTS:
             self.compare_awaited(agent)
+        self.ask(lambda side: side.scan(3))
+        self.ask(lambda side: side.erasures())
         self.compare_stored(now)
 
     def compare_snapshot(self, session_id: str) -> None:
@@ -231,6 +247,21 @@ class Comparison(RuleBasedStateMachine):
 
     def compare_count(self, user_id: str) -> None:
         self.ask(lambda side: side.repository.count(user_id))
+        self.ask(lambda side: side.repository.count_shared(user_id))
+
+    def compare_templates(self, user_id: str) -> None:
+        self.ask(lambda side: side.repository.templates(user_id))
+        self.ask(lambda side: side.repository.count_templates(user_id))
+        for name in NAMES:
+            self.compare_template(user_id, name)
+
+    def compare_template(self, user_id: str, name: str) -> None:
+        self.ask(lambda side: side.repository.template(user_id, name))
+
+    def compare_remains(self, user_id: str) -> None:
+        self.ask(lambda side: side.repository.remains(user_id))
+        self.ask(lambda side: side.repository.shared(user_id, revision=None))
+        self.ask(lambda side: side.repository.erasure(user_id))
 
     def compare_awaited(self, agent: str) -> None:
         self.ask(lambda side: side.repository.awaited(agent))
@@ -246,5 +277,16 @@ async def until(changes: AsyncIterator[ScopeChange], marker: str) -> list[ScopeC
         if change.entries or change.removed:
             seen.append(change)
         if marker in (session_id for session_id, _ in change.entries):
+            break
+    return seen
+
+
+async def told_until(changes: AsyncIterator[AllChanges], marker: str) -> list[AllChanges]:
+    """Return the changes of all sessions up to the marker's creation, as `until` does."""
+    seen = []
+    async for change in changes:
+        if change.heads or change.records or change.erased:
+            seen.append(change)
+        if marker in change.heads:
             break
     return seen

@@ -16,14 +16,19 @@ from services.store.etcd.reads import answered
 from services.store.etcd.transactions import prefix_end, read
 from services.store.keys import Keys
 from services.store.repository import (
+    AllChanges,
     AwaitedPage,
     BatchRefused,
+    ChangedSince,
     EntryPage,
+    EntryScan,
     Instance,
+    Remains,
     Repository,
     RevisionCompacted,
     Scope,
     ScopeChange,
+    SharedPage,
     Snapshot,
 )
 from sessiond.errors import SessiondError
@@ -36,6 +41,13 @@ Stored = dict[tuple[str | int, ...], bytes]
 """Everything but registrations: the reference's keys, and what stands there."""
 
 
+@dataclasses.dataclass(frozen=True)
+class Term:
+    """What an answer is that says a revision and nothing else; 0 says that there is none."""
+
+    revision: int
+
+
 class Side(ABC):
     """A place that keeps sessions; `number` tells it from the other one.
 
@@ -43,10 +55,12 @@ class Side(ABC):
         leases: of each registration, in their order.
         followed: changes of some scopes, from the beginning to the end.
         standing: who is registered, all the time.
+        everything: changes of all sessions, from the beginning to the end.
     """
 
     number: int
     standing: AsyncIterator[tuple[Instance, ...]]
+    everything: AsyncIterator[AllChanges]
 
     def __init__(self, place: Place) -> None:
         self.place = place
@@ -63,12 +77,32 @@ class Side(ABC):
             watch = self.repository.watch(scope, after_revision=revision)
             self.followed.append(await self._open.enter_async_context(watch))
         self.standing = await self._open.enter_async_context(self.repository.watch_instances())
+        everything = self.repository.watch_all(after_revision=revision)
+        self.everything = await self._open.enter_async_context(everything)
 
     async def settled(self) -> None:
         """Watch who is registered until that is who stands."""
         _, present = await self.repository.instances()
         while self._shown is None or set(self._shown) != set(present):
             self._shown = await anext(self.standing)
+
+    async def hold(self, job: str, holder: bytes) -> Term:
+        """Take or prolong a job for longer than any test lasts."""
+        return Term(await self.repository.hold_job(job, holder, ttl_seconds=3600))
+
+    async def scan(self, limit: int) -> EntryScan:
+        """Read all entries, piece by piece; how much is in each may differ."""
+        piece = await self.repository.scan(None, limit, None)
+        entries = list(piece.entries)
+        while piece.more:
+            piece = await self.repository.scan(piece.last_key, limit, piece.revision)
+            assert len(piece.entries) <= limit
+            entries += piece.entries
+        return EntryScan(piece.revision, tuple(entries), b"", more=False)
+
+    async def erasures(self) -> list[tuple[str, bytes]]:
+        """Return all erasures, which come in no particular order."""
+        return sorted(await self.repository.erasures())
 
     async def close(self) -> None:
         """End the watches."""
@@ -82,9 +116,24 @@ class Side(ABC):
     def shown(self, answer: Any) -> tuple[list[int], Any]:
         """Return the revisions in an answer, and the rest of it."""
         match answer:
-            case Snapshot() | EntryPage() | AwaitedPage() | ScopeChange():
+            case Term(0):
+                return [], answer
+            case ChangedSince():
+                ids, tombstones = sorted(answer.session_ids), sorted(answer.tombstones)
+                return [answer.revision], (ids, tombstones)
+            case (
+                Snapshot()
+                | EntryPage()
+                | AwaitedPage()
+                | SharedPage()
+                | Remains()
+                | EntryScan()
+                | ScopeChange()
+                | AllChanges()
+                | Term()
+            ):
                 return [answer.revision], dataclasses.replace(answer, revision=0)
-            case [ScopeChange(), *_]:
+            case [ScopeChange() | AllChanges(), *_]:
                 each = [self.shown(change) for change in answer]
                 return [at for (at,), _ in each], [change for _, change in each]
             case (int() as revision, (*standing,)):

@@ -9,7 +9,7 @@ from typing import Final
 from hypothesis import strategies as st
 
 from services.store.keys import LAST_POSITION_MS
-from services.store.repository import Commit, DraftWrite, IndexWrite
+from services.store.repository import Commit, DraftWrite, IndexWrite, SharedWrite
 from tests.contracts.chats import START_MS, Chat, some_bytes
 
 # Ids that begin alike, sort beside one another, or hold separators.
@@ -17,6 +17,8 @@ SESSIONS: Final = ("abc", "abc-1", "abc.", "ab")
 USERS: Final = ("a", "a:b", "a%3Ab")
 AGENTS: Final = ("planner", "planner:x")
 TURNS: Final = ("t", "t:1", "t;")
+NAMES: Final = ("plan", "plan:b", "pla")
+JOBS: Final = ("retention", "retention:x")
 ADDRESSES: Final = ("live:1", "live:2", "live:3", "live:4")
 LARGE: Final = bytes(1600 * 1024)
 
@@ -65,13 +67,17 @@ TWISTS: Final[Mapping[str, Callable[[Commit], Commit]]] = {
     ),
     "no such seq": lambda told: replace(told, records=(b"text",), first_seq=-1),
     "no such draft": lambda told: replace(told, drafts=(DraftWrite("t", -1, b"text"),)),
+    "a user twice": lambda told: replace(
+        told, shared=(SharedWrite("a", True), SharedWrite("a", False))
+    ),
+    "nobody": lambda told: replace(told, shared=(SharedWrite("", True),)),
 }
 """What is done to a commit before it is written. None of these depends on the others."""
 
 
 @dataclass(frozen=True)
 class Work:
-    """One commit; `pick` chooses whose, `successor` an instance."""
+    """One commit; `pick` chooses whose, `successor` an instance, `given_to` a new owner."""
 
     pick: int
     records: int
@@ -81,6 +87,9 @@ class Work:
     drafts: tuple[DraftWrite, ...]
     ended_turn: str
     successor: int | None
+    members: bytes | None
+    shared: Mapping[str, bool]
+    given_to: str
     twist: str | None
 
     def commit(self, chat: Chat, successor: bytes) -> Commit:
@@ -94,6 +103,9 @@ class Work:
             successor=successor,
             drafts=self.drafts,
             ended_turn=self.ended_turn,
+            members=self.members,
+            shared=self.shared,
+            given_to=self.given_to,
         )
         return TWISTS[self.twist](told) if self.twist else told
 
@@ -110,5 +122,8 @@ works = st.builds(
     ),
     ended_turn=st.sampled_from([""] * 6 + [*TURNS]),
     successor=st.sampled_from([None] * 4 + [0, 1, 5]),
+    members=st.sampled_from([None, None, None, b"members", b""]),
+    shared=st.just({}) | st.dictionaries(users, st.booleans(), max_size=3),
+    given_to=st.sampled_from([""] * 9 + [*USERS]),
     twist=st.sampled_from([None] * 40 + ["drafts alone"] * 15 + sorted(TWISTS)),
 )

@@ -1,4 +1,4 @@
-"""Access: a user is served of their own sessions alone.
+"""Access: a user is served of their own sessions, and of others' as the role gives that they have.
 
 What agents, services and administrators may do depends on more than a history says.
 """
@@ -8,16 +8,29 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tests.faults.check.evidence import Case
+from tests.faults.check.members import RIGHTS, Members
 from tests.faults.check.violation import Law, Violation
-from tests.faults.history import History, Kind, Operation, Outcome
+from tests.faults.history import Attached, History, Kind, Operation, Outcome, Shown, Snapshot
+
+GRACE = 1_000_000_000
+"""How long after the end of a membership was answered a stream may still show what is made."""
 
 
-def check_access(case: Case, owner: str) -> Iterator[Violation]:
+def check_access(case: Case, owner: str, members: Members) -> Iterator[Violation]:
     """Yield each change and read of a session that was granted to another user; "" is unknown."""
     asked = (*case.reads, *(each for tries in case.changes.values() for each in tries))
     for each in asked:
-        if each.outcome is Outcome.OK and _is_stranger(each, owner):
-            yield Violation(Law.STRANGER_SERVED, case.session, (each,))
+        if each.outcome is Outcome.OK and (user := stranger(each.actor, owner)):
+            yield from _granted(case, members, user, each)
+    for visit in case.visits.values():
+        user = ""
+        for entry in visit:
+            if isinstance(entry, Attached):
+                user = stranger(entry.actor, owner)
+                if user and not members.may_be(user, entry.asked, entry.at):
+                    yield Violation(Law.STRANGER_SERVED, case.session, (entry,))
+            elif user and isinstance(entry, Shown | Snapshot):
+                yield from _shown(case, members, user, entry)
 
 
 def check_lists(history: History) -> Iterator[Violation]:
@@ -25,10 +38,32 @@ def check_lists(history: History) -> Iterator[Violation]:
     asked = (each for each in history if isinstance(each, Operation))
     for each in asked:
         granted = each.kind is Kind.LIST and each.outcome is Outcome.OK
-        if granted and _is_stranger(each, each.user):
+        if granted and stranger(each.actor, each.user):
             yield Violation(Law.STRANGER_SERVED, "", (each,))
 
 
-def _is_stranger(asked: Operation, owner: str) -> bool:
-    subject, _, rest = asked.actor.rpartition("/")[0].rpartition("/")
-    return owner != "" and rest == "user" and subject != owner
+def stranger(actor: str, owner: str) -> str:
+    """Return the user who asked, where that is not the owner; "" where it is, or nobody knows."""
+    subject, _, rest = actor.rpartition("/")[0].rpartition("/")
+    return subject if owner != "" and rest == "user" and subject != owner else ""
+
+
+def _granted(case: Case, members: Members, user: str, asked: Operation) -> Iterator[Violation]:
+    roles = members.may_be(user, asked.invoked, asked.returned)
+    leaves = asked.kind is Kind.UNSHARE and asked.about == user
+    if any(asked.kind in RIGHTS[role] for role in roles) or (roles and leaves):
+        return
+    known = members.may_be(user, 0, asked.returned)
+    law = Law.MEMBER_EXCEEDED if known else Law.STRANGER_SERVED
+    yield Violation(law, case.session, (f"may have been {sorted(roles)}", asked))
+
+
+def _shown(case: Case, members: Members, user: str, entry: Shown | Snapshot) -> Iterator[Violation]:
+    end = members.ended_by(user, entry.seq, entry.at)
+    record = case.by_seq.get(entry.seq)
+    if end is None or record is None:
+        return
+    tries = case.changes.get((record.actor, record.op_id), [])
+    made = min((each.invoked for each in tries), default=0)
+    if made > end.known + GRACE:
+        yield Violation(Law.REVOKED_SHOWN, case.session, (end, record, entry))

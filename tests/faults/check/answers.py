@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from tests.faults.check.evidence import UNCHANGING, Case, Key
 from tests.faults.check.violation import Law, Violation
 from tests.faults.final import StoredRecord
-from tests.faults.history import EventKind, Kind, Operation, Outcome
+from tests.faults.history import EventKind, Kind, Operation, Outcome, digest, place
 
 MADE = {
     Kind.CREATE: EventKind.CREATED,
@@ -25,6 +25,10 @@ MADE = {
     Kind.BEGIN: EventKind.BEGUN,
     Kind.END: EventKind.ENDED,
     Kind.CANCEL: EventKind.ENDED,
+    Kind.REWIND: EventKind.REWOUND,
+    Kind.SHARE: EventKind.GRANTED,
+    Kind.UNSHARE: EventKind.REVOKED,
+    Kind.FORK: EventKind.FORKED,
 }
 """What each kind of change makes happen."""
 
@@ -87,12 +91,22 @@ def _unchanged(case: Case, answer: Operation) -> Iterator[Violation]:
     """An answer without a record is right where the log at its seq had made the change needless."""
     if answer.expected not in (0, answer.seq):
         yield Violation(Law.EXPECTATION_IGNORED, case.session, (answer,))
-    past = [record for record in case.records if record.seq <= answer.seq]
     wanted = MADE[answer.kind]
-    if not past or past[-1].seq != answer.seq:
+    if answer.seq not in case.by_seq:
         yield Violation(Law.ACKNOWLEDGED_LOST, case.session, (answer,))
         return
-    if answer.kind in (Kind.PAUSE, Kind.RESUME):
+    past = case.past(answer.seq)
+    if answer.kind is Kind.REWIND:
+        needless = answer.content == digest(place(answer.seq)) or any(
+            record.event is EventKind.REWOUND
+            and answer.content == record.content
+            and case.past(record.seq) == past
+            for record in case.records
+            if record.seq <= answer.seq
+        )
+    elif answer.kind in (Kind.SHARE, Kind.UNSHARE):
+        needless = _member_already(case, answer)
+    elif answer.kind in (Kind.PAUSE, Kind.RESUME):
         turned = [r.event for r in past if r.event in (EventKind.PAUSED, EventKind.RESUMED)]
         paused = bool(turned) and turned[-1] is EventKind.PAUSED
         needless = paused == (answer.kind is Kind.PAUSE)
@@ -108,7 +122,16 @@ def _unchanged(case: Case, answer: Operation) -> Iterator[Violation]:
         # Titles and inputs that a session began with are not in any digest.
         needless = needless or (answer.kind is Kind.UPDATE and not answer.content)
     if not needless:
-        yield Violation(Law.UNCHANGED_WRONGLY, case.session, (answer, past[-1]))
+        yield Violation(Law.UNCHANGED_WRONGLY, case.session, (answer, *past[-1:]))
+
+
+def _member_already(case: Case, answer: Operation) -> bool:
+    """Members do not go back with a rewind: what counts is the last word on them."""
+    kinds = EventKind.GRANTED, EventKind.REVOKED
+    words = [r for r in case.records if r.event in kinds and r.about == answer.about]
+    last = next((each for each in reversed(words) if each.seq <= answer.seq), None)
+    role = last.content if last is not None and last.event is EventKind.GRANTED else ""
+    return role == (answer.content if answer.kind is Kind.SHARE else "")
 
 
 def _brought(answer: Operation, record: StoredRecord) -> bool:
@@ -119,7 +142,10 @@ def _brought(answer: Operation, record: StoredRecord) -> bool:
 def _unasked(case: Case, counts: Counter[Key]) -> Iterator[Violation]:
     """The product ends turns by itself, and does nothing else that no client asked for."""
     actors = {actor for actor, _ in case.changes}
+    copied = 0 if case.forked is None else case.forked.seq - 1
     for record in case.records:
+        if record.seq <= copied:
+            continue  # what was asked for is told of the parent
         key = record.actor, record.op_id
         if key in case.changes or (record.event is EventKind.ENDED and record.actor not in actors):
             continue

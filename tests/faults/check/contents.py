@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Iterator
 from typing import NamedTuple
 
 from tests.faults.check.answers import MADE
 from tests.faults.check.evidence import MESSAGES, UNCHANGING, Case
 from tests.faults.check.violation import Law, Violation
-from tests.faults.history import Attached, EventKind, Kind, Operation, Outcome, Shown, Snapshot
+from tests.faults.history import Attached, EventKind, Fed, Kind, Operation, Outcome, Shown, Snapshot
 
 
 class Telling(NamedTuple):
@@ -72,6 +71,10 @@ def _tellings(case: Case) -> Iterator[Telling]:
             elif isinstance(entry, Snapshot):
                 for seq, content in entry.messages:
                     yield Telling(seq, None, None, content, entry)
+    for told in case.fed.values():
+        for fed in told:
+            if isinstance(fed, Fed):
+                yield Telling(fed.seq, fed.op_id, fed.event, fed.content, fed)
     for read in case.reads:
         for seq, content in read.messages:
             yield Telling(seq, None, None, content, read)
@@ -111,11 +114,25 @@ def _held(
     if revision > last:
         yield Violation(Law.SHOWN_NOT_STORED, case.session, (source,))
         return
-    there = case.messages[: bisect_right(case.messages, revision)]
-    if tail is not None:
-        there = there[-tail:] if tail else []
-    if seqs != there:
+    # Pages do not say their revision: it may be of after any rewind since the least one.
+    paged = isinstance(source, Operation) and source.kind is Kind.PAGES
+    others = [rewind for rewind in case.rewinds if rewind > revision] if paged else []
+    if all(seqs != _newest(case, at, tail) for at in (revision, *others)):
         yield Violation(Law.READ_TORN, case.session, (source,))
+
+
+def _newest(case: Case, revision: int, tail: int | None) -> list[int]:
+    there = list(case.messages_at(revision))
+    return there if tail is None else there[-tail:] if tail else []
+
+
+def check_states(case: Case) -> Iterator[Violation]:
+    """Yield each answer whose session is not what the log makes it at that revision."""
+    states = {} if case.stored is None else case.stored.states
+    for asked in (*case.reads, *(each for tries in case.changes.values() for each in tries)):
+        revision, state = asked.state
+        if revision in states and state != states[revision]:
+            yield Violation(Law.STATE_DIFFERS, case.session, (asked, states[revision]))
 
 
 def _revision(read: Operation) -> int:

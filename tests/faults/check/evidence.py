@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tests.faults.final import Final, StoredRecord, StoredSession
 from tests.faults.history import (
     READS,
     EventKind,
+    Fed,
+    FedDeletion,
+    FedReset,
     History,
     Kind,
     Operation,
@@ -28,8 +32,22 @@ Key = tuple[str, str]
 MESSAGES = frozenset({EventKind.MESSAGE, EventKind.ENDED})
 """Kinds of events that make a message, where they have a text."""
 
+MAKING = frozenset({Kind.CREATE, Kind.FORK})
+"""Kinds of changes that make a session."""
+
 UNCHANGING = frozenset(
-    {Kind.UPDATE, Kind.EDIT, Kind.DECIDE, Kind.PAUSE, Kind.RESUME, Kind.END, Kind.CANCEL}
+    {
+        Kind.UPDATE,
+        Kind.EDIT,
+        Kind.DECIDE,
+        Kind.PAUSE,
+        Kind.RESUME,
+        Kind.END,
+        Kind.CANCEL,
+        Kind.REWIND,
+        Kind.SHARE,
+        Kind.UNSHARE,
+    }
 )
 """Kinds of changes that can be granted without a record of their own."""
 
@@ -48,7 +66,9 @@ class Case:
         written: what workers wrote, in order.
         placed: each record of the log by its key; its first, should there be several.
         by_seq: each record of the log by its seq; its first, should there be several.
-        messages: the seqs of the stored messages, in order.
+        messages: the seqs of the stored messages, in order, whether they still count or not.
+        rewinds: the seqs of the rewinds, in order.
+        fed: what each reader of the feed was told, in order.
     """
 
     session: str
@@ -62,6 +82,8 @@ class Case:
     placed: dict[Key, StoredRecord] = field(default_factory=dict)
     by_seq: dict[int, StoredRecord] = field(default_factory=dict)
     messages: list[int] = field(default_factory=list)
+    rewinds: list[int] = field(default_factory=list)
+    fed: dict[str, list[Fed | FedDeletion]] = field(default_factory=lambda: defaultdict(list))
 
     @property
     def records(self) -> Iterable[StoredRecord]:
@@ -80,8 +102,35 @@ class Case:
     def creation(self) -> Operation | None:
         """The operation that may have created it, as far as the history knows."""
         tries = (each for tries in self.changes.values() for each in tries)
-        made = (e for e in tries if e.kind is Kind.CREATE and e.outcome is not Outcome.FAIL)
+        made = (e for e in tries if e.kind in MAKING and e.outcome is not Outcome.FAIL)
         return next(made, None)
+
+    @property
+    def forked(self) -> StoredRecord | None:
+        """The event that says what it is a fork of; None where it is none."""
+        forked = [record for record in self.records if record.event is EventKind.FORKED]
+        return forked[-1] if forked else None  # a copy holds those of what it copies
+
+    def past(self, seq: int) -> list[StoredRecord]:
+        """Return the records that make the session what it is at a seq, in order.
+
+        A rewind leaves out what came after the event to which it goes, whatever that left out. It
+        is not among them itself.
+        """
+        made = []
+        while (record := self.by_seq.get(seq)) is not None:
+            if record.event is EventKind.REWOUND and record.past < seq:
+                seq = record.past
+            else:
+                made.append(record)
+                seq -= 1
+        return made[::-1]
+
+    def messages_at(self, seq: int) -> Sequence[int]:
+        """Return the seqs of the messages that the session holds at a seq, in order."""
+        if not self.rewinds or seq < self.rewinds[0]:
+            return self.messages[: bisect_right(self.messages, seq)]
+        return [record.seq for record in self.past(seq) if is_message(record)]
 
     def position(self, change: Operation) -> int:
         """Return where a change stands in the log; 0 where it is not known to stand anywhere."""
@@ -111,6 +160,10 @@ def cases_of(history: History, final: Final) -> Mapping[str, Case]:
                     case(session).listings.append((entry, revision))
             else:
                 _ask(case(entry.session), entry)
+        elif isinstance(entry, Fed | FedDeletion):
+            case(entry.session).fed[entry.client].append(entry)
+        elif isinstance(entry, FedReset):
+            pass
         elif isinstance(entry, Written):
             case(entry.session).written.append(entry)
         elif entry.session:
@@ -118,12 +171,19 @@ def cases_of(history: History, final: Final) -> Mapping[str, Case]:
     return cases
 
 
+def is_message(record: StoredRecord) -> bool:
+    """Return whether a record made a message."""
+    return record.event in MESSAGES and record.content != ""
+
+
 def _place(case: Case) -> None:
     for record in case.records:
         case.placed.setdefault((record.actor, record.op_id), record)
         case.by_seq.setdefault(record.seq, record)
-        if record.event in MESSAGES and record.content:
+        if is_message(record):
             case.messages.append(record.seq)
+        elif record.event is EventKind.REWOUND:
+            case.rewinds.append(record.seq)
 
 
 def _ask(case: Case, entry: Operation) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from tests.faults.check.evidence import Case
 from tests.faults.check.knowledge import Knowledge
+from tests.faults.check.members import Members
 from tests.faults.check.violation import Law, Violation
 from tests.faults.final import Final
 from tests.faults.history import History, Kind, Operation, Outcome
@@ -43,9 +44,15 @@ def _awaited(final: Final) -> Iterator[Violation]:
 
 
 def check_listings(
-    history: History, cases: Mapping[str, Case], knowledge: Mapping[str, Knowledge]
+    history: History,
+    cases: Mapping[str, Case],
+    knowledge: Mapping[str, Knowledge],
+    members: Mapping[str, Members],
 ) -> Iterator[Violation]:
-    """Yield each session that a listing leaves out, though it was there, or holds twice."""
+    """Yield each session that a listing leaves out, though it was there, or holds twice.
+
+    A listing holds what is the user's, and what others share with the user.
+    """
     owned: dict[str, list[Case]] = {}
     for case in cases.values():
         owned.setdefault(owner(case), []).append(case)
@@ -58,9 +65,16 @@ def check_listings(
         for session, count in listed.items():
             if count > 1:
                 yield Violation(Law.INDEX_TWICE, session, (entry,))
-            if owner(cases[session]) not in ("", entry.user):
+            alien = owner(cases[session]) not in ("", entry.user)
+            when = entry.invoked, entry.returned
+            if alien and not members[session].may_be(entry.user, *when):
                 yield Violation(Law.INDEX_ORPHAN, session, (entry,))
-        for case in owned.get(entry.user, ()):
+        shared = (
+            case
+            for session, case in cases.items()
+            if members[session].must_be(entry.user, entry.invoked, entry.returned)
+        )
+        for case in (*owned.get(entry.user, ()), *shared):
             known, source = knowledge[case.session].before(entry.invoked)
             leaving = any(each.invoked < entry.returned for each in case.deletions)
             if known and not leaving and case.session not in listed:

@@ -16,7 +16,7 @@ class Knowledge:
     """The seqs that somebody had been told of, by when. Seqs that are told are durable."""
 
     def __init__(self, case: Case) -> None:
-        self._told = sorted(_told(case), key=lambda each: each[0])
+        self._told = sorted(tellings(case), key=lambda each: each[0])
         self._times = [time for time, _, _ in self._told]
         self._highest: list[tuple[int, object]] = []
         highest: tuple[int, object] = (0, None)
@@ -42,7 +42,7 @@ def reach(case: Case, read: Operation) -> tuple[int, int]:
         return 1, UNBOUNDED
     newest = max((seq for seq, _ in read.messages), default=1)
     later = bisect_left(case.messages, newest + 1)
-    if later == len(case.messages):
+    if case.rewinds or later == len(case.messages):
         return newest, UNBOUNDED
     return newest, case.messages[later] - 1
 
@@ -53,7 +53,7 @@ def answered_at(case: Case, answer: Operation) -> int:
     return min(own, answer.seq) if own and answer.seq else own or answer.seq
 
 
-def _told(case: Case) -> Iterator[tuple[int, int, object]]:
+def tellings(case: Case) -> Iterator[tuple[int, int, object]]:
     """Yield when which seq was told by what."""
     for tries in case.changes.values():
         for each in tries:

@@ -49,7 +49,10 @@ def _authors(case: Case) -> Iterator[Violation]:
 def _decisions(case: Case) -> Iterator[Violation]:
     decided: dict[str, StoredRecord] = {}
     for record in case.records:
-        if record.event is EventKind.DECIDED:
+        if record.event is EventKind.REWOUND:
+            past = case.past(record.seq)
+            decided = {each.about: each for each in past if each.event is EventKind.DECIDED}
+        elif record.event is EventKind.DECIDED:
             first = decided.setdefault(record.about, record)
             if first is not record:
                 yield Violation(Law.DECIDED_TWICE, case.session, (first, record))
@@ -66,3 +69,7 @@ def _turns(case: Case) -> Iterator[Violation]:
             if running is None or running.about != record.about:
                 yield Violation(Law.TURN_ORDER, case.session, (running, record))
             running = None
+        elif record.event is EventKind.FORKED:
+            running = None  # it stays behind
+        elif record.event is EventKind.REWOUND and running is not None:
+            yield Violation(Law.TURN_ORDER, case.session, (running, record))

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from tests.faults.check.evidence import Case, Streamed
 from tests.faults.check.knowledge import Knowledge
 from tests.faults.check.violation import Law, Violation
-from tests.faults.history import Attached, CaughtUp, Goaway, Reset, Shown, Snapshot
+from tests.faults.history import Attached, CaughtUp, EventKind, Goaway, Reset, Shown, Snapshot
 
 
 def check_streams(case: Case, knowledge: Knowledge) -> Iterator[Violation]:
@@ -34,9 +34,15 @@ class _Slice:
         self._log_id = log_id
         self._last: int | None = None
         self._had = 0
+        self._back = False  # the session went back, and no snapshot followed yet
 
     def follow(self, visit: Sequence[Streamed]) -> Iterator[Violation]:
         for entry in visit:
+            if isinstance(entry, Attached | Snapshot | Reset | Goaway):
+                self._back = False
+            elif self._back and isinstance(entry, Shown | CaughtUp):
+                self._back = False
+                yield self._broken(Law.REWIND_UNTOLD, entry)
             match entry:
                 case Attached():
                     yield from self._attached(entry)
@@ -74,6 +80,7 @@ class _Slice:
         elif entry.seq <= self._last:
             yield self._broken(Law.STREAM_REPEAT, entry)
         self._last = max(entry.seq, self._last or 0)
+        self._back = entry.event is EventKind.REWOUND
 
     def _broken(self, law: Law, entry: Streamed) -> Violation:
         return Violation(law, self._session, (f"after {self._last}", entry))

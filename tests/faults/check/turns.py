@@ -42,6 +42,8 @@ def check_turns(case: Case, drafts: Sequence[StoredDraft]) -> Iterator[Violation
     for record in case.records:
         if record.event is EventKind.BEGUN:
             running = record.about
+        elif record.event is EventKind.FORKED:
+            running = ""
         elif record.event is EventKind.ENDED:
             running = ""
             written = texts.get(record.about)

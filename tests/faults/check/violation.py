@@ -19,6 +19,7 @@ class Law(Enum):
     UNASKED_STORED = "a change that nobody asked for is stored"
     EXPECTATION_IGNORED = "a change was made at another revision than it asked for"
     STRANGER_SERVED = "somebody who has no access was served"
+    MEMBER_EXCEEDED = "a member was granted what the role does not give, or no longer gives"
     UNCHANGED_WRONGLY = "a change was answered as if it changed nothing, and it would have"
     # The log.
     SEQ_HOLE = "the stored log is not numbered from 1 without a hole"
@@ -29,6 +30,7 @@ class Law(Enum):
     DECIDED_TWICE = "an output was decided twice"
     TURN_ORDER = "a turn began while one ran, or ended that did not run"
     TWO_CONTENTS = "one seq of a session was told with two contents"
+    STATE_DIFFERS = "a session was shown otherwise than its log makes it"
     WRONG_LOG = "a stream named another log than the session has"
     # Time.
     REAL_TIME_ORDER = "a change stands before one that was known when it was asked for"
@@ -46,6 +48,8 @@ class Law(Enum):
     STREAM_LATE = "a stream began with less than was known when it was asked for"
     STREAM_BACK = "a stream began before what its client had"
     SHOWN_NOT_STORED = "something was shown that is not stored"
+    REWIND_UNTOLD = "a stream went on after a rewind without a snapshot"
+    REVOKED_SHOWN = "somebody was shown what was made after they were a member no longer"
     # Turns.
     TOKEN_HOLE = "a turn's text was shown with a hole"
     TOKEN_REPEAT = "a turn's text was shown again"
@@ -59,6 +63,13 @@ class Law(Enum):
     INDEX_ORPHAN = "a list holds a session that is not there"
     INDEX_TWICE = "a list holds a session twice"
     AWAITED_DIFFERS = "an agent's list does not hold exactly the sessions that await it"
+    # Forks.
+    FORK_HALF = "a fork was there before it was whole"
+    FORK_DIFFERS = "a fork does not begin with its parent's records"
+    # The feed.
+    FEED_GAP = "the feed told of a change before the one that it follows"
+    FEED_LOST = "the feed left out what is stored"
+    FEED_RESET = "the feed said that it may have left something out, within a day"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,29 @@
 from __future__ import annotations
 
 from tests.faults.check_stories import TALES
-from tests.faults.check_tales import answers, lists, log, streams, time, turns
+from tests.faults.check_tales import (
+    answers,
+    feed,
+    forks,
+    lists,
+    log,
+    members,
+    rewinds,
+    streams,
+    time,
+    turns,
+)
 
-__all__ = ["TALES", "answers", "lists", "log", "streams", "time", "turns"]
+__all__ = [
+    "TALES",
+    "answers",
+    "feed",
+    "forks",
+    "lists",
+    "log",
+    "members",
+    "rewinds",
+    "streams",
+    "time",
+    "turns",
+]

@@ -1,12 +1,15 @@
 """What clients of a round asked, were told and were shown: entries, their file, their digests."""
 
-from tests.faults.history.digests import about, actor_name, content_of, digest, event_kind
+from tests.faults.history.digests import about, actor_name, content_of, digest, event_kind, place
 from tests.faults.history.entries import (
     READS,
     Attached,
     CaughtUp,
     Entry,
     EventKind,
+    Fed,
+    FedDeletion,
+    FedReset,
     Goaway,
     History,
     Kind,
@@ -26,6 +29,9 @@ __all__ = [
     "CaughtUp",
     "Entry",
     "EventKind",
+    "Fed",
+    "FedDeletion",
+    "FedReset",
     "Goaway",
     "History",
     "Journal",
@@ -42,5 +48,6 @@ __all__ = [
     "content_of",
     "digest",
     "event_kind",
+    "place",
     "read_history",
 ]

@@ -7,7 +7,6 @@ both know: the text of a message, an output or a turn, the new title, the decisi
 from __future__ import annotations
 
 from hashlib import blake2b
-from typing import assert_never
 
 from sessiond.session.access import Actor
 from sessiond.session.events import (
@@ -23,6 +22,16 @@ from sessiond.session.events import (
     TurnBegun,
     TurnEnded,
 )
+from sessiond.session.standing import (
+    Forked,
+    HoldSet,
+    LinkMade,
+    LinkRevoked,
+    MemberGranted,
+    MemberRevoked,
+    OwnerTransferred,
+    Rewound,
+)
 from tests.faults.history.entries import EventKind
 
 _KINDS: dict[type[Event], EventKind] = {
@@ -36,6 +45,14 @@ _KINDS: dict[type[Event], EventKind] = {
     SessionResumed: EventKind.RESUMED,
     TurnBegun: EventKind.BEGUN,
     TurnEnded: EventKind.ENDED,
+    Rewound: EventKind.REWOUND,
+    MemberGranted: EventKind.GRANTED,
+    MemberRevoked: EventKind.REVOKED,
+    Forked: EventKind.FORKED,
+    LinkMade: EventKind.STANDING,
+    LinkRevoked: EventKind.STANDING,
+    OwnerTransferred: EventKind.STANDING,
+    HoldSet: EventKind.STANDING,
 }
 
 
@@ -53,7 +70,7 @@ def content_of(event: Event) -> str:
     """Return the digest of what an event says; "" where its kind says all.
 
     For a decision it is the digest of the word "approved" or "rejected", for an update that of the
-    title as it became.
+    title as it became, for a rewind that of where it goes, for a fork that of what it copies.
     """
     match event:
         case MessageAppended() | TurnEnded():
@@ -64,10 +81,21 @@ def content_of(event: Event) -> str:
             return digest(event.title or "")
         case OutputDecided():
             return digest(event.decision.value)
+        case Rewound():
+            return digest(place(event.to_seq))
+        case MemberGranted():
+            return digest(event.role.value)
+        case Forked():
+            return digest(place(event.seq, event.session_id))
         case SessionCreated() | SessionPaused() | SessionResumed() | TurnBegun():
             return ""
-        case _:  # pragma: no cover
-            assert_never(event)
+        case _:
+            return ""
+
+
+def place(seq: int, session: str = "") -> str:
+    """Return the text in whose place a rewind and a fork have a digest."""
+    return f"{session}@{seq}"
 
 
 def about(event: Event) -> str:
@@ -79,6 +107,10 @@ def about(event: Event) -> str:
             return event.output_id
         case TurnBegun() | TurnEnded():
             return event.turn_id
+        case MemberGranted() | MemberRevoked():
+            return event.user_id
+        case Forked():
+            return event.session_id
         case _:
             return ""
 

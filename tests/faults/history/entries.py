@@ -25,6 +25,10 @@ class Kind(Enum):
     BEGIN = "begin"
     END = "end"
     CANCEL = "cancel"
+    REWIND = "rewind"
+    SHARE = "share"
+    UNSHARE = "unshare"
+    FORK = "fork"
     DELETE = "delete"
     GET = "get"
     PAGES = "pages"
@@ -48,6 +52,12 @@ class EventKind(Enum):
     RESUMED = "resumed"
     BEGUN = "begun"
     ENDED = "ended"
+    REWOUND = "rewound"
+    GRANTED = "granted"
+    REVOKED = "revoked"
+    FORKED = "forked"
+    STANDING = "standing"
+    """Anything else about the session as a whole."""
 
 
 class Outcome(Enum):
@@ -78,16 +88,20 @@ class Operation:
         returned: when its last word came, or when its client gave up.
         op_id: under which operation id; "" for reads.
         failure: the name of the failure that was its last word; "" for none.
-        seq: the seq that a change was answered with (1 for a creation, 0 for a deletion), the
-            revision that a `get` stands at, 0 for other reads.
+        seq: the seq that a change was answered with (1 for a creation, 0 for a deletion; a fork's
+            is that of the event that says so), the revision that a `get` stands at, 0 for other
+            reads.
         content: what a change carries, digested as `content_of` does it for its event; "" where
             the client does not say.
         expected: the revision that a change asked the session to have; 0 where it did not.
-        about: the output that is decided, the turn that is ended; "" where not named.
+        about: the output that is decided, the turn that is ended, the user whom a session is shared
+            with, the session that is forked; "" where not named.
         messages: seq and digest of each message that a read holds, oldest first.
         tail: how many of the newest messages a read asked for; None for all.
         user: whose sessions are listed, or who owns the created session; "" otherwise.
         listed: session and revision of each summary of a listing.
+        state: the revision and the digest of the whole session that came with the answer; 0 and ""
+            where none came, or nobody looked.
     """
 
     kind: Kind
@@ -107,6 +121,7 @@ class Operation:
     tail: int | None = None
     user: str = ""
     listed: tuple[tuple[str, int], ...] = ()
+    state: tuple[int, str] = (0, "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +130,8 @@ class Attached:
 
     `stream` numbers the streams of a client: with every connection comes a new number. `log` and
     `cursor` are the log id and seq of the cursor that the client gave ("" and 0 for none).
-    `turns` holds each running turn with the text that the server gave with it.
+    `turns` holds each running turn with the text that the server gave with it. `actor` is who
+    attached, as in `Operation`; "" where nobody says.
     """
 
     client: str
@@ -129,6 +145,7 @@ class Attached:
     log: str = ""
     cursor: int = 0
     turns: tuple[tuple[str, str], ...] = ()
+    actor: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,5 +235,50 @@ class Goaway:
     reason: str
 
 
-Entry = Operation | Attached | Snapshot | Shown | Token | Written | CaughtUp | Reset | Goaway
+@dataclass(frozen=True, slots=True)
+class Fed:
+    """The feed told of an event. Whoever reads it began before there was any session."""
+
+    client: str
+    session: str
+    at: int
+    seq: int
+    op_id: str
+    event: EventKind
+    content: str
+    about: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FedDeletion:
+    """The feed told that a session was deleted."""
+
+    client: str
+    session: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class FedReset:
+    """The feed said that deletions may be missing."""
+
+    client: str
+    at: int
+
+
+Feeding = Fed | FedDeletion | FedReset
+Entry = (
+    Operation
+    | Attached
+    | Snapshot
+    | Shown
+    | Token
+    | Written
+    | CaughtUp
+    | Reset
+    | Goaway
+    | Fed
+    | FedDeletion
+    | FedReset
+)
 History = Sequence[Entry]

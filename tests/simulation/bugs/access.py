@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from services.live.room import Room
-from services.store import servicer
+from services.store import entering, servicer
+from sessiond.session import access
+from sessiond.session.access import MemberRole, Relation
 from tests.faults.check import Law
-from tests.simulation.bugs.bug import Needs, breaks
+from tests.simulation.bugs.bug import Needs, breaks, shared
 from tests.simulation.patching import Patch
 
 PROMISE = "access is checked"
@@ -34,3 +36,29 @@ def show_every_list() -> Sequence[Patch]:
         pass
 
     return [(servicer, "check_own_list", welcome)]
+
+
+@breaks(PROMISE, Law.REVOKED_SHOWN, needs=shared)
+def leave_streams_open() -> Sequence[Patch]:
+    """Let whoever is a member no longer read on."""
+
+    def stay(self: Room, *asked: Any) -> None:
+        pass
+
+    return [(Room, "_check_readers", stay)]
+
+
+@breaks(PROMISE, Law.MEMBER_EXCEEDED, Law.STRANGER_SERVED, needs=shared)
+def let_everybody_read() -> Sequence[Patch]:
+    """Ask nobody who loads a session whether they may, or still may."""
+
+    def welcome(*asked: Any, **also: Any) -> None:
+        pass
+
+    return [(entering, "check_access", welcome)]
+
+
+@breaks(PROMISE, Law.MEMBER_EXCEEDED, needs=shared)
+def let_viewers_write() -> Sequence[Patch]:
+    """Give every member what editors may."""
+    return [(access, "RELATION_OF", dict.fromkeys(MemberRole, Relation.EDITOR))]

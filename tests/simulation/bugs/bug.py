@@ -102,6 +102,31 @@ def several(schedule: Schedule) -> bool:
     return len(schedule.sessions) > 1
 
 
+def goes_back(schedule: Schedule) -> bool:
+    """Ask for sessions that are rewound."""
+    return schedule.goes_back
+
+
+def shared(schedule: Schedule) -> bool:
+    """Ask for sessions that are shared, and no longer."""
+    return schedule.shared
+
+
+def forked(schedule: Schedule) -> bool:
+    """Ask for forks."""
+    return schedule.forked
+
+
+def in_pieces(schedule: Schedule) -> bool:
+    """Ask for copies that are written in several pieces."""
+    return schedule.bounds.piece < 10
+
+
+def fed(schedule: Schedule) -> bool:
+    """Ask for somebody who follows the feed."""
+    return schedule.fed
+
+
 def short(schedule: Schedule) -> bool:
     """Ask for owners that load one record with a session."""
     return schedule.bounds.recent == 1

@@ -75,7 +75,7 @@ def forget_the_backlog() -> Sequence[Patch]:
 
     def forgetting(self: Attachment, seq: int, frame: bytes) -> None:
         event(self, seq, frame)
-        self.overtaken = False
+        self.overtaken = ""
 
     return [(Attachment, "event", forgetting)]
 

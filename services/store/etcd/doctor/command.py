@@ -41,7 +41,8 @@ def arguments(given: Sequence[str]) -> argparse.Namespace:
     either.add_argument(
         "--new-logs",
         action="store_true",
-        help="give every session's log a new id, after a backup was restored; no Live may run",
+        help="give every session's log a new id, and readers of the change feed a reset, after a "
+        "backup was restored; no Live may run",
     )
     return parser.parse_args(given)
 
@@ -79,19 +80,20 @@ async def examine_all(visit: Visit, treatment: Treatment | None, say: Say) -> En
     seen = visit.seen
     say(
         f"{seen.sessions} sessions, {seen.records} records, {seen.entries} entries, "
-        f"{seen.awaited} awaited, up to revision {seen.revision}: "
+        f"{seen.awaited} awaited, {seen.shared} shared, up to revision {seen.revision}: "
         + (f"{found} findings, {repaired} repaired" if found else "all is well")
     )
     return Ending.ILL if found > repaired else Ending.WELL
 
 
 async def renew_logs(visit: Visit, treatment: Treatment, say: Say) -> Ending:
-    """Give all logs new ids, and say how many there were.
+    """Give all logs new ids, and say how many there were; and etcd's history one.
 
     Raises:
         LivesRun: a Live is registered; logs may have been renewed before it was seen.
     """
     await treatment.check_no_live()
+    await treatment.renew_history()
     renewed = 0
     async for session_id in visit.session_ids():
         renewed += await treatment.renew_log(session_id)

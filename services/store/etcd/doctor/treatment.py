@@ -1,4 +1,4 @@
-"""What the doctor writes: always under a comparison of the head that it has read."""
+"""What the doctor writes: what is of a session, under a comparison of the head that it has read."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Treatment:
         Raises:
             Unavailable: it is not known whether it was done; to do it again does no harm.
         """
-        writes = [put(key, value) for key, value in repair.puts.items()]
+        writes = [put(key, value, repair.lease) for key, value in repair.puts.items()]
         writes += [delete(*span) for span in repair.deletes]
         key = self._keys.head(repair.session_id)
         head = absent(key) if repair.head is None else value_is(key, repair.head)
@@ -81,6 +81,20 @@ class Treatment:
             if stands is not None and stands.value == new:
                 return True
             await self.check_no_live()
+
+    async def renew_history(self) -> None:
+        """Say that revisions are of another history, so that cursors of before are of another one.
+
+        Raises:
+            LivesRun: a Live is registered: this etcd is at work.
+            Unavailable: it is not known whether it was done; to do it again does no harm.
+        """
+        history_id = f"{self._new_log_id():016x}".encode()
+        request = transaction([self._no_live()], [put(self._keys.history, history_id)])
+        with answered():
+            done = await settle(self._etcd, request, seconds=_SECONDS)
+        if not done.succeeded:
+            raise LivesRun
 
     async def check_no_live(self) -> None:
         """Return if no instance of Live is registered.

@@ -10,20 +10,41 @@ revision for all, since no law of ours binds two sessions.
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Final, TypeVar
 
 from services.store.doctor.chart import Chart
-from services.store.doctor.examination import examine, examine_listed
+from services.store.doctor.examination import (
+    Place,
+    Value,
+    examine,
+    examine_listed,
+    examine_value,
+)
 from services.store.doctor.findings import Finding, Kind
 from services.store.etcd.client import EtcdClient
+from services.store.etcd.etcd_pb2 import KeyValue
 from services.store.etcd.reads import answered, read_all
 from services.store.etcd.transactions import read
-from services.store.keys import AwaitedKey, EntryKey, HeadKey, Key, Keys, Span
+from services.store.keys import (
+    AwaitedKey,
+    CopyKey,
+    DeletedKey,
+    EntryKey,
+    ErasureKey,
+    HeadKey,
+    JobKey,
+    Key,
+    Keys,
+    SharedKey,
+    Span,
+    TemplateKey,
+)
 from services.store.repository import RevisionCompacted
-from sessiond.store.codec import decode_head
+from sessiond.store.codec import decode_head, decode_members
 
 T = TypeVar("T")
 
@@ -37,22 +58,33 @@ class Seen:
     sessions: int = 0
     records: int = 0
     entries: int = 0
+    shared: int = 0
     awaited: int = 0
     revision: int = 0
     renewals: int = 0
 
 
 class Visit:
-    """One look at everything behind a namespace. `seen` counts while it goes on."""
+    """One look at everything behind a namespace. `seen` counts while it goes on.
 
-    def __init__(self, etcd: EtcdClient, namespace: str = "") -> None:
+    `now_ms` gives milliseconds since 1970, by which copies are found abandoned.
+    """
+
+    def __init__(
+        self,
+        etcd: EtcdClient,
+        namespace: str = "",
+        *,
+        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    ) -> None:
         self._etcd = etcd
         self._keys = Keys(namespace)
+        self._now_ms = now_ms
         self._namespace = namespace.encode()
         self.seen = Seen()
 
     async def findings(self) -> AsyncIterator[Finding]:
-        """Yield what is wrong: with each session in the order of keys, then with the lists.
+        """Yield what is wrong: with each session in the order of keys, then with all beside them.
 
         Raises:
             Unavailable: etcd does not answer.
@@ -64,17 +96,21 @@ class Visit:
                 continue
             chart = await self._steadily(partial(self._chart, session_id))
             self.seen.sessions += chart.head is not None
-            for finding in examine(chart, self._keys):
+            for finding in examine(chart, self._keys, now_ms=self._now_ms()):
                 yield finding
         async for at in self._lists():
-            key = self._parsed(at)
-            if not isinstance(key, EntryKey | AwaitedKey):
-                yield _strange(at)
-                continue
-            self.seen.entries += isinstance(key, EntryKey)
-            self.seen.awaited += isinstance(key, AwaitedKey)
-            if (stray := await self._steadily(partial(self._examined, key, at))) is not None:
-                yield stray
+            key, ill = self._parsed(at), None
+            if key is None:
+                ill = _strange(at)
+            elif isinstance(key, TemplateKey | JobKey | ErasureKey):
+                ill = await self._steadily(partial(self._unreadable, key, at))
+            elif isinstance(key, EntryKey | SharedKey | AwaitedKey | CopyKey | DeletedKey):
+                self.seen.entries += isinstance(key, EntryKey)
+                self.seen.shared += isinstance(key, SharedKey)
+                self.seen.awaited += isinstance(key, AwaitedKey)
+                ill = await self._steadily(partial(self._examined, key, at))
+            if ill is not None:
+                yield ill
 
     async def session_ids(self) -> AsyncIterator[str]:
         """Yield the id of each session of which any key stands.
@@ -112,8 +148,8 @@ class Visit:
                 span = Span(max(span.start, self._keys.children(open_heads[-1]).end), span.end)
 
     async def _lists(self) -> AsyncIterator[bytes]:
-        """Yield the key of each place in a list."""
-        for root in (b"user", b"agent"):
+        """Yield the key of each place in a list, and of all else that stands beside sessions."""
+        for root in (b"user", b"agent", b"deleted", b"erasure", b"job"):
             span: Span | None = self._root(root)
             while span is not None:
                 page, span = await self._steadily(partial(self._page, span))
@@ -128,31 +164,61 @@ class Visit:
         page = [kv.key for kv in answer.kvs]
         return page, span.after(page[-1]) if answer.more else None
 
-    async def _examined(self, key: EntryKey | AwaitedKey, at: bytes) -> Finding | None:
+    async def _unreadable(self, key: Value, at: bytes) -> Finding | None:
+        value = await self._value(at)
+        return None if value is None else examine_value(key, value)
+
+    async def _examined(self, key: Place, at: bytes) -> Finding | None:
         head = await self._value(self._keys.head(key.session_id))
-        finding = examine_listed(key, head, self._keys, remains=False)
+        members = b""
+        if isinstance(key, SharedKey):
+            members = await self._value(self._keys.members(key.session_id)) or b""
+        finding = examine_listed(key, head, self._keys, members=members, remains=False)
         if finding is None or await self._value(at) is None:
             return None  # it was there when its page was read, at an older revision perhaps
         children = self._keys.children(key.session_id)
         remains = await read_all(self._etcd, children, revision=self.seen.revision, limit=1)
-        return examine_listed(key, head, self._keys, remains=bool(remains))
+        return examine_listed(key, head, self._keys, members=members, remains=bool(remains))
 
     async def _chart(self, session_id: str) -> Chart:
         keys, revision = self._keys, self.seen.revision
-        head = await self._value(keys.head(session_id))
+        at_head = await self._at(keys.head(session_id))
+        head = None if at_head is None else at_head.value
         children = await read_all(self._etcd, keys.children(session_id), revision=revision)
         entry = awaited = None
         try:
             stored = decode_head(head) if head is not None else None
         except ValueError:
             stored = None
-        if stored is not None and stored.tombstone is None:
+        shared: frozenset[str] = frozenset()
+        listed = False
+        is_session = stored is not None and stored.tombstone is None
+        if stored is not None and stored.meta.building is not None:
+            at = keys.copy(stored.meta.building.lister_id, session_id)
+            listed = await self._value(at) is not None
+        elif stored is not None and is_session:
             at = keys.entry(stored.user_id, stored.meta.index_ms, session_id)
             entry = await self._value(at)
             if stored.meta.awaited_agent:
                 awaited = await self._value(keys.awaited(stored.meta.awaited_agent, session_id))
+            if stored.member_count:
+                shared = await self._shared(session_id)
             self.seen.records += stored.seq
-        return Chart(session_id, head, {kv.key: kv.value for kv in children}, entry, awaited)
+        elif stored is not None:
+            listed = await self._value(keys.deleted(session_id)) is not None
+        values = {kv.key: kv.value for kv in children}
+        lease = 0 if at_head is None else at_head.lease
+        return Chart(session_id, head, values, entry, awaited, shared, listed, lease)
+
+    async def _shared(self, session_id: str) -> frozenset[str]:
+        """Return the members in whose lists of shared sessions the session stands."""
+        try:
+            members, _ = decode_members(await self._value(self._keys.members(session_id)) or b"")
+        except ValueError:
+            return frozenset()  # the examination says so
+        keys = {user_id: self._keys.shared(user_id, session_id) for user_id in members}
+        found = [user_id for user_id, key in keys.items() if await self._value(key) is not None]
+        return frozenset(found)
 
     async def _steadily(self, look: Callable[[], Awaitable[T]]) -> T:
         """Look, at a newer revision when that of now is gone."""
@@ -170,8 +236,12 @@ class Visit:
         self.seen.revision = read_now.revision
 
     async def _value(self, key: bytes) -> bytes | None:
+        found = await self._at(key)
+        return None if found is None else found.value
+
+    async def _at(self, key: bytes) -> KeyValue | None:
         found = await read_all(self._etcd, Span(key, key + b"\0"), revision=self.seen.revision)
-        return found[0].value if found else None
+        return found[0] if found else None
 
     def _root(self, name: bytes) -> Span:
         stem = self._namespace + name
