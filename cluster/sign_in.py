@@ -28,6 +28,9 @@ PATH = "/sign-in"
 COOKIE = "sessiond-name"
 NAME_BYTES = 128
 
+ADMIN = "root"
+"""The name that stands for an administrator; all others are users."""
+
 _PAGE = Template(Path(__file__).with_suffix(".html").read_text())
 _STYLE = Path(__file__).with_suffix(".css").read_text()
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -92,7 +95,8 @@ class SignIn:
         return asked
 
     def _back(self, asked: Asked, name: str) -> Response:
-        url = asked.answered(token=self._keys.user_token(name))
+        role = "admin" if name == ADMIN else None
+        url = asked.answered(token=self._keys.user_token(name, role=role))
         response = Response(status_code=303, headers={"Location": url})
         response.set_cookie(COOKIE, quote(name, safe=""), path=PATH, httponly=True, samesite="lax")
         return response

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qsl, unquote, urldefrag
 
 import httpx
@@ -46,9 +47,13 @@ def answer_of(response: httpx.Response) -> dict[str, str]:
     return dict(parse_qsl(fragment, strict_parsing=True))
 
 
-def subject_of(token: str, keys: DevelopmentKeys) -> object:
+def claims_of(token: str, keys: DevelopmentKeys) -> dict[str, Any]:
     public = KeySet.import_key_set(json.loads(keys.jwks.read_text()))
-    claims = jwt.decode(token, public, algorithms=["ES256"]).claims
+    return jwt.decode(token, public, algorithms=["ES256"]).claims
+
+
+def subject_of(token: str, keys: DevelopmentKeys) -> object:
+    claims = claims_of(token, keys)
     assert "role" not in claims
     return claims["sub"]
 
@@ -59,7 +64,7 @@ async def test_a_name_is_chosen_once_and_remembered(
     """The page comes back with a token and its state; the next time by itself."""
     page = await http.get("/sign-in", params=ASKED)
     assert page.status_code == 200
-    for name in ("alice", "bob", "carol"):
+    for name in ("alice", "bob", "carol", "root"):
         assert f'<button name="name" value="{name}">' in page.text
     hidden = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', page.text))
     form = {name: html.unescape(value) for name, value in hidden.items()}
@@ -71,6 +76,13 @@ async def test_a_name_is_chosen_once_and_remembered(
         assert answer.keys() == {"token", "state"}
         assert answer["state"] == ASKED["state"]
         assert subject_of(answer["token"], keys) == "bob"
+
+
+async def test_root_is_an_administrator(http: httpx.AsyncClient, keys: DevelopmentKeys) -> None:
+    """Whoever tries the administrators' place needs no command for it."""
+    answer = answer_of(await http.post("/sign-in", data={**ASKED, "name": "root"}))
+    claims = claims_of(answer["token"], keys)
+    assert (claims["sub"], claims["role"]) == ("root", "admin")
 
 
 async def test_another_name_may_be_chosen(http: httpx.AsyncClient, keys: DevelopmentKeys) -> None:
