@@ -67,6 +67,14 @@ def a_rewind_is_called_needless(told: Story, broken: bool) -> None:
 
 
 @breaks(Law.UNCHANGED_WRONGLY)
+def a_rewind_to_where_others_led_is_called_needless(told: Story, broken: bool) -> None:
+    rewound(told, 5)
+    rewound(told, 11, 12, 140)
+    content = digest(place(4 if broken else 5))
+    told.add(asked(Kind.REWIND, "again", 150, seq=12, content=content))
+
+
+@breaks(Law.UNCHANGED_WRONGLY)
 def a_pause_is_called_needless_that_was_left_behind(told: Story, broken: bool) -> None:
     rewound(told, 3 if broken else 6)
     told.add(asked(Kind.PAUSE, "pause", 140, seq=11))
