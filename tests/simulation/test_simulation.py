@@ -12,17 +12,21 @@ import subprocess
 import sys
 from collections import Counter
 from contextvars import Context
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
+from sessiond.session.changes import AppendMessage, RewindSession
+from sessiond.session.standing import Rewound
 from tests.faults.campaign import append, tree
+from tests.simulation import judge
 from tests.simulation.campaign import Tally, added_up
 from tests.simulation.loop import Process, VirtualLoop
 from tests.simulation.network import Connection, Network, Way
 from tests.simulation.play import play
 from tests.simulation.schedule import FAULTS, Schedule
+from tests.unit.stories import CHAT, Story
 
 SECONDS = float(os.environ.get("SESSIOND_SIMULATION_SECONDS", "90"))
 """How long schedules are played on all cores."""
@@ -217,3 +221,15 @@ def test_runs_on_the_same_tree_add_up(tmp_path: Path) -> None:
     told = added_up(runs)
     assert (told["runs"], told["schedules"], told["seconds"]) == (2, 4, 3.0)
     assert told["faults"] == {"reset": 4}
+
+
+def test_a_log_that_makes_no_session_is_named() -> None:
+    """A product with a bug may write one: who judges it must not die of it."""
+    story = Story(CHAT)
+    story.make(AppendMessage("Hello"))
+    story.make(RewindSession(1))
+    *before, back = story.records
+    assert list(judge._leads_to_the_past("s", story.records)) == []
+    assert isinstance(back.event, Rewound)
+    lost = back._replace(event=replace(back.event, last_message_seq=1))
+    assert list(judge._leads_to_the_past("s", [*before, lost])) == ["s: the rewind 3 leads nowhere"]

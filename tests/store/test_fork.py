@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from services.store.copying import Copy, Copying
 from services.store.memory import MemoryRepository
 from services.store.repository import Committed, CopyPiece, Refused
 from services.store.space import SHORT_FILL, Space
@@ -37,11 +38,13 @@ from sessiond.session.changes import (
 from sessiond.session.events import SessionCreated
 from sessiond.session.limits import DEFAULT_LIMITS
 from sessiond.session.standing import Forked, LinkMade
-from sessiond.store.codec import decode_head
+from sessiond.store.codec import Building, decode_head
 from tests.live.kept import Gate
 from tests.store.author import CRM, Author
 from tests.store.conftest import Begin, Clock
 from tests.store.copying import ALICE, BOB, Copier, Fragile, history_of, log_of
+
+MIB = 1 << 20
 
 
 @pytest.fixture
@@ -400,3 +403,21 @@ async def test_a_full_session_is_forked_from_where_there_was_room(
     assert (await few.fork(parent, head.seq - 2, new_id="f-1")).seq == head.seq - 1
     small = Copier(repository, clock, limits=replace(DEFAULT_LIMITS, session=head.meta.size))
     assert (await small.fork(parent, new_id="f-2", op_id="2")).seq == head.seq + 1
+
+
+@pytest.mark.parametrize("full", ["events", "bytes"])
+async def test_a_copy_never_grows_beyond_what_a_session_can_come_to(
+    repository: Fragile, clock: Clock, full: str
+) -> None:
+    """Whoever writes it, and whatever they looked at: the piece that is too much is not stored."""
+    limits = replace(DEFAULT_LIMITS, events=1, session=1)
+    most = limits.most_events if full == "events" else limits.most_bytes // MIB
+    record = b"r" if full == "events" else bytes(MIB)
+    copying = Copying(repository, limits, now_ms=clock, random_bytes=bytes)
+    made = await copying.begin("c-1", 1, Building(ALICE.actor, "op", b"", clock.ms))
+    assert isinstance(made, Copy)
+    for _ in range(most):
+        await made.write([record])
+    with pytest.raises(SessionFull):
+        await made.write([record])
+    assert made.seq == most
