@@ -577,8 +577,9 @@ class Repository(ABC):
     ) -> AbstractAsyncContextManager[AsyncIterator[SharedChange]]:
         """Follow which sessions are shared with a user, and the heads of the first 1,000 of them.
 
-        What happened to one session comes in order; what happened to different ones may not. It is
-        otherwise as `watch`.
+        Changes may overtake one another, also those of one session: that it left may come after
+        what happened to its head since. Once it has come, no more is told of it. It is otherwise as
+        `watch`.
         """
 
     @abstractmethod

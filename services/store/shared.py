@@ -16,32 +16,36 @@ from sessiond.numbers import MEMBER_ROLE_NUMBER
 from sessiond.store.v1.records_pb2 import IndexEntry
 
 
-async def shared_entries(
+async def _read(
     repository: Repository, user_id: str, session_ids: Sequence[str], *, revision: int
-) -> list[tuple[str, bytes]]:
+) -> tuple[list[tuple[str, bytes]], set[str]]:
     """Return the entries of those of these sessions that are shared with the user, by their ids.
 
-    Each says as what. A session that is gone, or of which the user is no member, is passed over.
+    Each says as what. And return which of these sessions are the user's own. One that is gone, or
+    of which the user is no member, is passed over.
 
     Raises:
         RevisionCompacted: the revision is no longer kept.
     """
-    places, roles = [], []
+    own, places, roles = set(), [], []
     for found in await repository.shared_sessions(session_ids, revision=revision):
         head = decoded_head(found.session_id, found.head)
         if head.tombstone is not None:
             continue
+        if head.user_id == user_id:
+            own.add(found.session_id)
         members, _ = decoded_members(found.session_id, found.members)
         member = members.get(user_id)
         if member is not None:
             places.append((head.user_id, head.meta.index_ms, found.session_id))
             roles.append(member.role)
     entries = await repository.entries_of(places, revision=revision)
-    return [
+    shared = [
         (session_id, entry + _SHARED_AS[role])
         for (_, _, session_id), role, entry in zip(places, roles, entries, strict=True)
         if entry
     ]
+    return shared, own
 
 
 # Encodings that follow one another are one message.
@@ -62,8 +66,8 @@ async def all_shared(
     page = await repository.shared(user_id, revision=revision)
     if not page.session_ids:
         return page.revision, []
-    found = await shared_entries(repository, user_id, page.session_ids, revision=page.revision)
-    return page.revision, found
+    shared, _ = await _read(repository, user_id, page.session_ids, revision=page.revision)
+    return page.revision, shared
 
 
 async def follow_shared(
@@ -71,14 +75,16 @@ async def follow_shared(
 ) -> AsyncGenerator[ScopeChange, None]:
     """Yield what changes among the sessions that are shared with a user, without an end.
 
-    Of what comes within a quarter of a second, the newest is read, once.
+    Of what comes within a quarter of a second, the newest is read, once. When a session left is
+    not known, since changes may overtake one another: it is told as of the read that did not find
+    it. One that is the user's own by then is not told: their own list says so, and since when.
 
     Raises:
         RevisionCompacted: changes are no longer kept.
     """
     clock = asyncio.get_running_loop().time
     async with repository.watch_shared(user_id, after_revision=after_revision) as changes:
-        touched: dict[str, int] = {}
+        touched: set[str] = set()
         revision, due = after_revision, 0.0
         while True:
             try:
@@ -88,18 +94,13 @@ async def follow_shared(
                 pass
             else:
                 revision = max(revision, change.revision)
-                touched.update(dict.fromkeys(change.session_ids, change.revision))
+                touched.update(change.session_ids)
                 if not change.session_ids:
-                    yield ScopeChange(change.revision, (), ())
+                    yield ScopeChange(revision, (), ())
                 if not touched or clock() < due:
                     continue
-            entries = dict(
-                await shared_entries(repository, user_id, sorted(touched), revision=revision)
-            )
-            for session_id, touched_at in touched.items():
-                if session_id not in entries:
-                    # No later than it left: it may have become the user's own since.
-                    yield ScopeChange(touched_at, (), (session_id,))
-            yield ScopeChange(revision, tuple(entries.items()), ())
+            entries, own = await _read(repository, user_id, sorted(touched), revision=revision)
+            left = touched - own - {session_id for session_id, _ in entries}
+            yield ScopeChange(revision, tuple(entries), tuple(sorted(left)))
             touched.clear()
             due = clock() + INTERVAL_SECONDS

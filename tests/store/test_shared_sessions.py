@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import time
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 
@@ -12,7 +14,7 @@ from services.serving.health import Health
 from services.store.entering import entered
 from services.store.lists import ListQuery, list_sessions
 from services.store.memory import MemoryRepository
-from services.store.repository import Committed
+from services.store.repository import Committed, SharedChange
 from services.store.watching import Watching, WatchQuery, opened_cursor, sealed_cursor
 from sessiond.errors import InvalidArgument, PermissionDenied, SessionNotFound
 from sessiond.numbers import MEMBER_ROLE_WORD
@@ -194,6 +196,51 @@ async def test_a_watch_sees_a_session_change_its_owner(
                 told = await follower.next()
     expected = 0 if role is None else pb_role(role)
     assert (told.session.user_id, told.session.shared_as) == ("bob", expected)
+
+
+async def revision_of(repository: MemoryRepository) -> int:
+    """Return the newest revision."""
+    return (await repository.shared("nobody", revision=None)).revision
+
+
+class Overtaking(MemoryRepository):
+    """What is shared is followed as the test says: changes come when, and in the order, it puts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.line: asyncio.Queue[SharedChange] = asyncio.Queue()
+
+    @asynccontextmanager
+    async def watch_shared(
+        self, user_id: str, *, after_revision: int
+    ) -> AsyncIterator[AsyncIterator[SharedChange]]:
+        async def line() -> AsyncIterator[SharedChange]:
+            while True:
+                yield await self.line.get()
+
+        yield line()
+
+
+@pytest.mark.parametrize("repository", [Overtaking()])
+async def test_a_session_that_became_ones_own_stays_though_changes_overtake(
+    repository: Overtaking, watching: Watching, author: Author, begin: Begin
+) -> None:
+    """What happened to it since may come before that it is shared no longer."""
+    for name in ("a", "b"):
+        await begin(name)
+    await author.change("a", ShareSession("bob", VIEWER))
+    async with following(watching, OF_BOB) as follower:
+        assert await follower.listing() == ["a"]
+        await author.change("a", TransferSession("bob"))
+        given = await revision_of(repository)
+        assert await follower.told() == ("session", "a")
+        await author.state("a")  # writes the head, not the entry
+        owned = await revision_of(repository)
+        await author.change("b", ShareSession("bob", VIEWER))
+        shared = await revision_of(repository)
+        for revision, session_id in ((owned, "a"), (given, "a"), (shared, "b")):
+            repository.line.put_nowait(SharedChange(revision, (session_id,)))
+        assert await follower.told() == ("session", "b")
 
 
 async def test_a_cursor_goes_on_with_what_is_shared(
