@@ -7,15 +7,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sessiond.errors import IdTaken, InvalidArgument, SessionFull, TurnActive
+from sessiond.session.access import Identity, MemberRole
 from sessiond.session.apply import message_of
 from sessiond.session.changes import (
     AppendMessage,
     ApproveOutput,
     EditOutput,
     EndTurn,
+    MakeLink,
     PauseSession,
     RewindSession,
+    SetHold,
+    ShareSession,
     SubmitOutput,
+    TransferSession,
     UpdateSession,
 )
 from sessiond.session.conversation import MOST_RUNS, Run
@@ -23,7 +28,7 @@ from sessiond.session.rewinding import fill, fold
 from sessiond.session.standing import Rewound, lacking
 from sessiond.session.state import OutputStatus, Session, Status
 from tests.unit.asking import THREE_STEPS, Asking, askings, lived
-from tests.unit.stories import CONSULTANT, SERVICE, Story, bad_fields
+from tests.unit.stories import ADMIN, CONSULTANT, SERVICE, Story, bad_fields
 
 
 @pytest.fixture
@@ -42,10 +47,22 @@ def story() -> Story:
 
 def changeable(session: Session) -> Session:
     """All that a rewind takes from the past."""
-    stays = Story().session
+    fresh = Story().session
     return session._replace(
-        seq=0, last_active_ms=0, turn=None, conversation=stays.conversation, members={}, links={}
+        seq=0,
+        last_active_ms=0,
+        turn=None,
+        conversation=fresh.conversation,
+        user_id=fresh.user_id,
+        members={},
+        links={},
+        held=False,
     )
+
+
+def of_the_whole(session: Session) -> tuple[object, ...]:
+    """All that a rewind leaves as it is: whose the session is, who may do what, and a hold."""
+    return (session.user_id, session.created_ms, session.members, session.links, session.held)
 
 
 @pytest.mark.parametrize("to_seq", range(1, 8))
@@ -63,11 +80,16 @@ def test_everything_is_as_it_was(story: Story, to_seq: int) -> None:
 
 
 def test_what_is_about_the_session_as_a_whole_stays(story: Story) -> None:
-    """Who owns it, its history and its age are not undone."""
+    """Who owns it, who may do what, a legal hold, its history and its age are not undone."""
+    story.make(ShareSession("bob", MemberRole.VIEWER))
+    story.make(MakeLink(MemberRole.EDITOR))
+    story.make(SetHold(held=True, reason="trial"), ADMIN)
+    story.make(TransferSession("bob"))
     before = story.session
-    story.make(RewindSession(1))
-    assert (story.session.user_id, story.session.created_ms) == ("alice", before.created_ms)
-    assert len(story.records) == 9
+    story.make(RewindSession(1), Identity("bob"))
+    assert of_the_whole(story.session) == of_the_whole(before)
+    assert (story.session.user_id, story.session.held) == ("bob", True)
+    assert len(story.records) == 13
 
 
 def test_a_rewind_is_taken_back_by_another(story: Story) -> None:
@@ -192,8 +214,10 @@ def test_every_state_comes_back(asked: list[Asking], back: int) -> None:
         return
     holds = past.conversation.holds
     said = [m for r in story.records[:to_seq] if holds(r.seq) and (m := message_of(r))]
+    before = story.session
     story.make(RewindSession(to_seq))
     assert changeable(story.session) == changeable(past)
+    assert of_the_whole(story.session) == of_the_whole(before)
     assert story.messages == said
 
 
