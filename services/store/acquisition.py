@@ -6,13 +6,8 @@ from collections.abc import AsyncGenerator
 
 import structlog
 
-from services.store.repository import (
-    NotRegistered,
-    Owned,
-    Repository,
-    RevisionCompacted,
-    Snapshot,
-)
+from services.store.answers import NotRegistered, Owned, RevisionCompacted, Snapshot
+from services.store.repository import Repository
 from sessiond.errors import Internal, SessionNotFound, Unavailable
 from sessiond.session.state import Link, Member
 from sessiond.store.codec import (

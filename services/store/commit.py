@@ -17,16 +17,9 @@ import structlog
 
 from services.store.metrics import CommitMetrics
 from services.store.packing import Line, Turn, Waiting
-from services.store.repository import (
-    BatchRefused,
-    Commit,
-    Outcome,
-    PutOff,
-    Repository,
-    Unknown,
-    Unstorable,
-)
+from services.store.repository import Repository
 from services.store.space import Space
+from services.store.writes import BatchRefused, Commit, Outcome, PutOff, Unknown, Unstorable
 from sessiond.errors import Unavailable
 
 _log = structlog.get_logger(__name__)

@@ -9,7 +9,7 @@ from services.serving.health import Health
 from services.store.beside import beside
 from services.store.commit import Committer
 from services.store.outcomes import commit_from_wire, response_of
-from services.store.repository import Outcome, Unstorable
+from services.store.writes import Outcome, Unstorable
 from sessiond.errors import Unavailable
 from sessiond.v1 import ownership_pb2 as pb
 

@@ -14,17 +14,12 @@ from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from services.store.acquisition import decoded_head
+from services.store.answers import Existing
 from services.store.commit import Committer
 from services.store.places import OneEach
-from services.store.repository import (
-    Committed,
-    CopyEnd,
-    CopyPiece,
-    Existing,
-    Refused,
-    Repository,
-)
+from services.store.repository import Repository
 from services.store.space import Space
+from services.store.writes import Committed, CopyEnd, CopyPiece, Refused
 from sessiond.errors import (
     PermissionDenied,
     SessionFull,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from services.store.acquisition import decoded_members, living
-from services.store.repository import Repository, Snapshot
+from services.store.answers import Snapshot
+from services.store.repository import Repository
 from sessiond.session.access import Identity, Operation, check_access
 from sessiond.session.state import Member
 from sessiond.store.codec import StoredHead

@@ -17,8 +17,9 @@ import structlog
 
 from services.serving.context import current_call, current_identity
 from services.store.acquisition import run_length, whole
+from services.store.answers import RevisionCompacted, Snapshot
 from services.store.entering import entered
-from services.store.repository import Repository, RevisionCompacted, Snapshot
+from services.store.repository import Repository
 from sessiond.errors import (
     Internal,
     InvalidArgument,

@@ -17,9 +17,10 @@ from typing import Final
 
 import structlog
 
+from services.store.answers import RevisionCompacted
 from services.store.feed_query import Place
 from services.store.feed_steps import Copied, Step, Telling, Told
-from services.store.repository import Repository, RevisionCompacted
+from services.store.repository import Repository
 from sessiond.errors import Internal, SessiondError, SlowReader
 
 QUEUE_BYTES: Final = 1024 * 1024

@@ -10,7 +10,8 @@ from typing import Final
 import structlog
 
 from services.store.acquisition import decoded_head
-from services.store.repository import AllChanges, Repository
+from services.store.answers import AllChanges
+from services.store.repository import Repository
 from sessiond.errors import Internal
 from sessiond.event_wire import event_to_wire
 from sessiond.session.events import Record, SessionCreated

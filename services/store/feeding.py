@@ -20,11 +20,12 @@ from typing import Final
 
 from services.serving.health import Health
 from services.store.acquisition import living, read_records
+from services.store.answers import RevisionCompacted
 from services.store.beside import beside
 from services.store.feed_hub import Follower, Hub
 from services.store.feed_query import Cursor, FeedQuery, Place, opened, sealed
 from services.store.feed_steps import Copied, Step, Telling, Told, deleted, tombstone_of
-from services.store.repository import Repository, RevisionCompacted
+from services.store.repository import Repository
 from sessiond.errors import SessionNotFound, Unauthenticated, Unavailable
 from sessiond.v1 import store_pb2 as pb
 

@@ -15,10 +15,10 @@ from typing import NamedTuple
 import structlog
 
 from services.store.acquisition import decoded_head, living, read_records, whole
+from services.store.answers import Existing, RevisionCompacted
 from services.store.copying import Copy, Copying, check_may_own, pieces
 from services.store.entering import entered
 from services.store.new_ids import new_session_id
-from services.store.repository import Existing, RevisionCompacted
 from services.store.sessions import Sessions
 from sessiond.errors import (
     IdempotencyMismatch,

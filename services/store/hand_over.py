@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from services.store.commit import Committer
-from services.store.repository import Commit, Committed, Outcome, Refused, Unstorable
+from services.store.writes import Commit, Committed, Outcome, Refused, Unstorable
 from sessiond.store.codec import decode_head, take_over
 
 

@@ -8,7 +8,7 @@ import itertools
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from services.store.repository import RevisionCompacted
+from services.store.answers import RevisionCompacted
 from sessiond.errors import Unavailable
 
 Key = tuple[str | int, ...]

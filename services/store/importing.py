@@ -14,9 +14,9 @@ from typing import Final
 import structlog
 
 from services.store.acquisition import decoded_head, read_records
+from services.store.answers import Existing, RevisionCompacted
 from services.store.copying import PIECE_RECORDS, Copy, Copying, check_may_own
 from services.store.entering import entered
-from services.store.repository import Existing, RevisionCompacted
 from sessiond.errors import (
     FieldViolation,
     IdTaken,

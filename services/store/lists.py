@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import structlog
 
+from services.store.answers import RevisionCompacted
 from services.store.listing import Place, Placing
-from services.store.repository import Repository, RevisionCompacted
+from services.store.repository import Repository
 from services.store.shared import all_shared
 from services.store.tokens import Fact, seal, unseal
 from sessiond.errors import (

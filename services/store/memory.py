@@ -14,40 +14,42 @@ from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequen
 from contextlib import asynccontextmanager
 from typing import Final
 
-from services.store.history import History, Key
-from services.store.keys import LAST_DRAFT, LAST_POSITION_MS, LAST_SEQ, Keys
-from services.store.memory_feed import Everything, changed_since, first_after
-from services.store.repository import (
+from services.store.answers import (
     AgentScope,
     AllChanges,
     AwaitedPage,
-    BatchRefused,
     ChangedSince,
-    Commit,
-    Committed,
-    CopyEnd,
-    CopyPiece,
-    Creation,
-    Deletion,
     Entry,
     EntryPage,
     EntryScan,
     Existing,
     Instance,
     NotRegistered,
-    Outcome,
     Owned,
-    Refused,
     Remains,
-    Repository,
     Scope,
     ScopeChange,
     SharedChange,
     SharedPage,
     SharedSession,
     Snapshot,
-    Unstorable,
     UserScope,
+)
+from services.store.history import History, Key
+from services.store.keys import LAST_DRAFT, LAST_POSITION_MS, LAST_SEQ, Keys
+from services.store.memory_feed import Everything, changed_since, first_after
+from services.store.repository import Repository
+from services.store.writes import (
+    BatchRefused,
+    Commit,
+    Committed,
+    CopyEnd,
+    CopyPiece,
+    Creation,
+    Deletion,
+    Outcome,
+    Refused,
+    Unstorable,
 )
 from sessiond.errors import InvalidArgument, SessionFull
 from sessiond.store import codec

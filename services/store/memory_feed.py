@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+from services.store.answers import AllChanges, ChangedSince
 from services.store.history import History
-from services.store.repository import AllChanges, ChangedSince
 from sessiond.store.codec import decode_head
 
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from contextlib import aclosing
 
+from services.store.answers import RevisionCompacted
 from services.store.entering import entered
-from services.store.repository import Repository, RevisionCompacted
+from services.store.repository import Repository
 from services.store.tokens import Fact, seal, unseal
 from services.store.transcript import Transcript, add_message
 from sessiond.errors import InvalidArgument, PageTokenExpired, Unavailable

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from services.store.repository import Committed, Outcome, Refused, Unknown
+from services.store.writes import Committed, Outcome, Refused, Unknown
 
 _COMMITS = (1, 2, 4, 8, 16, 32, 63)
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)

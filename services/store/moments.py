@@ -10,7 +10,8 @@ from typing import NamedTuple
 import structlog
 
 from services.store.acquisition import run_length, whole
-from services.store.repository import Repository, Snapshot
+from services.store.answers import Snapshot
+from services.store.repository import Repository
 from sessiond.errors import Internal, InvalidArgument, Violations
 from sessiond.session.events import Record
 from sessiond.session.rewinding import fill, fold

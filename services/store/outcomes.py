@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from services.store.repository import (
+from services.store.writes import (
     AwaitedWrite,
     Commit,
     Committed,

@@ -12,13 +12,15 @@ import grpc
 from services.serving.addresses import HostPort
 from services.serving.health import Health
 from services.store.acquisition import Acquired, Deleted, acquire, decoded_head, read_records
+from services.store.answers import NotRegistered, Owned
 from services.store.beside import beside
 from services.store.commit import Committer
 from services.store.commit_stream import commit_stream
 from services.store.hand_over import give_up, hand_over
 from services.store.outcomes import INSTANCE_BYTES, outcome_to_wire
-from services.store.repository import Deletion, NotRegistered, Owned, Repository
+from services.store.repository import Repository
 from services.store.unreachable import Unreachable
+from services.store.writes import Deletion
 from sessiond.errors import InvalidArgument, SessionNotFound, Unavailable, Violations
 from sessiond.session.checks import check_session_id
 from sessiond.v1 import ownership_pb2 as pb

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, NamedTuple
 
-from services.store.repository import Commit, Outcome
+from services.store.writes import Commit, Outcome
 
 BATCH_COMMITS = 63
 """With one flat put beside them, 63 nested transactions leave each 64 of etcd's 128 operations."""

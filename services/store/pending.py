@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from services.store.repository import ScopeChange
+from services.store.answers import ScopeChange
 
 INTERVAL_SECONDS = 0.25
 """A session is told at most four times a second."""

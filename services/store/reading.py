@@ -7,8 +7,9 @@ from contextlib import aclosing
 
 import structlog
 
+from services.store.answers import Snapshot
 from services.store.moments import Moment, session_at
-from services.store.repository import Repository, Snapshot
+from services.store.repository import Repository
 from services.store.transcript import Transcript, add_message
 from sessiond.errors import Internal
 from sessiond.session.state import Session

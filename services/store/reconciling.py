@@ -12,13 +12,8 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
 from contextlib import aclosing, asynccontextmanager, suppress
 
-from services.store.repository import (
-    AgentScope,
-    Repository,
-    Scope,
-    ScopeChange,
-    SharedScope,
-)
+from services.store.answers import AgentScope, Scope, ScopeChange, SharedScope
+from services.store.repository import Repository
 from services.store.shared import all_shared, follow_shared
 from sessiond.errors import Unavailable
 

@@ -8,8 +8,9 @@ from typing import Any
 import grpc
 
 from services.serving.context import current_identity
+from services.store.answers import EntryScan, RevisionCompacted
 from services.store.lists import decoded_entry
-from services.store.repository import EntryScan, Repository, RevisionCompacted
+from services.store.repository import Repository
 from services.store.tokens import Fact, seal, unseal
 from sessiond.errors import InvalidArgument, Violations
 from sessiond.numbers import STATUS_NUMBER

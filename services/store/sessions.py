@@ -8,21 +8,17 @@ from typing import Final
 import structlog
 
 from services.store.acquisition import decoded_head
+from services.store.answers import Existing, RevisionCompacted
 from services.store.entering import entered
 from services.store.moments import Moment
 from services.store.new_ids import new_session_id
 from services.store.places import Places
 from services.store.reading import read_session
-from services.store.repository import (
-    Committed,
-    Creation,
-    Existing,
-    Repository,
-    RevisionCompacted,
-)
+from services.store.repository import Repository
 from services.store.space import Space
 from services.store.templates import Templates
 from services.store.workflows import Workflows
+from services.store.writes import Committed, Creation
 from sessiond.errors import (
     IdempotencyMismatch,
     IdTaken,

@@ -10,8 +10,9 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 
 from services.store.acquisition import decoded_head, decoded_members
+from services.store.answers import ScopeChange
 from services.store.pending import INTERVAL_SECONDS
-from services.store.repository import Repository, ScopeChange
+from services.store.repository import Repository
 from sessiond.numbers import MEMBER_ROLE_NUMBER
 from sessiond.store.v1.records_pb2 import IndexEntry
 

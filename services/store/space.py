@@ -15,7 +15,7 @@ from typing import Final
 
 import structlog
 
-from services.store.repository import Commit
+from services.store.writes import Commit
 from sessiond.errors import Unavailable
 
 WARNED_FILL: Final = 0.75

@@ -7,7 +7,8 @@ from collections.abc import AsyncGenerator
 import structlog
 
 from services.store.acquisition import run_length, whole
-from services.store.repository import Repository, Snapshot
+from services.store.answers import Snapshot
+from services.store.repository import Repository
 from sessiond.errors import Internal
 from sessiond.session.conversation import Conversation
 from sessiond.store import codec

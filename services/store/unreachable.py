@@ -23,7 +23,8 @@ import grpc
 import structlog
 
 from services.serving.addresses import HostPort
-from services.store.repository import Instance, Repository
+from services.store.answers import Instance
+from services.store.repository import Repository
 from sessiond.errors import RateLimited
 from sessiond.v1.ownership_pb2 import IdentifyRequest
 from sessiond.v1.ownership_pb2_grpc import InstanceServiceStub

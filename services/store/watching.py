@@ -16,18 +16,18 @@ from contextlib import AsyncExitStack, aclosing, suppress
 from dataclasses import dataclass
 
 from services.serving.health import Health
-from services.store.beside import beside
-from services.store.lists import check_own_list
-from services.store.pending import Change, Pending
-from services.store.reconciling import Followed, Told, pages, reconciled
-from services.store.repository import (
+from services.store.answers import (
     AgentScope,
-    Repository,
     RevisionCompacted,
     ScopeChange,
     SharedScope,
     UserScope,
 )
+from services.store.beside import beside
+from services.store.lists import check_own_list
+from services.store.pending import Change, Pending
+from services.store.reconciling import Followed, Told, pages, reconciled
+from services.store.repository import Repository
 from services.store.showing import Showing
 from services.store.tokens import Fact, seal, unseal
 from sessiond.errors import InvalidArgument, PermissionDenied, Unauthenticated, Unavailable

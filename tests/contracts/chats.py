@@ -7,7 +7,9 @@ import itertools
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from services.store.repository import (
+from services.store.answers import Snapshot
+from services.store.repository import Repository
+from services.store.writes import (
     AwaitedWrite,
     Commit,
     Committed,
@@ -15,9 +17,7 @@ from services.store.repository import (
     Deletion,
     DraftWrite,
     IndexWrite,
-    Repository,
     SharedWrite,
-    Snapshot,
 )
 from sessiond.store.codec import StoredHead, decode_head
 from sessiond.store.v1 import records_pb2 as pb

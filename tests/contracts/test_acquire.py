@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-from services.store.repository import (
-    Committed,
-    NotRegistered,
-    Owned,
-    Refused,
-    Repository,
-    Snapshot,
-)
+from services.store.answers import NotRegistered, Owned, Snapshot
+from services.store.repository import Repository
+from services.store.writes import Committed, Refused
 from sessiond.store.codec import decode_head
 from tests.contracts.chats import (
     all_records,

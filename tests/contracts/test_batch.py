@@ -6,14 +6,8 @@ import asyncio
 
 import pytest
 
-from services.store.repository import (
-    BatchRefused,
-    Commit,
-    Committed,
-    DraftWrite,
-    Refused,
-    Repository,
-)
+from services.store.repository import Repository
+from services.store.writes import BatchRefused, Commit, Committed, DraftWrite, Refused
 from tests.contracts.chats import (
     Chat,
     all_drafts,

@@ -7,17 +7,10 @@ import dataclasses
 
 import pytest
 
+from services.store.answers import Entry
 from services.store.keys import LAST_POSITION_MS
-from services.store.repository import (
-    AwaitedWrite,
-    Commit,
-    Committed,
-    Entry,
-    IndexWrite,
-    Refused,
-    Repository,
-    Unstorable,
-)
+from services.store.repository import Repository
+from services.store.writes import AwaitedWrite, Commit, Committed, IndexWrite, Refused, Unstorable
 from tests.contracts.chats import (
     START_MS,
     Chat,

@@ -4,15 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 
-from services.store.repository import (
-    Committed,
-    CopyEnd,
-    CopyPiece,
-    Existing,
-    Refused,
-    Repository,
-    Snapshot,
-)
+from services.store.answers import Existing, Snapshot
+from services.store.repository import Repository
+from services.store.writes import Committed, CopyEnd, CopyPiece, Refused
 from sessiond.session.access import Identity
 from sessiond.store.codec import Building, encode_building_head
 from tests.contracts.chats import (

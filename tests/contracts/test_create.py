@@ -6,7 +6,9 @@ import asyncio
 
 import pytest
 
-from services.store.repository import Committed, Existing, Repository
+from services.store.answers import Existing
+from services.store.repository import Repository
+from services.store.writes import Committed
 from sessiond.errors import SessionFull
 from tests.contracts.chats import all_records, creation, listed, new_chat, now, some_bytes
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
-from services.store.repository import Committed, DraftWrite, Refused, Repository
+from services.store.repository import Repository
+from services.store.writes import Committed, DraftWrite, Refused
 from tests.contracts.chats import (
     all_drafts,
     all_records,

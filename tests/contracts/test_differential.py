@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule, run_state_machine_as_test
 
 from cluster.supervisor import Cluster
+from services.store.answers import AgentScope, EntryPage, Snapshot, UserScope
 from services.store.etcd.client import EtcdClient
 from services.store.etcd.repository import EtcdRepository
-from services.store.repository import AgentScope, EntryPage, Snapshot, UserScope
 from sessiond.store.codec import decode_head
 from tests.contracts.differential.beside import Beside
 from tests.contracts.differential.comparison import PATIENCE

@@ -6,16 +6,16 @@ import dataclasses
 
 import pytest
 
+from services.store.answers import RevisionCompacted
 from services.store.keys import LAST_DRAFT
-from services.store.repository import (
+from services.store.repository import Repository
+from services.store.writes import (
     AwaitedWrite,
     Commit,
     Committed,
     DraftWrite,
     IndexWrite,
     Refused,
-    Repository,
-    RevisionCompacted,
     Unstorable,
 )
 from sessiond.errors import Unavailable

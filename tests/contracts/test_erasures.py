@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
+from services.store.answers import Entry
 from services.store.history import Key
 from services.store.keys import Keys
-from services.store.repository import Entry
 from tests.contracts.chats import START_MS, creation
 from tests.contracts.places import EtcdPlace, MemoryPlace, Place
 

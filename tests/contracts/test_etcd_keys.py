@@ -10,7 +10,8 @@ import sys
 
 from cluster.etcd_binary import EtcdBinary
 from cluster.supervisor import Cluster
-from services.store.repository import DraftWrite, Repository
+from services.store.repository import Repository
+from services.store.writes import DraftWrite
 from tests.contracts.chats import (
     START_MS,
     Chat,

@@ -7,8 +7,8 @@ from functools import partial
 
 import pytest
 
+from services.store.answers import UserScope
 from services.store.etcd import registrations
-from services.store.repository import UserScope
 from tests.contracts.chats import creation, now, some_bytes
 from tests.contracts.places import EtcdPlace, on_etcd
 from tests.etcd.relay import Relay

@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
+from services.store.answers import AllChanges, RevisionCompacted
 from services.store.etcd.repository import EtcdRepository
-from services.store.repository import AllChanges, Committed, DraftWrite, RevisionCompacted
+from services.store.writes import Committed, DraftWrite
 from tests.contracts.chats import creation, new_chat, now, register
 from tests.contracts.places import EtcdPlace, Place
 from tests.contracts.test_tombstones import Clock, deleted, timed

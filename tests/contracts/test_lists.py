@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from services.store.repository import AwaitedPage, Repository
+from services.store.answers import AwaitedPage
+from services.store.repository import Repository
 from tests.contracts.chats import (
     START_MS,
     Chat,

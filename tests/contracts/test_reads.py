@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from services.store.repository import Repository, RevisionCompacted
+from services.store.answers import RevisionCompacted
+from services.store.repository import Repository
 from sessiond.errors import Unavailable
 from tests.contracts.chats import creation, new_chat, now
 from tests.contracts.places import Place

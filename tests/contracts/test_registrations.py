@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from services.store.repository import Instance, Repository
+from services.store.answers import Instance
+from services.store.repository import Repository
 from sessiond.errors import InvalidArgument
 from tests.contracts.chats import creation, register, some_bytes
 from tests.contracts.places import Place

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from services.store.answers import Entry, RevisionCompacted
 from services.store.keys import Keys
-from services.store.repository import Entry, Repository, RevisionCompacted
+from services.store.repository import Repository
 from tests.contracts.chats import START_MS, creation, new_chat
 from tests.contracts.places import EtcdPlace, Place
 

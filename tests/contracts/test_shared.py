@@ -7,15 +7,9 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from services.store.repository import (
-    Committed,
-    Repository,
-    RevisionCompacted,
-    SharedChange,
-    SharedSession,
-    SharedWrite,
-    Unstorable,
-)
+from services.store.answers import RevisionCompacted, SharedChange, SharedSession
+from services.store.repository import Repository
+from services.store.writes import Committed, SharedWrite, Unstorable
 from tests.contracts.chats import (
     START_MS,
     Chat,

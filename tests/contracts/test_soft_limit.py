@@ -16,21 +16,13 @@ from cluster.etcd import Place as Ports
 from cluster.etcd import etcd_parts
 from cluster.etcd_binary import EtcdBinary
 from cluster.supervisor import Cluster
+from services.store.answers import RevisionCompacted, Snapshot, UserScope
 from services.store.commit import Committer
 from services.store.etcd.upkeep import Upkeep
 from services.store.hand_over import hand_over
 from services.store.metrics import CommitMetrics, SpaceMetrics
-from services.store.repository import (
-    Commit,
-    Committed,
-    DraftWrite,
-    Outcome,
-    PutOff,
-    RevisionCompacted,
-    Snapshot,
-    UserScope,
-)
 from services.store.space import Space
+from services.store.writes import Commit, Committed, DraftWrite, Outcome, PutOff
 from tests.contracts.chats import Chat, all_records, listed, new_chat, now, register, some_bytes
 from tests.contracts.places import EtcdPlace, on_etcd
 

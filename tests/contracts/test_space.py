@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator
 import pytest
 
 from cluster.supervisor import Cluster
+from services.store.answers import Snapshot
 from services.store.etcd.errors import NoSpace
-from services.store.repository import Committed, DraftWrite, Snapshot, Unknown
+from services.store.writes import Committed, DraftWrite, Unknown
 from tests.contracts.chats import Chat, all_records, listed, new_chat, now, own, register
 from tests.contracts.places import EtcdPlace, on_etcd
 

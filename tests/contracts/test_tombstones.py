@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from services.store.etcd.repository import EtcdRepository
 from services.store.etcd.transactions import read
-from services.store.repository import Committed
+from services.store.writes import Committed
 from tests.contracts.chats import creation, listed, new_chat, register
 from tests.contracts.places import EtcdPlace
 

@@ -9,21 +9,14 @@ from contextlib import asynccontextmanager
 import pytest
 
 from cluster.supervisor import Cluster
+from services.store.answers import Existing, Snapshot, UserScope
 from services.store.etcd.client import EtcdClient
 from services.store.etcd.errors import Ambiguous
 from services.store.etcd.etcd_pb2 import TxnResponse
 from services.store.etcd.repository import EtcdRepository
 from services.store.etcd.transactions import Transaction
-from services.store.repository import (
-    Committed,
-    DraftWrite,
-    Existing,
-    Refused,
-    Repository,
-    Snapshot,
-    Unknown,
-    UserScope,
-)
+from services.store.repository import Repository
+from services.store.writes import Committed, DraftWrite, Refused, Unknown
 from sessiond.errors import OutcomeUnknown, Unavailable
 from sessiond.store.codec import decode_head
 from tests.contracts.chats import (

@@ -7,13 +7,8 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from services.store.repository import (
-    AgentScope,
-    Repository,
-    RevisionCompacted,
-    ScopeChange,
-    UserScope,
-)
+from services.store.answers import AgentScope, RevisionCompacted, ScopeChange, UserScope
+from services.store.repository import Repository
 from tests.contracts.chats import START_MS, creation, new_chat, now, register
 from tests.contracts.places import Place
 

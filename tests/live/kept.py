@@ -7,18 +7,9 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
+from services.store.answers import NotRegistered, Owned, Snapshot
 from services.store.memory import MemoryRepository
-from services.store.repository import (
-    Commit,
-    Committed,
-    Creation,
-    Deletion,
-    NotRegistered,
-    Outcome,
-    Owned,
-    Snapshot,
-    Unknown,
-)
+from services.store.writes import Commit, Committed, Creation, Deletion, Outcome, Unknown
 from sessiond.session.access import Identity
 from sessiond.session.apply import apply
 from sessiond.session.changes import CreateSession

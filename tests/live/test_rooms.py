@@ -16,7 +16,7 @@ from services.live.room import WAITING, Room
 from services.live.rooms import Rooms
 from services.live.window import WINDOW_BYTES
 from services.live.writing import Writing
-from services.store.repository import Outcome, Unknown
+from services.store.writes import Outcome, Unknown
 from sessiond.errors import (
     IdempotencyMismatch,
     OutcomeUnknown,

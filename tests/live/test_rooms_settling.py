@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from services.store.repository import Outcome, Unknown
+from services.store.writes import Outcome, Unknown
 from sessiond.errors import (
     OutcomeUnknown,
     Unavailable,

@@ -17,7 +17,7 @@ import pytest
 from services.live.outbox import CAPACITY
 from services.live.rates import Rate
 from services.live.request import Request
-from services.store.repository import Snapshot
+from services.store.answers import Snapshot
 from sessiond.errors import Draining
 from sessiond.session.changes import ApproveOutput, DeleteSession, SubmitOutput
 from sessiond.v1 import live_pb2 as pb

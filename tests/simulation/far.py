@@ -7,33 +7,35 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from typing import Any, TypeVar
 
-from services.store.memory import MemoryRepository
-from services.store.repository import (
+from services.store.answers import (
     AllChanges,
     AwaitedPage,
     ChangedSince,
-    Commit,
-    Committed,
-    CopyEnd,
-    CopyPiece,
-    Creation,
-    Deletion,
     EntryPage,
     EntryScan,
     Existing,
     Instance,
     NotRegistered,
-    Outcome,
     Owned,
-    Refused,
     Remains,
-    Repository,
     Scope,
     ScopeChange,
     SharedChange,
     SharedPage,
     SharedSession,
     Snapshot,
+)
+from services.store.memory import MemoryRepository
+from services.store.repository import Repository
+from services.store.writes import (
+    Commit,
+    Committed,
+    CopyEnd,
+    CopyPiece,
+    Creation,
+    Deletion,
+    Outcome,
+    Refused,
     Unknown,
 )
 from sessiond.errors import OutcomeUnknown, Unavailable

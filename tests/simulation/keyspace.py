@@ -10,6 +10,7 @@ import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from services.store.answers import Instance, RevisionCompacted
 from services.store.etcd.errors import Compacted, DuplicateKey, FutureRevision, LeaseNotFound
 from services.store.etcd.etcd_pb2 import (
     Compare,
@@ -25,7 +26,6 @@ from services.store.etcd.etcd_pb2 import (
 from services.store.etcd.registrations import instance_of
 from services.store.history import History
 from services.store.keys import Keys
-from services.store.repository import Instance, RevisionCompacted
 from tests.simulation.telling import bytes_of, key_of, told
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import itertools
 
-from services.store.repository import (
+from services.store.answers import Snapshot
+from services.store.repository import Repository
+from services.store.writes import (
     AwaitedWrite,
     Commit,
     Committed,
@@ -13,9 +15,7 @@ from services.store.repository import (
     DraftWrite,
     IndexWrite,
     Outcome,
-    Repository,
     SharedWrite,
-    Snapshot,
 )
 from sessiond.session.access import Identity, Role
 from sessiond.session.apply import apply

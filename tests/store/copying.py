@@ -9,14 +9,9 @@ from services.store.copying import Copying
 from services.store.forking import Forks, Made
 from services.store.importing import Imports
 from services.store.memory import MemoryRepository
-from services.store.repository import (
-    Committed,
-    CopyEnd,
-    CopyPiece,
-    Refused,
-    Repository,
-)
+from services.store.repository import Repository
 from services.store.space import Space
+from services.store.writes import Committed, CopyEnd, CopyPiece, Refused
 from sessiond.errors import OutcomeUnknown, Unavailable
 from sessiond.event_wire import event_to_wire
 from sessiond.session.access import Identity

@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 from services.store.commit import Committer
 from services.store.memory import MemoryRepository
 from services.store.metrics import CommitMetrics
-from services.store.repository import (
+from services.store.writes import (
     BatchRefused,
     Commit,
     Committed,

@@ -25,7 +25,7 @@ from services.store.etcd.errors import Compacted
 from services.store.etcd.repository import EtcdRepository
 from services.store.etcd.transactions import delete, read, transaction
 from services.store.keys import Keys
-from services.store.repository import Committed, CopyPiece
+from services.store.writes import Committed, CopyPiece
 from sessiond.session.access import Identity, MemberRole
 from sessiond.session.changes import (
     AppendMessage,

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from services.store.memory import MemoryRepository
-from services.store.repository import Commit, Committed, DraftWrite
+from services.store.writes import Commit, Committed, DraftWrite
 from sessiond.session.changes import CancelTurn
 from sessiond.store.codec import decode_draft, decode_head, encode_draft
 from sessiond.v1 import ownership_pb2 as pb

@@ -7,7 +7,7 @@ import pytest
 from services.store.erasures import Erasures, check_oneself
 from services.store.history import Key
 from services.store.memory import MemoryRepository
-from services.store.repository import CopyPiece, Refused
+from services.store.writes import CopyPiece, Refused
 from sessiond.errors import ErasureNotFound, PermissionDenied, Unavailable
 from sessiond.session.access import Actor, Identity, MemberRole, Role
 from sessiond.session.changes import SetHold, ShareSession, UnshareSession

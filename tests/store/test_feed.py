@@ -13,10 +13,11 @@ import pytest
 
 from services.serving.health import Health
 from services.store import feed_hub, feeding
+from services.store.answers import AllChanges
 from services.store.feed_query import Cursor, FeedQuery, Place, opened, sealed
 from services.store.feeding import Feeding
 from services.store.memory import MemoryRepository
-from services.store.repository import AllChanges, Committed
+from services.store.writes import Committed
 from sessiond.errors import InvalidArgument, SlowReader, Unauthenticated, Unavailable
 from sessiond.session.access import MemberRole
 from sessiond.session.changes import PauseSession, ShareSession, TransferSession

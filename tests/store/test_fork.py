@@ -10,8 +10,8 @@ import pytest
 
 from services.store.copying import Copy, Copying
 from services.store.memory import MemoryRepository
-from services.store.repository import Committed, CopyPiece, Refused
 from services.store.space import SHORT_FILL, Space
+from services.store.writes import Committed, CopyPiece, Refused
 from sessiond.errors import (
     IdempotencyMismatch,
     IdTaken,

@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from services.store.memory import MemoryRepository
-from services.store.repository import Creation
 from services.store.sessions import Sessions
+from services.store.writes import Creation
 from sessiond.errors import Internal, SessionNotFound, Unavailable
 from sessiond.session.access import Identity, Role
 from sessiond.session.apply import message_of

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from services.store.lists import ListQuery, check_own_list, list_sessions
 from services.store.memory import MemoryRepository
-from services.store.repository import Creation
+from services.store.writes import Creation
 from sessiond.errors import InvalidArgument, PageTokenExpired, PermissionDenied
 from sessiond.session.access import Identity, Role
 from sessiond.session.changes import PauseSession

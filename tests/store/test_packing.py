@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.store.packing import ALONE_BYTES, BATCH_BYTES, BATCH_COMMITS, Line, Turn, Waiting
-from services.store.repository import Commit, Outcome
+from services.store.writes import Commit, Outcome
 
 
 def _ignore(tag: int, outcome: Outcome) -> None:

@@ -3,8 +3,8 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from services.store.answers import ScopeChange
 from services.store.pending import INTERVAL_SECONDS, Change, Pending
-from services.store.repository import ScopeChange
 
 
 def entered(revision: int, session_id: str, value: bytes = b"") -> ScopeChange:

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from services.serving.health import Health
 from services.store import watching
+from services.store.answers import EntryPage, Scope, ScopeChange, UserScope
 from services.store.memory import MemoryRepository
 from services.store.pending import Pending
 from services.store.reconciling import Told, reconciled
-from services.store.repository import EntryPage, Scope, ScopeChange, UserScope
 from services.store.watching import Watching, WatchQuery
 from sessiond.errors import Unavailable
 from sessiond.session.changes import ApproveOutput, SubmitOutput

@@ -11,11 +11,12 @@ from contextlib import asynccontextmanager
 import pytest
 
 from services.serving.health import Health
+from services.store.answers import SharedChange
 from services.store.entering import entered
 from services.store.lists import ListQuery, list_sessions
 from services.store.memory import MemoryRepository
-from services.store.repository import Committed, SharedChange
 from services.store.watching import Watching, WatchQuery, opened_cursor, sealed_cursor
+from services.store.writes import Committed
 from sessiond.errors import InvalidArgument, PermissionDenied, SessionNotFound
 from sessiond.numbers import MEMBER_ROLE_WORD
 from sessiond.session.access import Identity, MemberRole, Operation

@@ -10,9 +10,9 @@ from services.store.commit import Committer
 from services.store.memory import MemoryRepository
 from services.store.metrics import CommitMetrics
 from services.store.outcomes import commit_from_wire, outcome_to_wire
-from services.store.repository import Commit, Committed, DraftWrite, PutOff
 from services.store.sessions import Sessions
 from services.store.space import Space
+from services.store.writes import Commit, Committed, DraftWrite, PutOff
 from sessiond.errors import CARRIED, IdempotencyMismatch, Unavailable
 from sessiond.session.access import Identity
 from sessiond.session.changes import AppendMessage, CreateSession

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 
+from services.store.answers import NotRegistered, Owned, Snapshot
 from services.store.etcd.client import EtcdClient
 from services.store.etcd.commit import fence_of, owned
 from services.store.etcd.etcd_pb2 import TxnResponse
@@ -21,7 +22,6 @@ from services.store.etcd.registrations import instance_of
 from services.store.etcd.settling import settle
 from services.store.etcd.transactions import absent, get_key, joined, nested, put, read, transaction
 from services.store.keys import Keys, LiveKey
-from services.store.repository import NotRegistered, Owned, Snapshot
 from sessiond.errors import Unavailable
 from sessiond.store import codec
 from sessiond.store.codec import StoredHead

@@ -46,7 +46,7 @@ from services.store.etcd.transactions import (
     value_is,
 )
 from services.store.keys import Keys
-from services.store.repository import (
+from services.store.writes import (
     BatchRefused,
     Commit,
     Committed,

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
+from services.store.answers import Existing, RevisionCompacted
 from services.store.etcd.client import EtcdClient
 from services.store.etcd.commit import UNSTORABLE, owned
 from services.store.etcd.errors import EtcdError
@@ -29,14 +30,7 @@ from services.store.etcd.transactions import (
     transaction,
 )
 from services.store.keys import Keys
-from services.store.repository import (
-    Committed,
-    CopyEnd,
-    CopyPiece,
-    Existing,
-    Refused,
-    RevisionCompacted,
-)
+from services.store.writes import Committed, CopyEnd, CopyPiece, Refused
 from sessiond.errors import OutcomeUnknown, SessionFull, Unavailable
 
 # Who is compacted away from so often in one read is not merely unlucky.

@@ -18,7 +18,7 @@ from services.store.etcd.commit import UNSTORABLE, fence_of, outcome, owned
 from services.store.etcd.errors import EtcdError, LeaseNotFound, NoSpace
 from services.store.etcd.transactions import Transaction, delete, joined, put
 from services.store.keys import Keys
-from services.store.repository import Committed, Deletion, Outcome, Unknown, Unstorable
+from services.store.writes import Committed, Deletion, Outcome, Unknown, Unstorable
 
 _SHARED_SECONDS: Final = 30 * 60
 TOMBSTONE_SECONDS: Final = 25 * 3600

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from services.store.answers import Entry, Remains, RevisionCompacted
 from services.store.etcd.client import EtcdClient
 from services.store.etcd.errors import EtcdError
 from services.store.etcd.reads import ConsensusReads, read_all
@@ -21,7 +22,6 @@ from services.store.etcd.transactions import (
     value_is,
 )
 from services.store.keys import ErasureKey, Keys
-from services.store.repository import Entry, Remains, RevisionCompacted
 from sessiond.errors import OutcomeUnknown, Unavailable
 
 # Who is compacted away from so often in one read is not merely unlucky.

@@ -8,13 +8,13 @@ from contextlib import asynccontextmanager
 from itertools import groupby
 from typing import Final
 
+from services.store.answers import AllChanges, ChangedSince, RevisionCompacted
 from services.store.etcd.client import EtcdClient
 from services.store.etcd.etcd_pb2 import Event, KeyValue
 from services.store.etcd.reads import ConsensusReads, answered
 from services.store.etcd.transactions import read
 from services.store.etcd.watch import Watch
 from services.store.keys import DeletedKey, EntryKey, EventKey, HeadKey, Key, Keys, Span
-from services.store.repository import AllChanges, ChangedSince, RevisionCompacted
 
 # Keys in one answer, about 100 bytes each.
 _KEYS: Final = 1000

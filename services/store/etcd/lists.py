@@ -8,13 +8,7 @@ from contextlib import asynccontextmanager
 from itertools import groupby
 from typing import Final
 
-from services.store.etcd.client import EtcdClient
-from services.store.etcd.etcd_pb2 import Event, KeyValue
-from services.store.etcd.reads import ConsensusReads, answered, read_all
-from services.store.etcd.transactions import read
-from services.store.etcd.watch import Watch
-from services.store.keys import Keys, Span
-from services.store.repository import (
+from services.store.answers import (
     AgentScope,
     AwaitedPage,
     Entry,
@@ -24,6 +18,12 @@ from services.store.repository import (
     ScopeChange,
     UserScope,
 )
+from services.store.etcd.client import EtcdClient
+from services.store.etcd.etcd_pb2 import Event, KeyValue
+from services.store.etcd.reads import ConsensusReads, answered, read_all
+from services.store.etcd.transactions import read
+from services.store.etcd.watch import Watch
+from services.store.keys import Keys, Span
 
 # Entries that a consensus read brings along; 60 readers may share one, and an entry may be 4 KiB.
 _FIRST: Final = 200

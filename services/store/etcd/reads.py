@@ -13,12 +13,12 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Final, NamedTuple, Self
 
+from services.store.answers import RevisionCompacted
 from services.store.etcd.client import EtcdClient
 from services.store.etcd.errors import Compacted, EtcdError
 from services.store.etcd.etcd_pb2 import KeyValue, RangeRequest, RangeResponse
 from services.store.etcd.transactions import ConsensusRead, read
 from services.store.keys import Span
-from services.store.repository import RevisionCompacted
 from sessiond.errors import Unavailable
 
 # etcd takes 127; fewer keep the answer to many readers far under what a client receives.

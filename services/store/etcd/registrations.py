@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 
+from services.store.answers import Instance, RevisionCompacted
 from services.store.etcd.client import EtcdClient
 from services.store.etcd.errors import LeaseNotFound
 from services.store.etcd.etcd_pb2 import Event, KeyValue
@@ -30,7 +31,6 @@ from services.store.etcd.transactions import (
 )
 from services.store.etcd.watch import Watch
 from services.store.keys import Keys, LiveKey
-from services.store.repository import Instance, RevisionCompacted
 from sessiond.errors import InvalidArgument, Unavailable
 from sessiond.store.v1 import records_pb2
 

@@ -12,6 +12,24 @@ from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Self
 
+from services.store.answers import (
+    AllChanges,
+    AwaitedPage,
+    ChangedSince,
+    EntryPage,
+    EntryScan,
+    Existing,
+    Instance,
+    NotRegistered,
+    Owned,
+    Remains,
+    Scope,
+    ScopeChange,
+    SharedChange,
+    SharedPage,
+    SharedSession,
+    Snapshot,
+)
 from services.store.etcd.acquisition import Acquisition
 from services.store.etcd.client import EtcdClient
 from services.store.etcd.commit import Commits
@@ -28,32 +46,16 @@ from services.store.etcd.sessions import Sessions
 from services.store.etcd.shared import Shared
 from services.store.etcd.templates import Templates
 from services.store.keys import Keys
-from services.store.repository import (
-    AllChanges,
-    AwaitedPage,
-    ChangedSince,
+from services.store.repository import Repository
+from services.store.writes import (
     Commit,
     Committed,
     CopyEnd,
     CopyPiece,
     Creation,
     Deletion,
-    EntryPage,
-    EntryScan,
-    Existing,
-    Instance,
-    NotRegistered,
     Outcome,
-    Owned,
     Refused,
-    Remains,
-    Repository,
-    Scope,
-    ScopeChange,
-    SharedChange,
-    SharedPage,
-    SharedSession,
-    Snapshot,
 )
 
 

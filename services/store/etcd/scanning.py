@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 
+from services.store.answers import Entry, EntryScan
 from services.store.etcd.client import EtcdClient
 from services.store.etcd.reads import ConsensusReads, answered, read_all
 from services.store.etcd.transactions import read
 from services.store.keys import EntryKey, Keys, Span
-from services.store.repository import Entry, EntryScan
 
 
 class Scanning:

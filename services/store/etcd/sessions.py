@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from services.store.answers import Existing, Snapshot
 from services.store.etcd.client import EtcdClient
 from services.store.etcd.commit import UNSTORABLE
 from services.store.etcd.errors import EtcdError
@@ -12,7 +13,7 @@ from services.store.etcd.reads import ConsensusReads, answered, read_all, value_
 from services.store.etcd.settling import settle
 from services.store.etcd.transactions import absent, get, put, read, transaction
 from services.store.keys import Keys
-from services.store.repository import Committed, Creation, Existing, Snapshot
+from services.store.writes import Committed, Creation
 from sessiond.errors import OutcomeUnknown, SessionFull
 
 # Single records in one request; etcd takes 127 reads in a transaction.

@@ -10,12 +10,12 @@ from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
+from services.store.answers import SharedChange, SharedPage, SharedSession
 from services.store.etcd.client import EtcdClient
 from services.store.etcd.etcd_pb2 import Event, RangeRequest, RangeResponse
 from services.store.etcd.reads import ConsensusReads, answered, read_all, value_of
 from services.store.etcd.transactions import read
 from services.store.keys import Keys, Span
-from services.store.repository import SharedChange, SharedPage, SharedSession
 
 # Pointers that a consensus read brings along.
 _FIRST: Final = 200

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from services.store.answers import RevisionCompacted
 from services.store.etcd.client import EtcdClient
 from services.store.etcd.commit import UNSTORABLE
 from services.store.etcd.errors import EtcdError
@@ -20,7 +21,6 @@ from services.store.etcd.transactions import (
     transaction,
 )
 from services.store.keys import Keys, TemplateKey
-from services.store.repository import RevisionCompacted
 from sessiond.errors import InvalidArgument, OutcomeUnknown
 
 # A template may be half a megabyte, so an answer with so many is at most 8 MB.

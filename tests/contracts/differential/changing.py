@@ -7,7 +7,7 @@ from dataclasses import replace
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, precondition, rule
 
-from services.store.repository import Commit, DraftWrite
+from services.store.writes import Commit, DraftWrite
 from sessiond.store.codec import take_over
 from tests.contracts.chats import creation, some_bytes, tombstone_bytes
 from tests.contracts.differential.comparison import Comparison

@@ -9,18 +9,8 @@ from typing import Any
 
 from hypothesis.stateful import RuleBasedStateMachine, invariant
 
-from services.store.repository import (
-    AgentScope,
-    AllChanges,
-    Commit,
-    Committed,
-    Creation,
-    Deletion,
-    Scope,
-    ScopeChange,
-    Snapshot,
-    UserScope,
-)
+from services.store.answers import AgentScope, AllChanges, Scope, ScopeChange, Snapshot, UserScope
+from services.store.writes import Commit, Committed, Creation, Deletion
 from sessiond.store.codec import decode_head
 from tests.contracts.chats import Chat, creation
 from tests.contracts.differential.sides import REFUSALS, Moment, Moments, Side

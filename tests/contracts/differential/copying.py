@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
-from services.store.repository import Committed, CopyEnd, CopyPiece
+from services.store.writes import Committed, CopyEnd, CopyPiece
 from tests.contracts.chats import head_bytes, some_bytes
 from tests.contracts.differential.changing import Changing
 from tests.contracts.differential.works import (

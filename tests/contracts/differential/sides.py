@@ -12,25 +12,25 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from typing import Any
 
-from services.store.etcd.reads import answered
-from services.store.etcd.transactions import prefix_end, read
-from services.store.keys import Keys
-from services.store.repository import (
+from services.store.answers import (
     AllChanges,
     AwaitedPage,
-    BatchRefused,
     ChangedSince,
     EntryPage,
     EntryScan,
     Instance,
     Remains,
-    Repository,
     RevisionCompacted,
     Scope,
     ScopeChange,
     SharedPage,
     Snapshot,
 )
+from services.store.etcd.reads import answered
+from services.store.etcd.transactions import prefix_end, read
+from services.store.keys import Keys
+from services.store.repository import Repository
+from services.store.writes import BatchRefused
 from sessiond.errors import SessiondError
 from tests.contracts.named import named
 from tests.contracts.places import EtcdPlace, MemoryPlace, Place

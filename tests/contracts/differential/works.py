@@ -9,7 +9,7 @@ from typing import Final
 from hypothesis import strategies as st
 
 from services.store.keys import LAST_POSITION_MS
-from services.store.repository import Commit, DraftWrite, IndexWrite, SharedWrite
+from services.store.writes import Commit, DraftWrite, IndexWrite, SharedWrite
 from tests.contracts.chats import START_MS, Chat, some_bytes
 
 # Ids that begin alike, sort beside one another, or hold separators.

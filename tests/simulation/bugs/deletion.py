@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from services.store.memory import MemoryRepository
-from services.store.repository import Committed, Refused
+from services.store.writes import Committed, Refused
 from sessiond.store.codec import decode_head
 from tests.faults.check import Law
 from tests.simulation.bugs.bug import breaks, deletes, every, fault, reference

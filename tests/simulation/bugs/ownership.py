@@ -11,7 +11,7 @@ from services.live.registration import Instance
 from services.live.room import Room
 from services.live.store import StoreClient
 from services.store.memory import MemoryRepository
-from services.store.repository import Refused
+from services.store.writes import Refused
 from sessiond.store import codec
 from sessiond.v1.ownership_pb2 import CommitOutcome
 from tests.faults.check import Law

@@ -9,7 +9,7 @@ from services.store.etcd.commit import Commits
 from services.store.etcd.etcd_pb2 import TxnRequest, TxnResponse
 from services.store.etcd.transactions import Transaction, prefix_end
 from services.store.keys import EntryKey, Keys, Span
-from services.store.repository import Committed
+from services.store.writes import Committed
 from tests.faults.check import Law
 from tests.simulation.bugs.bug import breaks, etcd, every, fault
 from tests.simulation.bugs.ownership import LOSES, PROMISE

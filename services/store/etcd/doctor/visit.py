@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final, TypeVar
 
+from services.store.answers import RevisionCompacted
 from services.store.doctor.chart import Chart
 from services.store.doctor.examination import (
     Place,
@@ -43,7 +44,6 @@ from services.store.keys import (
     Span,
     TemplateKey,
 )
-from services.store.repository import RevisionCompacted
 from sessiond.store.codec import decode_head, decode_members
 
 T = TypeVar("T")
