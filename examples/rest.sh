@@ -26,6 +26,9 @@ curl --silent --no-buffer --header "Authorization: Bearer $TOKEN" \
 FOLLOWING=$!
 trap 'kill $FOLLOWING 2>/dev/null || true; rm -f "$EVENTS"' EXIT
 
+# "From now on" begins with this event; what happens after it is told.
+until grep -q "^event: attached" "$EVENTS" || ! kill -0 "$FOLLOWING" 2>/dev/null; do sleep 0.1; done
+
 # List, newest activity first.
 api "$S/api/users/$USER_ID/sessions?pageSize=10"
 

@@ -26,17 +26,27 @@ def main(folder: Path, timestamp: int) -> None:
     _take_little()
     import typst
 
-    typst.compile(
-        folder / "document.typ",
-        output=folder / "document.pdf",
-        root=folder,
-        timestamp=timestamp,
-    )
+    try:
+        typst.compile(
+            folder / "document.typ",
+            output=folder / "document.pdf",
+            root=folder,
+            timestamp=timestamp,
+        )
+    except BaseException as error:  # a panic is no Exception
+        if "MemError" in str(error):  # of what compresses the pages
+            os.abort()
+        raise
 
 
 def _take_little() -> None:
-    """Bound the memory, and the cores: one. Where the system runs out, this process goes first."""
+    """Bound the memory, and the cores: one. Where the system runs out, this process goes first.
+
+    Without memory, typst aborts. Where it shall say first by which calls it came there, it takes a
+    lock for that, and waits for the same lock for ever when the memory for saying it is missing.
+    """
     os.environ["RAYON_NUM_THREADS"] = "1"
+    os.environ["RUST_BACKTRACE"] = "0"
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")
     with suppress(ImportError, OSError, ValueError):  # not every system has such a limit

@@ -21,6 +21,7 @@ from services.store.writes import (
 )
 from sessiond.store.codec import StoredHead, decode_head
 from sessiond.store.v1 import records_pb2 as pb
+from tests.writing import committed
 
 _numbers: Final[Iterator[int]] = itertools.count(1)
 START_MS: Final = 1_700_000_000_000
@@ -164,7 +165,7 @@ class Chat:
 
     async def write(self, repository: Repository, commit: Commit) -> None:
         """Commit what must succeed."""
-        assert await repository.commit([commit]) == [Committed()]
+        await committed(repository, commit)
         self.took(commit)
 
     def deletion(self, head: bytes | None = None, *, shared_with: tuple[str, ...] = ()) -> Deletion:

@@ -12,12 +12,14 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from cluster.ports import is_free
 from cluster.settings import PORTS
 from tests.e2e.system import plain_environ
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE = 60
+PATIENCE = 120
 
 
 @asynccontextmanager
@@ -69,6 +71,7 @@ async def typed(script: str, environ: dict[str, str]) -> list[str]:
     return out.decode().splitlines()
 
 
+@pytest.mark.timeout(600)  # it starts some thirty processes of Python, one after the other
 async def test_the_readme_is_true(ports: Iterator[int], tmp_path: Path) -> None:
     """`make run` comes up, its curl line and the README's answer, and the data outlives it."""
     chosen = {setting: str(next(ports)) for setting in PORTS}

@@ -10,7 +10,6 @@ from services.store.repository import Repository
 from services.store.writes import (
     AwaitedWrite,
     Commit,
-    Committed,
     Deletion,
     DraftWrite,
     IndexWrite,
@@ -41,6 +40,7 @@ from sessiond.store.codec import (
     needed_seqs,
 )
 from sessiond.v1 import ownership_pb2 as pb
+from tests.writing import committed
 
 ADMIN = Identity("root", Role.ADMIN)
 SECRET = "s" * 43
@@ -90,7 +90,7 @@ class Author:
         commit, session = await self.commit_of(
             session_id, *changes, identity=identity, apart_ms=apart_ms, text=text
         )
-        assert await self.repository.commit([commit]) == [Committed()]
+        await committed(self.repository, commit)
         return session
 
     async def commit_of(

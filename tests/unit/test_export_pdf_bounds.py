@@ -142,6 +142,29 @@ async def test_typesetting_without_memory_says_that_it_is_too_much(
         await exported(told("word " * 100_000), Format.PDF)
 
 
+_PANICS = """
+import os
+
+class PanicException(BaseException):
+    pass
+
+def compile(*_, **__):
+    assert os.environ["RUST_BACKTRACE"] == "0"
+    raise PanicException("assertion `left == right` failed: left: MemError, right: Ok")
+"""
+
+
+async def test_a_panic_for_want_of_memory_is_told_as_that(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It tells by no calls how it came about, whatever is set here: that may never end."""
+    (tmp_path / "typst.py").write_text(_PANICS)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("RUST_BACKTRACE", "1")
+    with pytest.raises(FormatUnavailable, match="too much memory"):
+        await exported(told("hello"), Format.PDF)
+
+
 @pytest.mark.parametrize(
     ("script", "failure", "words"),
     [
