@@ -89,7 +89,7 @@ class Member:
 
         return await self._write(effect, within)
 
-    def watch(self, key: bytes, range_end: bytes, *, start_revision: int) -> Watch:
+    def watch(self, key: bytes, range_end: bytes = b"", *, start_revision: int) -> Watch:
         return Watch(self._etcd, self._keys, self._store, (key, range_end), start_revision - 1)
 
     # --- inside ----------------------------------------------------------------------------------

@@ -72,7 +72,8 @@ class Schedule:
         stranger: whether somebody tries what is not theirs.
         deletes: whether sessions are deleted, and made again.
         goes_back: whether sessions are rewound.
-        shared: whether sessions are shared with somebody, and no longer.
+        shared: whether sessions are shared with somebody, and no longer; who follows them, and
+            their own list.
         forked: whether sessions are forked.
         fed: whether somebody follows the feed.
         etcd: whether Stores run their code for etcd, on something that answers as etcd does.

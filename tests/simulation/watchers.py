@@ -9,7 +9,7 @@ from typing import Any
 import grpc
 
 from services.store.history import History as Keys
-from sessiond.store.codec import decode_entry
+from sessiond.store.codec import decode_entry, decode_head
 from sessiond.v1 import store_pb2 as store
 from tests.simulation.clients import Client
 from tests.simulation.history import OK
@@ -43,13 +43,20 @@ class Watcher(Client):
         If it never is, it is told all the same, and the checker says why that is wrong.
         """
         while self.loop.time() < until:
-            entries = keys().range(("entry", self.user))
-            if self.listed == {str(key[3]): decode_entry(value).revision for key, value in entries}:
+            if self.listed == self._standing(keys()):
                 break
             await asyncio.sleep(0.2)
         asked = self.begin("list", "")
         asked.user, asked.told = self.user, tuple(self.listed.items())
         self.settle(asked, OK)
+
+    def _standing(self, keys: Keys) -> dict[str, int]:
+        """Return the list that stands there: the user's own, and what is shared with them."""
+        entries = keys.range(("entry", self.user))
+        standing = {str(key[3]): decode_entry(value).revision for key, value in entries}
+        for key, _ in keys.range(("shared", self.user)):
+            standing[str(key[2])] = decode_head(keys.get(("head", key[2])) or b"").seq
+        return standing
 
     def _hear(self, told: store.WatchSessionsResponse) -> None:
         self.history.note(self.loop.time(), self.name, f"is told {told}".replace("\n", " "))

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from services.store import shared as sharing
 from services.store.listing import Placing
 from services.store.memory import MemoryRepository
 from services.store.pending import Pending
 from tests.faults.check import Law
-from tests.simulation.bugs.bug import breaks, deletes, every, reference, several
+from tests.simulation.bugs.bug import breaks, deletes, every, reference, several, shared
 from tests.simulation.patching import Patch
 
 PROMISE = "index = sessions"
@@ -105,3 +106,15 @@ def tell_the_older_of_two() -> Sequence[Patch]:
             self._waiting[change.session_id] = before
 
     return [(Pending, "_wait", first)]
+
+
+@breaks("watches come to the present", Law.INDEX_ORPHAN, Law.STALE_READ, needs=shared)
+def keep_what_is_shared_no_longer() -> Sequence[Patch]:
+    """Tell nobody that a session is shared with them no longer."""
+    read = sharing._read
+
+    async def keeping(repository: Any, user_id: str, session_ids: Any, **at: Any) -> Any:
+        entries, _ = await read(repository, user_id, session_ids, **at)
+        return entries, set(session_ids)
+
+    return [(sharing, "_read", keeping)]
