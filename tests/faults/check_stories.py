@@ -107,7 +107,7 @@ class Story:
         """Store one record more, and let head and entry follow."""
         self.records.append(record)
         self.head = replace(self.head, seq=record.seq)
-        self.index = [StoredEntry("alice", "s", record.seq)]
+        self.index = [StoredEntry(self.head.user, "s", record.seq)]
 
     def delete(self, at: int, **more: Any) -> None:
         """Delete the session at `at`, with all that is stored."""

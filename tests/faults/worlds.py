@@ -29,7 +29,7 @@ from tests.faults.history import (
 )
 
 WEIGHTS = {Kind.CREATE: 0.0, Kind.DELETE: 0.3, Kind.APPEND: 8.0}
-WEIGHTS |= dict.fromkeys((Kind.REWIND, Kind.SHARE, Kind.UNSHARE, Kind.FORK), 0.0)
+WEIGHTS |= dict.fromkeys((Kind.REWIND, Kind.SHARE, Kind.UNSHARE, Kind.TRANSFER, Kind.FORK), 0.0)
 """How often clients ask for what; 2 for all others. What goes back or goes on is told in tales."""
 
 

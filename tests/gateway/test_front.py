@@ -238,7 +238,7 @@ async def refused(address: HostPort) -> None:
         while True:
             try:
                 _, writer = await asyncio.open_connection(address.host, address.port)
-            except ConnectionRefusedError:
+            except (ConnectionRefusedError, ConnectionResetError):  # it closes, and we were in line
                 return
             writer.close()
             await asyncio.sleep(0.02)

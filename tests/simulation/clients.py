@@ -55,7 +55,7 @@ def _said(kind: str, request: Any) -> tuple[str, str]:
             return MemberRole.Name(request.role).removeprefix(
                 "MEMBER_ROLE_"
             ).lower(), request.user_id
-        case "unshare":
+        case "unshare" | "transfer":
             return "", request.user_id
         case "fork":
             at = request.at_seq

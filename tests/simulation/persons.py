@@ -196,6 +196,10 @@ class Person(Client):
             case "unshare":
                 unshare = live.UnshareSessionRequest(user_id=GUEST, **where)
                 await self.change(kind, session_id, unshare, "UnshareSession")
+            case "transfer":
+                to = "alice" if self.user == GUEST else GUEST
+                transfer = live.TransferSessionRequest(user_id=to, **where)
+                await self.change(kind, session_id, transfer, "TransferSession")
             case "fork":
                 known = max(1, self._known.get(session_id, 1))
                 await self.fork(

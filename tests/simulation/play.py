@@ -214,7 +214,8 @@ async def _run(
     guests: list[GuestFollower] = []
     if schedule.shared:
         guest: Guest = client(Guest, "guest", f"user:{GUEST}")
-        guest.pace, guest.also = schedule.pace, {"fork": 1} if schedule.forked else {}
+        guest.pace = schedule.pace
+        guest.also = {"transfer": 1} | ({"fork": 1} if schedule.forked else {})
         work.append(begin(guest, guest.visit(sessions, schedule.operations)))
         guests.append(client(GuestFollower, "gf", f"user:{GUEST}"))
         guests[0].follow(sessions)

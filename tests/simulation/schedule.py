@@ -72,8 +72,8 @@ class Schedule:
         stranger: whether somebody tries what is not theirs.
         deletes: whether sessions are deleted, and made again.
         goes_back: whether sessions are rewound.
-        shared: whether sessions are shared with somebody, and no longer; who follows them, and
-            their own list.
+        shared: whether sessions are shared with somebody, given to them, and shared no longer; who
+            follows them, and their own list.
         forked: whether sessions are forked.
         fed: whether somebody follows the feed.
         etcd: whether Stores run their code for etcd, on something that answers as etcd does.
@@ -107,7 +107,7 @@ class Schedule:
         if self.goes_back:
             kinds["rewind"] = 8
         if self.shared:
-            kinds |= {"share": 14, "unshare": 10}
+            kinds |= {"share": 14, "unshare": 10, "transfer": 4}
         if self.forked:
             kinds["fork"] = 5
         return kinds

@@ -17,7 +17,7 @@ from tests.faults.check.deletion import check_deletion
 from tests.faults.check.evidence import cases_of
 from tests.faults.check.feed import check_feed, check_resets, readers
 from tests.faults.check.forks import check_fork
-from tests.faults.check.index import check_entries, check_listings, owner
+from tests.faults.check.index import check_entries, check_listings
 from tests.faults.check.knowledge import Knowledge
 from tests.faults.check.log import check_log
 from tests.faults.check.members import Members
@@ -50,7 +50,7 @@ def _violations(history: History, final: Final) -> Iterator[Violation]:
     for session, case in cases.items():
         yield from check_log(case)
         yield from check_answers(case)
-        yield from check_access(case, owner(case), members[session])
+        yield from check_access(case, members[session])
         yield from check_contents(case)
         yield from check_reads(case)
         yield from check_states(case)

@@ -1,4 +1,4 @@
-"""Access: a user is served of their own sessions, and of others' as the role gives that they have.
+"""Access: a user is served of a session as the role gives that they have in it, as its owner all.
 
 What agents, services and administrators may do depends on more than a history says.
 """
@@ -16,17 +16,17 @@ GRACE = 1_000_000_000
 """How long after the end of a membership was answered a stream may still show what is made."""
 
 
-def check_access(case: Case, owner: str, members: Members) -> Iterator[Violation]:
-    """Yield each change and read of a session that was granted to another user; "" is unknown."""
+def check_access(case: Case, members: Members) -> Iterator[Violation]:
+    """Yield each change and read of a session that was granted to somebody who may not do it."""
     asked = (*case.reads, *(each for tries in case.changes.values() for each in tries))
     for each in asked:
-        if each.outcome is Outcome.OK and (user := stranger(each.actor, owner)):
+        if each.outcome is Outcome.OK and (user := person(each.actor)):
             yield from _granted(case, members, user, each)
     for visit in case.visits.values():
         user = ""
         for entry in visit:
             if isinstance(entry, Attached):
-                user = stranger(entry.actor, owner)
+                user = person(entry.actor)
                 if user and not members.may_be(user, entry.asked, entry.at):
                     yield Violation(Law.STRANGER_SERVED, case.session, (entry,))
             elif user and isinstance(entry, Shown | Snapshot):
@@ -38,14 +38,14 @@ def check_lists(history: History) -> Iterator[Violation]:
     asked = (each for each in history if isinstance(each, Operation))
     for each in asked:
         granted = each.kind is Kind.LIST and each.outcome is Outcome.OK
-        if granted and stranger(each.actor, each.user):
+        if granted and each.user and person(each.actor) not in ("", each.user):
             yield Violation(Law.STRANGER_SERVED, "", (each,))
 
 
-def stranger(actor: str, owner: str) -> str:
-    """Return the user who asked, where that is not the owner; "" where it is, or nobody knows."""
-    subject, _, rest = actor.rpartition("/")[0].rpartition("/")
-    return subject if owner != "" and rest == "user" and subject != owner else ""
+def person(actor: str) -> str:
+    """Return the user who asked; "" where it was an agent, a service or an administrator."""
+    subject, _, role = actor.rpartition("/")[0].rpartition("/")
+    return subject if role == "user" else ""
 
 
 def _granted(case: Case, members: Members, user: str, asked: Operation) -> Iterator[Violation]:

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from tests.faults.check.evidence import UNCHANGING, Case, Key
+from tests.faults.check.members import OWNER, standings
 from tests.faults.check.violation import Law, Violation
 from tests.faults.final import StoredRecord
 from tests.faults.history import EventKind, Kind, Operation, Outcome, digest, place
@@ -28,6 +29,7 @@ MADE = {
     Kind.REWIND: EventKind.REWOUND,
     Kind.SHARE: EventKind.GRANTED,
     Kind.UNSHARE: EventKind.REVOKED,
+    Kind.TRANSFER: EventKind.TRANSFERRED,
     Kind.FORK: EventKind.FORKED,
 }
 """What each kind of change makes happen."""
@@ -102,8 +104,8 @@ def _unchanged(case: Case, answer: Operation) -> Iterator[Violation]:
             answer.content == digest(place(seq)) and case.past(seq) == past
             for seq in range(1, answer.seq + 1)
         )
-    elif answer.kind in (Kind.SHARE, Kind.UNSHARE):
-        needless = _member_already(case, answer)
+    elif answer.kind in (Kind.SHARE, Kind.UNSHARE, Kind.TRANSFER):
+        needless = _is_that_already(case, answer)
     elif answer.kind in (Kind.PAUSE, Kind.RESUME):
         turned = [r.event for r in past if r.event in (EventKind.PAUSED, EventKind.RESUMED)]
         paused = bool(turned) and turned[-1] is EventKind.PAUSED
@@ -123,13 +125,18 @@ def _unchanged(case: Case, answer: Operation) -> Iterator[Violation]:
         yield Violation(Law.UNCHANGED_WRONGLY, case.session, (answer, *past[-1:]))
 
 
-def _member_already(case: Case, answer: Operation) -> bool:
-    """Members do not go back with a rewind: what counts is the last word on them."""
-    kinds = EventKind.GRANTED, EventKind.REVOKED
-    words = [r for r in case.records if r.event in kinds and r.about == answer.about]
-    last = next((each for each in reversed(words) if each.seq <= answer.seq), None)
-    role = last.content if last is not None and last.event is EventKind.GRANTED else ""
-    return role == (answer.content if answer.kind is Kind.SHARE else "")
+def _is_that_already(case: Case, answer: Operation) -> bool:
+    """Standings do not go back with a rewind: what counts is the last word on them."""
+    role = ""
+    for record, user, stands in standings(case):
+        if user == answer.about and (record is None or record.seq <= answer.seq):
+            role = stands
+    match answer.kind:
+        case Kind.SHARE:
+            return digest(role) == answer.content
+        case Kind.TRANSFER:
+            return role == OWNER
+    return role in ("", OWNER)  # an owner's membership is none that could be ended
 
 
 def _brought(answer: Operation, record: StoredRecord) -> bool:

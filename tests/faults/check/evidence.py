@@ -47,6 +47,7 @@ UNCHANGING = frozenset(
         Kind.REWIND,
         Kind.SHARE,
         Kind.UNSHARE,
+        Kind.TRANSFER,
     }
 )
 """Kinds of changes that can be granted without a record of their own."""

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tests.faults.check.access import stranger
+from tests.faults.check.access import person
 from tests.faults.check.evidence import Case
-from tests.faults.check.index import owner
 from tests.faults.check.knowledge import tellings
 from tests.faults.check.members import Members
 from tests.faults.check.violation import Law, Violation
@@ -50,7 +49,7 @@ def _granted(
 ) -> Iterator[Violation]:
     """Whoever forks a session may read it."""
     parent = cases.get(fork.about)
-    user = "" if parent is None else stranger(fork.actor, owner(parent))
+    user = "" if parent is None else person(fork.actor)
     if user and not members[fork.about].may_be(user, fork.invoked, fork.returned):
         yield Violation(Law.STRANGER_SERVED, fork.about, (fork,))
 

@@ -53,9 +53,6 @@ def check_listings(
 
     A listing holds what is the user's, and what others share with the user.
     """
-    owned: dict[str, list[Case]] = {}
-    for case in cases.values():
-        owned.setdefault(owner(case), []).append(case)
     for entry in history:
         if not isinstance(entry, Operation):
             continue
@@ -65,24 +62,12 @@ def check_listings(
         for session, count in listed.items():
             if count > 1:
                 yield Violation(Law.INDEX_TWICE, session, (entry,))
-            alien = owner(cases[session]) not in ("", entry.user)
-            when = entry.invoked, entry.returned
-            if alien and not members[session].may_be(entry.user, *when):
+            if not members[session].may_be(entry.user, entry.invoked, entry.returned):
                 yield Violation(Law.INDEX_ORPHAN, session, (entry,))
-        shared = (
-            case
-            for session, case in cases.items()
-            if members[session].must_be(entry.user, entry.invoked, entry.returned)
-        )
-        for case in (*owned.get(entry.user, ()), *shared):
-            known, source = knowledge[case.session].before(entry.invoked)
+        for session, case in cases.items():
+            if not members[session].must_be(entry.user, entry.invoked, entry.returned):
+                continue
+            known, source = knowledge[session].before(entry.invoked)
             leaving = any(each.invoked < entry.returned for each in case.deletions)
-            if known and not leaving and case.session not in listed:
-                yield Violation(Law.INDEX_MISSING, case.session, (source, entry))
-
-
-def owner(case: Case) -> str:
-    """Return whose session it is; "" where nobody knows."""
-    if case.stored is not None:
-        return case.stored.head.user
-    return "" if case.creation is None else case.creation.user
+            if known and not leaving and session not in listed:
+                yield Violation(Law.INDEX_MISSING, session, (source, entry))

@@ -1,13 +1,15 @@
-"""Members who do more than they may, or for longer, each beside what is almost that."""
+"""Members and former owners who do what they may not, or no longer; each beside what they may."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 from tests.faults.check import Law
 from tests.faults.check.access import GRACE
 from tests.faults.check_stories import MESSAGES, Story, asked, breaks, recorded
 from tests.faults.history import Attached, EventKind, Kind, Shown, Snapshot, digest
 
-BOB = "bob/user/"
+ALICE, BOB = "alice/user/", "bob/user/"
 
 
 def granted(told: Story, role: str, seq: int = 11, at: int = 130) -> None:
@@ -21,6 +23,13 @@ def revoked(told: Story, seq: int = 12, at: int = 140) -> None:
     """Let alice share it with bob no longer."""
     told.lengthen(recorded(seq, EventKind.REVOKED, "", "bob", op_id=f"unshare-{seq}"))
     told.add(asked(Kind.UNSHARE, f"unshare-{seq}", at, seq=seq, about="bob"))
+
+
+def given(told: Story, seq: int = 12, at: int = 140) -> None:
+    """Let alice give the session, which is shared with bob, to him."""
+    told.head = replace(told.head, user="bob")
+    told.lengthen(recorded(seq, EventKind.TRANSFERRED, "", "bob", op_id=f"give-{seq}"))
+    told.add(asked(Kind.TRANSFER, f"give-{seq}", at, seq=seq, about="bob"))
 
 
 def said(told: Story, seq: int, at: int, actor: str = "alice") -> None:
@@ -113,3 +122,52 @@ def a_grant_is_called_needless(told: Story, broken: bool) -> None:
     granted(told, "viewer")
     role = "editor" if broken else "viewer"
     told.add(asked(Kind.SHARE, "again", 140, seq=11, content=digest(role), about="bob"))
+
+
+@breaks(Law.MEMBER_EXCEEDED)
+def who_gave_a_session_away_goes_on_as_its_owner(told: Story, broken: bool) -> None:
+    granted(told, "viewer")
+    given(told)
+    at = 150 if broken else 142
+    told.add(asked(Kind.REWIND, "back", at, actor=ALICE, seq=12, content=digest("@12")))
+
+
+@breaks(Law.STRANGER_SERVED)
+def a_session_is_given_to_one_and_changed_by_another(told: Story, broken: bool) -> None:
+    granted(told, "viewer")
+    given(told)
+    said(told, 13, 150, "carol/user/" if broken else BOB)
+
+
+@breaks(Law.INDEX_MISSING)
+def an_owner_does_not_find_what_was_given_to_them(told: Story, broken: bool) -> None:
+    granted(told, "viewer")
+    given(told)
+    listed = () if broken else (("s", 12),)
+    told.add(asked(Kind.LIST, "", 150, actor=BOB, session="", user="bob", listed=listed))
+
+
+@breaks(Law.INDEX_MISSING)
+def who_gave_a_session_away_does_not_find_it(told: Story, broken: bool) -> None:
+    granted(told, "viewer")
+    given(told)
+    listed = () if broken else (("s", 12),)
+    told.add(asked(Kind.LIST, "", 142, actor=ALICE, session="", user="alice", listed=listed))
+
+
+@breaks(Law.UNCHANGED_WRONGLY)
+def a_gift_is_called_needless(told: Story, broken: bool) -> None:
+    granted(told, "viewer")
+    if not broken:
+        given(told)
+    told.add(asked(Kind.TRANSFER, "again", 150, seq=len(told.records), about="bob"))
+
+
+@breaks(Law.INDEX_ORPHAN)
+def a_session_is_listed_for_who_will_own_it(told: Story, broken: bool) -> None:
+    granted(told, "viewer", at=130)
+    revoked(told, 12, 140)
+    granted(told, "viewer", 13, 150)
+    given(told, 14, 160)
+    at = 145 if broken else 151
+    told.add(asked(Kind.LIST, "", at, actor=BOB, session="", user="bob", listed=(("s", 12),)))

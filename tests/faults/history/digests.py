@@ -51,7 +51,7 @@ _KINDS: dict[type[Event], EventKind] = {
     Forked: EventKind.FORKED,
     LinkMade: EventKind.STANDING,
     LinkRevoked: EventKind.STANDING,
-    OwnerTransferred: EventKind.STANDING,
+    OwnerTransferred: EventKind.TRANSFERRED,
     HoldSet: EventKind.STANDING,
 }
 
@@ -107,7 +107,7 @@ def about(event: Event) -> str:
             return event.output_id
         case TurnBegun() | TurnEnded():
             return event.turn_id
-        case MemberGranted() | MemberRevoked():
+        case MemberGranted() | MemberRevoked() | OwnerTransferred():
             return event.user_id
         case Forked():
             return event.session_id

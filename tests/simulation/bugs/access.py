@@ -62,3 +62,9 @@ def let_everybody_read() -> Sequence[Patch]:
 def let_viewers_write() -> Sequence[Patch]:
     """Give every member what editors may."""
     return [(access, "RELATION_OF", dict.fromkeys(MemberRole, Relation.EDITOR))]
+
+
+@breaks(PROMISE, Law.MEMBER_EXCEEDED, needs=shared)
+def let_editors_do_all() -> Sequence[Patch]:
+    """Give editors what the owner may: so who gave a session away goes on as if it were theirs."""
+    return [(access, "RELATION_OF", {**access.RELATION_OF, MemberRole.EDITOR: Relation.OWNER})]

@@ -73,6 +73,20 @@ def leave_it_with_the_agent() -> Sequence[Patch]:
     return [(MemoryRepository, "_writes", keeping)]
 
 
+@breaks(PROMISE, Law.INDEX_ORPHAN, Law.INDEX_TWICE, needs=every(shared, reference))
+def leave_it_with_who_gave_it_away() -> Sequence[Patch]:
+    """Leave a session in the list of who gave it to somebody else."""
+    writes = MemoryRepository._writes
+
+    def keeping(self: MemoryRepository, commit: Any) -> Any:
+        written = writes(self, commit)
+        if commit.index is None or not commit.index.previous_user_id:
+            return written
+        return {k: v for k, v in written.items() if v is not None or k[0] != "entry"}
+
+    return [(MemoryRepository, "_writes", keeping)]
+
+
 @breaks("lists are whole", Law.INDEX_MISSING, needs=several)
 def skip_at_a_page_border() -> Sequence[Patch]:
     """Begin a page one behind where the last one ended."""
