@@ -15,7 +15,7 @@ from tests.faults.command import play_all
 SEED = 18_000
 """The first of a block of seeds that uses each kind of fault once."""
 
-SECONDS = float(os.environ.get("SESSIOND_FAULTS_SECONDS", "300"))
+SECONDS = float(os.environ.get("SESSIOND_FAULTS_SECONDS", "240"))
 AT_LEAST = 8
 """So many rounds have to count."""
 
@@ -26,7 +26,7 @@ AT_MOST = 50
 @pytest.mark.alone
 @pytest.mark.timeout(SECONDS + 900)
 def test_rounds_on_real_parts_are_well() -> None:
-    """Rounds are played for five minutes, and on until enough of them count."""
+    """Rounds are played for four minutes, and on until enough of them count."""
     begin = time.monotonic()
     lines: list[dict[str, Any]] = []
 
