@@ -182,6 +182,11 @@ class Chat:
         )
 
 
+async def revision_of(repository: Repository) -> int:
+    """Return the newest revision."""
+    return (await repository.instances())[0]
+
+
 async def now(repository: Repository, session_id: str) -> Snapshot:
     """Read a session that must be there."""
     found = await repository.snapshot(session_id)

@@ -17,6 +17,7 @@ from tests.contracts.chats import (
     new_chat,
     now,
     register,
+    revision_of,
     tombstone_bytes,
 )
 from tests.contracts.places import Place
@@ -26,10 +27,6 @@ SECONDS = 20
 
 async def shared_with(repository: Repository, user_id: str) -> tuple[str, ...]:
     return (await repository.shared(user_id, revision=None)).session_ids
-
-
-async def revision_of(repository: Repository) -> int:
-    return (await repository.instances())[0]
 
 
 async def until(

@@ -30,6 +30,7 @@ from sessiond.session.changes import (
 from sessiond.session.state import Status
 from sessiond.store.v1.records_pb2 import IndexEntry
 from sessiond.v1 import store_pb2 as pb
+from tests.contracts.chats import revision_of
 from tests.store.author import Author
 from tests.store.conftest import Begin, Clock, Serve, Served
 from tests.store.test_service import failure
@@ -199,11 +200,6 @@ async def test_a_watch_sees_a_session_change_its_owner(
     assert (told.session.user_id, told.session.shared_as) == ("bob", expected)
 
 
-async def revision_of(repository: MemoryRepository) -> int:
-    """Return the newest revision."""
-    return (await repository.shared("nobody", revision=None)).revision
-
-
 class Overtaking(MemoryRepository):
     """What is shared is followed as the test says: changes come when, and in the order, it puts."""
 
@@ -239,7 +235,7 @@ async def test_a_session_that_became_ones_own_stays_though_changes_overtake(
         owned = await revision_of(repository)
         await author.change("b", ShareSession("bob", VIEWER))
         shared = await revision_of(repository)
-        for revision, session_id in ((owned, "a"), (given, "a"), (shared, "b")):
+        for revision, session_id in ((owned, "a"), (shared, "b"), (given, "a")):
             repository.line.put_nowait(SharedChange(revision, (session_id,)))
         assert await follower.told() == ("session", "b")
 

@@ -6,20 +6,23 @@ from dataclasses import replace
 
 from tests.faults.check import Law
 from tests.faults.check_stories import MESSAGES, Story, asked, breaks, recorded
+from tests.faults.check_tales.members import BOB, granted
 from tests.faults.final import StoredHead, StoredSession
 from tests.faults.history import EventKind, Kind, Operation, digest, place
 
 
-def forked(told: Story, *, past: int = 3) -> None:
-    """Let alice fork the session after its third event."""
-    content = digest(place(3, "s"))
+def forked(told: Story, *, at_seq: int = 3, past: int | None = None) -> None:
+    """Let alice fork the session after its third event, or another one."""
+    content, seq = digest(place(at_seq, "s")), at_seq + 1
     records = [
-        replace(each, epoch=0, instance="", commit_id="", op_id="") for each in told.records[:3]
+        replace(each, epoch=0, instance="", commit_id="", op_id="")
+        for each in told.records[:at_seq]
     ]
-    last = recorded(4, EventKind.FORKED, content, "s", op_id="fork", past=past)
+    ends = at_seq if past is None else past
+    last = recorded(seq, EventKind.FORKED, content, "s", op_id="fork", past=ends)
     records.append(replace(last, epoch=0, instance="", commit_id=""))
-    told.beside["f"] = StoredSession(StoredHead("m", 4, 0, "", "alice"), records)
-    more = {"session": "f", "user": "alice", "about": "s", "content": content, "seq": 4}
+    told.beside["f"] = StoredSession(StoredHead("m", seq, 0, "", "alice"), records)
+    more = {"session": "f", "user": "alice", "about": "s", "content": content, "seq": seq}
     told.add(asked(Kind.FORK, "fork", 130, **more))
 
 
@@ -63,3 +66,11 @@ def a_stranger_forks_a_session(told: Story, broken: bool) -> None:
     records = [*stored.records[:3], replace(stored.records[3], actor=actor)]
     head = replace(stored.head, user="al" if broken else "alice")
     told.beside["f"] = replace(stored, head=head, records=records)
+
+
+@breaks(Law.STRANGER_SERVED)
+def a_copy_is_shown_to_a_member_of_what_it_copies(told: Story, broken: bool) -> None:
+    granted(told, "viewer", at=120)
+    forked(told, at_seq=11)
+    session, seq = ("f", 12) if broken else ("s", 11)
+    told.add(asked(Kind.GET, "", 140, session=session, actor=BOB, seq=seq, messages=MESSAGES))

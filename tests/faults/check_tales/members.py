@@ -171,3 +171,12 @@ def a_session_is_listed_for_who_will_own_it(told: Story, broken: bool) -> None:
     given(told, 14, 160)
     at = 145 if broken else 151
     told.add(asked(Kind.LIST, "", at, actor=BOB, session="", user="bob", listed=(("s", 12),)))
+
+
+@breaks(Law.INDEX_MISSING)
+def who_owned_what_is_gone_now_did_not_find_it(told: Story, broken: bool) -> None:
+    if not broken:
+        granted(told, "viewer")
+        given(told)
+    told.add(asked(Kind.LIST, "", 150, actor=ALICE, session="", user="alice"))
+    told.delete(170)
