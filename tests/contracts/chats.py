@@ -66,7 +66,8 @@ def creation(
 async def register(repository: Repository, address: str = "live:1") -> bytes:
     """Register a new instance."""
     instance = some_bytes()
-    await repository.register(instance, address=address, ttl_seconds=60)
+    # Longer than the suite takes: one that ends by itself is a revision amid another test.
+    await repository.register(instance, address=address, ttl_seconds=3600)
     return instance
 
 

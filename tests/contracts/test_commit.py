@@ -173,7 +173,7 @@ async def test_a_successor_must_be_registered_and_staying(place: Place) -> None:
     target = some_bytes()
     refused = [Refused(chat.head, registered=True)]
     assert await repository.commit([chat.commit(successor=target)]) == refused
-    lease = await repository.register(target, address="live:2", ttl_seconds=60)
+    lease = await repository.register(target, address="live:2", ttl_seconds=3600)
     await repository.heartbeat(target, lease, draining=True)
     assert await repository.commit([chat.commit(successor=target)]) == refused
     await repository.heartbeat(target, lease, draining=False)

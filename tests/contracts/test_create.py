@@ -93,7 +93,7 @@ async def test_fifty_creations_and_deletions_leave_index_and_sessions_equal(
             assert await repository.delete(chat.deletion()) == Committed()
 
     instance = some_bytes()
-    await repository.register(instance, address="live:1", ttl_seconds=60)
+    await repository.register(instance, address="live:1", ttl_seconds=3600)
     await asyncio.gather(*(one(number) for number in range(50)))
     remaining = sorted(f"s{number}" for number in range(0, 50, 2))
     assert await listed(repository) == remaining

@@ -39,6 +39,7 @@ async def test_a_registration_lives_by_its_heartbeats(etcd_place: EtcdPlace) -> 
     ended = True
     assert await beating
     assert [one.instance for one in (await repository.instances())[1]] == [cared_for]
+    await repository.deregister(cared_for, lease)  # not by itself, amid the next test
 
 
 async def test_a_watch_says_how_far_it_is_when_nothing_happens(namespace: str) -> None:
@@ -89,10 +90,10 @@ async def test_instances_that_a_watch_leaves_out_are_listed_now_and_then(
     monkeypatch.setattr(etcd_place.etcd, "watch", lambda *keys, **asked: silent(**asked))
     repository = etcd_place.repository
     one, other = some_bytes(), some_bytes()
-    await repository.register(one, address="live:1", ttl_seconds=60)
+    await repository.register(one, address="live:1", ttl_seconds=3600)
     async with asyncio.timeout(SECONDS), repository.watch_instances() as instances:
         assert {each.instance for each in await anext(instances)} == {one}
-        await repository.register(other, address="live:2", ttl_seconds=60)
+        await repository.register(other, address="live:2", ttl_seconds=3600)
         assert {each.instance for each in await anext(instances)} == {one, other}
         await etcd_place.expire(one)
         assert {each.instance for each in await anext(instances)} == {other}

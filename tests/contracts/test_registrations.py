@@ -32,7 +32,7 @@ async def following(
 async def test_a_registered_instance_is_seen(repository: Repository) -> None:
     """With its lease, its address, and not draining; and it lives."""
     instance = some_bytes()
-    lease = await repository.register(instance, address="live:1", ttl_seconds=60)
+    lease = await repository.register(instance, address="live:1", ttl_seconds=3600)
     assert await standing(repository) == {Instance(instance, lease, "live:1", draining=False)}
     assert await repository.heartbeat(instance, lease, draining=False)
 
@@ -40,18 +40,18 @@ async def test_a_registered_instance_is_seen(repository: Repository) -> None:
 async def test_an_instance_is_registered_once(repository: Repository) -> None:
     """A second registration of the same instance is refused, and the first one stands."""
     instance = some_bytes()
-    lease = await repository.register(instance, address="live:1", ttl_seconds=60)
+    lease = await repository.register(instance, address="live:1", ttl_seconds=3600)
     for address in ("live:1", "live:2"):
         with pytest.raises(InvalidArgument):
-            await repository.register(instance, address=address, ttl_seconds=60)
+            await repository.register(instance, address=address, ttl_seconds=3600)
     assert await standing(repository) == {Instance(instance, lease, "live:1", draining=False)}
 
 
 async def test_whoever_holds_the_address_is_the_one_that_lives(repository: Repository) -> None:
     """Registering ends the registrations of other instances with the same address, and no other."""
     former, other = some_bytes(), some_bytes()
-    former_lease = await repository.register(former, address="live:1", ttl_seconds=60)
-    other_lease = await repository.register(other, address="live:10", ttl_seconds=60)
+    former_lease = await repository.register(former, address="live:1", ttl_seconds=3600)
+    other_lease = await repository.register(other, address="live:10", ttl_seconds=3600)
     present = await register(repository, "live:1")
     assert {one.instance for one in await standing(repository)} == {other, present}
     assert not await repository.heartbeat(former, former_lease, draining=False)
@@ -62,8 +62,8 @@ async def test_a_heartbeat_of_a_registration_that_ended_is_false_for_ever(place:
     """However a registration ended, no heartbeat brings it back."""
     repository = place.repository
     expired, left, never = some_bytes(), some_bytes(), some_bytes()
-    expired_lease = await repository.register(expired, address="live:1", ttl_seconds=60)
-    left_lease = await repository.register(left, address="live:2", ttl_seconds=60)
+    expired_lease = await repository.register(expired, address="live:1", ttl_seconds=3600)
+    left_lease = await repository.register(left, address="live:2", ttl_seconds=3600)
     await place.expire(expired)
     await repository.deregister(left, left_lease)
     for _ in range(2):
@@ -77,15 +77,15 @@ async def test_a_heartbeat_of_a_registration_that_ended_is_false_for_ever(place:
 async def test_a_heartbeat_needs_the_lease_of_its_instance(repository: Repository) -> None:
     """Another instance's lease keeps nobody alive."""
     one, other = some_bytes(), some_bytes()
-    await repository.register(one, address="live:1", ttl_seconds=60)
-    lease = await repository.register(other, address="live:2", ttl_seconds=60)
+    await repository.register(one, address="live:1", ttl_seconds=3600)
+    lease = await repository.register(other, address="live:2", ttl_seconds=3600)
     assert not await repository.heartbeat(one, lease, draining=False)
 
 
 async def test_deregistering_twice_does_no_harm(repository: Repository) -> None:
     """What is gone is gone."""
     instance = some_bytes()
-    lease = await repository.register(instance, address="live:1", ttl_seconds=60)
+    lease = await repository.register(instance, address="live:1", ttl_seconds=3600)
     await repository.deregister(instance, lease)
     await repository.deregister(instance, lease)
     assert await standing(repository) == set()
@@ -96,7 +96,7 @@ async def test_draining_is_stored_with_a_heartbeat_when_it_changes(
 ) -> None:
     """Everyone sees it from then on; a heartbeat that changes nothing writes nothing."""
     instance = some_bytes()
-    lease = await repository.register(instance, address="live:1", ttl_seconds=60)
+    lease = await repository.register(instance, address="live:1", ttl_seconds=3600)
     for draining in (False, True, True, False):
         assert await repository.heartbeat(instance, lease, draining=draining)
         assert await standing(repository) == {Instance(instance, lease, "live:1", draining)}
@@ -109,11 +109,11 @@ async def test_a_watch_of_instances_gives_all_and_all_again(place: Place) -> Non
     """First who is there, then the same anew at each coming, change and going."""
     repository = place.repository
     one, other = some_bytes(), some_bytes()
-    lease = await repository.register(one, address="live:1", ttl_seconds=60)
+    lease = await repository.register(one, address="live:1", ttl_seconds=3600)
     seen_one = Instance(one, lease, "live:1", draining=False)
     async with repository.watch_instances() as instances:
         assert set(await anext(instances)) == {seen_one}
-        other_lease = await repository.register(other, address="live:2", ttl_seconds=60)
+        other_lease = await repository.register(other, address="live:2", ttl_seconds=3600)
         seen_other = Instance(other, other_lease, "live:2", draining=False)
         await following(instances, {seen_one, seen_other})
         await repository.heartbeat(one, lease, draining=True)
@@ -135,7 +135,7 @@ async def test_a_watch_of_instances_survives_compaction(place: Place) -> None:
         assert await anext(instances) == ()
         former = await register(repository, "live:1")
         present = some_bytes()
-        lease = await repository.register(present, address="live:2", ttl_seconds=60)
+        lease = await repository.register(present, address="live:2", ttl_seconds=3600)
         await place.expire(former)
         await repository.create(creation("abc"))
         await place.compact()

@@ -207,5 +207,5 @@ async def test_a_registration_settles_itself(etcd_place: EtcdPlace) -> None:
     """The key on its own lease is its own, however many answers were lost."""
     instance = some_bytes()
     async with forgetful(etcd_place, lost_answers=2) as repository:
-        lease = await repository.register(instance, address="live:1", ttl_seconds=60)
+        lease = await repository.register(instance, address="live:1", ttl_seconds=3600)
         assert await repository.heartbeat(instance, lease, draining=False)
