@@ -60,7 +60,9 @@ class Author:
 
     async def register(self, address: str = "127.0.0.1:7301") -> Author:
         """Register the instance."""
-        self.lease = await self.repository.register(self.instance, address=address, ttl_seconds=3600)
+        self.lease = await self.repository.register(
+            self.instance, address=address, ttl_seconds=3600
+        )
         return self
 
     async def state(self, session_id: str) -> tuple[Snapshot, Session]:
